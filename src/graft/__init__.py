@@ -1,0 +1,25 @@
+"""Graft: fine-tune a pretrained model on few labels, and say with evidence whether it took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["GraftError", "__version__", "demo", "evaluate", "fit", "predict", "pretrain"]
+
+if TYPE_CHECKING:
+    from graft.api import demo, evaluate, fit, predict, pretrain
+    from graft.core.errors import GraftError
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that `import graft` and `graft --help` do not import torch.
+    if name == "GraftError":
+        from graft.core.errors import GraftError
+
+        return GraftError
+    if name in __all__:
+        from graft import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'graft' has no attribute {name!r}")

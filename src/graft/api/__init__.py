@@ -1,0 +1,9 @@
+"""The verbs, for Python; the command line calls the same functions."""
+
+from graft.api.demo import demo
+from graft.api.evaluate import evaluate
+from graft.api.fit import FitResult, fit
+from graft.api.predict import predict
+from graft.api.pretrain import pretrain
+
+__all__ = ["FitResult", "demo", "evaluate", "fit", "predict", "pretrain"]

@@ -1,0 +1,90 @@
+"""`evaluate`: a finished run judged on labelled data."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from graft.core.process import prepare_process
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path,
+    *,
+    split: str | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    skip_unreadable: bool = False,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Return the figures of a finished run on labelled data, in the form of ``metrics.json``.
+
+    Parameters
+    ----------
+    run : the folder that `fit` wrote.
+    data : labelled pictures in any form that `fit` reads; labels must be among the model's.
+    split : which split of divided data; None: its test split, or all rows of undivided data.
+    path_column, label_column : columns of a table.
+    skip_unreadable : leave out pictures that cannot be read.
+    seed : of the bootstrap draws.
+    say : told what is remarkable.
+    console : for a progress bar.
+
+    Returns
+    -------
+    dict
+        ``{"<split>": {figure: estimate}, "confusion", "calibration", "baselines", "test_reads"}``. When the data is the
+        run's own test split, the run counts one more reading of it.
+
+    Raises
+    ------
+    ModelError, DataError
+        When the run is not finished, or the data does not fit it.
+    """
+    prepare_process()
+    import numpy as np
+
+    from graft.api.config import FitConfig
+    from graft.api.stations import extractor_for
+    from graft.core.files import read_json
+    from graft.core.run_folder import Run
+    from graft.core.types import Predictions
+    from graft.data.readers import read_labeled
+    from graft.evaluation import evaluate as judge
+    from graft.tasks.fine_tuned import load_fine_tuned
+
+    folder = Path(run)
+    fine_tuned = load_fine_tuned(folder / "model")
+    with open(folder / "config.toml", "rb") as file:
+        kept = tomllib.load(file)
+    known = {field.name for field in fields(FitConfig)}
+    config = FitConfig(**{k: v for k, v in kept.items() if k in known} | {"skip_unreadable": skip_unreadable})
+    part = read_labeled(
+        data, label_names=fine_tuned.label_names, split=split, path_column=path_column, label_column=label_column
+    )
+    extractor = extractor_for(fine_tuned.model, config, say=say, console=console)
+    features = extractor.run(part, n_pictures=len(part))
+    rows = np.flatnonzero(features.is_readable)
+    if len(rows) < len(part):
+        say(f"{len(part) - len(rows)} unreadable pictures skipped")
+    part = part.select(rows)
+    layer = fine_tuned.model.head.layer
+    logits = features.matrix[rows] @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    metrics = judge(
+        Predictions(part.ids, part.labels, logits, fine_tuned.label_names, split or "test"), seed=seed
+    ).as_dict()
+    manifest = read_json(folder / "manifest.json")
+    if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
+        metrics["test_reads"] = Run(folder, kept, is_resumed=True).count_test_read()
+        say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
+    return metrics

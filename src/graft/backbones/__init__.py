@@ -1,0 +1,1 @@
+"""Pretrained models: records, loading, heads, engines, and the cache of what the frozen model said."""

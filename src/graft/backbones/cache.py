@@ -1,0 +1,141 @@
+"""Features on disk: each example computed once for each frozen model, whatever happens to the process.
+
+A *space* is a folder for one way of computing features: weights, preprocessing, engine, precision, layer and view. In
+it lie shards, each a pair of files: ``NAME.features.npy`` (n, d) float32, read through a memory map, and
+``NAME.index.npy`` with the content key and the perceptual hash of each row. The index is renamed into place after the
+features, so a shard exists wholly or not at all; several processes may write to one space.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graft.core.files import atomic_path, hash_json, write_json
+
+__all__ = ["FeatureCache", "FeatureSpace", "default_cache_folder"]
+
+_INDEX_TYPE: Final = np.dtype([("key", "V16"), ("perceptual", "<u8", (4,))])
+_FORM = 1  # of the files below; a change makes new spaces
+
+
+def default_cache_folder() -> Path:
+    """Return the folder for features: ``GRAFT_CACHE``, else ``XDG_CACHE_HOME``/graft, else ~/.cache/graft."""
+    if folder := os.environ.get("GRAFT_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "graft"
+
+
+class FeatureSpace:
+    """Features of one frozen model, computed in one way.
+
+    Parameters
+    ----------
+    folder : where the shards lie; made at the first write.
+    description : what the features depend on besides the example; kept beside the shards for people.
+    """
+
+    def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:
+        self.folder, self.description = folder, dict(description)
+        self._where: dict[bytes, tuple[int, int]] = {}  # key: (shard, row)
+        self._shards: list[Path] = []
+        self._n_written = 0
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the indexes of shards that have appeared since the last look."""
+        known = set(self._shards)
+        for path in sorted(self.folder.glob("*.index.npy")):
+            if path not in known:
+                self._add(path, np.load(path, allow_pickle=False)["key"])
+
+    def _add(self, path: Path, keys: NDArray[np.void]) -> None:
+        number = len(self._shards)
+        self._shards.append(path)
+        for row, key in enumerate(keys.tolist()):
+            self._where[key] = (number, row)
+
+    def __contains__(self, key: str) -> bool:
+        return bytes.fromhex(key) in self._where
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def missing(self, keys: Sequence[str]) -> list[int]:
+        """Return the positions in `keys` that are not stored, of equal keys the first only, in order."""
+        seen: set[str] = set()
+        positions = []
+        for i, key in enumerate(keys):
+            if key not in seen and key not in self:
+                positions.append(i)
+            seen.add(key)
+        return positions
+
+    def write(self, keys: Sequence[str], features: NDArray[np.float32], perceptual: NDArray[np.uint64]) -> None:
+        """Store a shard, whole or not at all.
+
+        Parameters
+        ----------
+        keys : n content hashes of 32 hexadecimal digits.
+        features : (n, n_features), float32.
+        perceptual : (n, 4), uint64.
+
+        Raises
+        ------
+        ResourceError
+            When the disk is full or the folder cannot be written; shards written before stay.
+        """
+        if not self._shards and not (self.folder / "space.json").exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / "space.json", {"form": _FORM, **self.description})
+        index = np.zeros(len(keys), _INDEX_TYPE)
+        index["key"] = [bytes.fromhex(key) for key in keys]
+        index["perceptual"] = perceptual
+        name = f"{len(self._shards):06d}-{os.getpid()}-{self._n_written}"
+        self._n_written += 1
+        for suffix, array in (("features", features), ("index", index)):
+            with atomic_path(self.folder / f"{name}.{suffix}.npy") as temporary, open(temporary, "wb") as file:
+                np.save(file, array, allow_pickle=False)
+        self._add(self.folder / f"{name}.index.npy", index["key"])
+
+    def read(self, keys: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
+        """Return features (n, n_features) and perceptual hashes (n, 4) in the order of `keys`.
+
+        Raises
+        ------
+        KeyError
+            When one is not stored.
+        """
+        places = np.array([self._where[bytes.fromhex(key)] for key in keys], dtype=np.int64).reshape(-1, 2)
+        features: NDArray[np.float32] | None = None
+        perceptual = np.zeros((len(keys), 4), np.uint64)
+        for number in np.unique(places[:, 0]):
+            path = self._shards[int(number)]
+            stored = np.load(str(path).replace(".index.npy", ".features.npy"), mmap_mode="r", allow_pickle=False)
+            at = np.flatnonzero(places[:, 0] == number)
+            if features is None:
+                features = np.empty((len(keys), stored.shape[1]), np.float32)
+            features[at] = stored[places[at, 1]]
+            perceptual[at] = np.load(path, mmap_mode="r", allow_pickle=False)["perceptual"][places[at, 1]]
+        return features if features is not None else np.empty((0, 0), np.float32), perceptual
+
+
+class FeatureCache:
+    """All spaces under one folder.
+
+    Parameters
+    ----------
+    folder : see `default_cache_folder`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def space(self, description: Mapping[str, Any]) -> FeatureSpace:
+        """Return the space for features that depend on `description`, a JSON value."""
+        return FeatureSpace(self.folder / "features" / hash_json({"form": _FORM, **description}), description)

@@ -1,0 +1,85 @@
+"""``graft predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+__all__ = ["predict"]
+
+
+def predict(
+    run: Path,
+    inputs: Annotated[list[Path], Parameter(negative="")],
+    /,
+    *,
+    out: Path | None = None,
+    format: str | None = None,
+    engine: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    batch_size: int = 32,
+    workers: int = 2,
+    skip_unreadable: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Predict the label of picture files, as a stream.
+
+    Parameters
+    ----------
+    run
+        Folder that graft fit wrote.
+    inputs
+        Picture files and folders; folders are searched in depth.
+    out
+        File to write, .csv or .jsonl. Default: standard output.
+    format
+        csv or jsonl. Default: by the ending of OUT, else csv.
+    engine
+        How the network runs: auto, eager, compile or openvino.
+    precision
+        auto, bf16 or fp32.
+    device
+        auto, cpu, cuda or cuda:N.
+    batch_size
+        Pictures a batch.
+    workers
+        Processes that decode pictures.
+    skip_unreadable
+        Give unreadable pictures an empty label and go on.
+    """
+    import sys
+    from contextlib import nullcontext
+
+    from rich.console import Console
+
+    from graft.api.predict import predict as run_predict
+    from graft.core.errors import UsageError
+    from graft.core.files import atomic_path
+    from graft.deploy.writers import WRITERS
+
+    form = format or ("jsonl" if out is not None and out.suffix == ".jsonl" else "csv")
+    if form not in WRITERS:
+        raise UsageError(f"--format {form}", expected=" or ".join(WRITERS))
+    errors = Console(stderr=True, highlight=False)
+    predictions = run_predict(
+        run,
+        list(inputs),
+        engine=engine,
+        precision=precision,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        skip_unreadable=skip_unreadable,
+        say=lambda text: errors.print(f"· {text}", style="dim", markup=False),
+    )
+    with atomic_path(out) if out is not None else nullcontext(None) as place:
+        file = open(place, "w", encoding="utf-8", newline="") if place is not None else sys.stdout
+        try:
+            n = WRITERS[form](predictions, file)
+        finally:
+            if place is not None:
+                file.close()
+    if out is not None:
+        errors.print(f"{n:,} predictions: {out}", markup=False)

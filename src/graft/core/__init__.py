@@ -1,0 +1,1 @@
+"""Value types, errors, seeds, devices, run folder, optional imports: imports nothing of ours."""

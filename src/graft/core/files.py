@@ -1,0 +1,104 @@
+"""Files that are either whole or absent, and hashes of what they hold."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from graft.core.errors import ResourceError
+
+__all__ = [
+    "as_resource_error",
+    "atomic_path",
+    "hash_bytes",
+    "hash_file",
+    "hash_json",
+    "read_json",
+    "write_json",
+    "write_text",
+]
+
+_CHUNK = 1 << 20
+
+
+def hash_bytes(content: bytes) -> str:
+    """Return the 128-bit BLAKE2b digest of `content` as 32 hexadecimal digits."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """Return `hash_bytes` of a file, read in pieces of 1 MiB."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_json(value: Any) -> str:
+    """Return `hash_bytes` of a JSON value, keys sorted, so that equal values hash equally."""
+    return hash_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; on success it is flushed and renamed to `path`.
+
+    Raises
+    ------
+    ResourceError
+        When the disk is full or the place cannot be written; nothing half-written stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise as_resource_error(error, path) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def as_resource_error(error: OSError, path: Path) -> ResourceError:
+    """Return the `ResourceError` that says what an `OSError` at `path` means to the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError(
+            f"the disk is full while writing {path}",
+            expected="enough free space for features, model and report",
+            fix="free some space or choose another place with --out and --cache (Python: out=, cache=);"
+            " finished shards are kept, so the same command with --resume goes on",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        return ResourceError(
+            f"{path} cannot be written: {error.strerror}",
+            expected="a folder that this user may write",
+            fix="choose another place with --out (Python: out=)",
+        )
+    return ResourceError(f"writing {path} failed: {error}", fix="see the operating system's message above")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all, indented, keys in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the value that a JSON file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))

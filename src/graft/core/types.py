@@ -1,0 +1,111 @@
+"""Small frozen values that pass between the stations: predictions and estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graft.core.errors import DataError
+
+__all__ = ["Estimate", "Predictions"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its uncertainty and how both were obtained.
+
+    Parameters
+    ----------
+    value : the point estimate.
+    low, high : ends of the interval at `level`.
+    n : number of independent examples behind it.
+    method : how the interval was obtained, for example ``"wilson"`` or ``"bca-bootstrap"``.
+    level : nominal coverage of the interval, a fraction.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    level: float = 0.95
+
+    def as_dict(self) -> dict[str, float | int | str]:
+        """Return the JSON form that ``metrics.json`` holds."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "method": self.method,
+            "level": self.level,
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Estimate:
+        """Read back what `as_dict` wrote."""
+        return cls(**{k: value[k] for k in ("value", "low", "high", "n", "method", "level")})
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of some examples: the only currency between model and evaluation.
+
+    Parameters
+    ----------
+    ids : n_examples names of the examples.
+    targets : (n_examples,), index of the true class; -1 where it is not known.
+    logits : (n_examples, n_classes), unnormalised; log-probabilities serve as well.
+    label_names : n_classes names, in the order of the columns of `logits`.
+    split : which split the examples come from, for example ``"test"``.
+
+    Raises
+    ------
+    DataError
+        When the lengths do not fit each other.
+    """
+
+    ids: Sequence[str]
+    targets: NDArray[np.int64]
+    logits: NDArray[np.floating[Any]]
+    label_names: tuple[str, ...]
+    split: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        if self.logits.shape != (n, len(self.label_names)) or self.targets.shape != (n,):
+            raise DataError(
+                f"predictions with {n} ids, targets {self.targets.shape}, logits {self.logits.shape}"
+                f" and {len(self.label_names)} label names",
+                expected="ids (n,), targets (n,), logits (n, n_classes), n_classes label names",
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def log_probabilities(self) -> NDArray[np.float64]:
+        """(n_examples, n_classes), the logarithm of the softmax of the logits."""
+        z = self.logits.astype(np.float64)
+        z = z - z.max(axis=1, keepdims=True)
+        return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(n_examples, n_classes), the softmax of the logits."""
+        return np.asarray(np.exp(self.log_probabilities))
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(n_examples,), index of the class with the largest logit."""
+        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+
+    @property
+    def is_correct(self) -> NDArray[np.bool_]:
+        """(n_examples,), whether the predicted class is the target."""
+        return np.asarray(self.predicted == self.targets)

@@ -1,0 +1,247 @@
+"""Which column of a table holds the pictures, which the labels; from a table to examples."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graft.core.errors import DataError, did_you_mean
+from graft.data.found import Found
+from graft.data.labels import Label, clean_label
+from graft.data.tables import Table
+
+__all__ = ["SPLIT_NAMES", "Columns", "examples_of", "split_name"]
+
+PATH_NAMES = (
+    "path",
+    "file_name",
+    "filename",
+    "file",
+    "filepath",
+    "file_path",
+    "image_path",
+    "image_file",
+    "image",
+    "img_path",
+    "img",
+    "picture",
+    "photo",
+    "image_name",
+    "content",
+)
+LABEL_NAMES = (
+    "label",
+    "labels",
+    "class",
+    "category",
+    "target",
+    "intent",
+    "class_name",
+    "label_name",
+    "classname",
+    "fine_label",
+    "y",
+)
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "valid": ("valid", "val", "dev", "validation"),
+    "test": ("test", "testing"),
+}
+_SAMPLE = 20
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names that the user gave for the columns of a table; None: found by name and content."""
+
+    path: str | None = None
+    label: str | None = None
+    group: str | None = None
+
+    def given(self) -> list[str]:
+        """Return the options that were given, as on the command line."""
+        return [f"--{key}-column" for key in ("path", "label", "group") if getattr(self, key) is not None]
+
+
+def split_name(name: str) -> str | None:
+    """Return ``"train"``, ``"valid"`` or ``"test"`` for any usual name of it, else None.
+
+    Examples
+    --------
+    >>> split_name("Validation"), split_name("daisy")
+    ('valid', None)
+    """
+    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
+
+
+def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
+    """Return the examples of a table by split; the key is ``""`` where nothing divides it.
+
+    A column ``split`` divides it where every value is a usual name of a split and one is train.
+
+    Raises
+    ------
+    DataError
+        When a column cannot be found (with the columns there are), a file is missing or a label empty (row named).
+    """
+    label_column = _find(table, wanted.label, LABEL_NAMES, kind="label")
+    path_column = _path_column(table, wanted.path, but=label_column)
+    if label_column is None:
+        rest = [name for name in table.columns if name not in (path_column, wanted.group)]
+        if len(rest) != 1:
+            raise _no_column(table, "label", LABEL_NAMES)
+        label_column = rest[0]
+    group_column = _find(table, wanted.group, (), kind="group") if wanted.group is not None else None
+    labels, declared = _labels(table, label_column)
+    groups = None if group_column is None else table.column(group_column)
+    ids, content = _content(table, path_column)
+    split_column, splits = _splits(table, but=(path_column, label_column, group_column))
+
+    used = [name for name in (path_column, label_column, group_column, split_column) if name is not None]
+    unused = [name for name in table.columns if name not in used]
+    note = f"{table.source}: pictures in the column '{path_column}', labels in '{label_column}'"
+    note += f", groups in '{group_column}'" if group_column else ""
+    note += f", splits in '{split_column}'" if split_column else ""
+    note += f"; unused: {', '.join(unused)}." if unused else "."
+    whole = Found(table.source, ids, labels, content, table.place, table.root, declared, groups, notes=(note,))
+    if splits is None:
+        return {"": whole}
+    return {
+        name: _part(whole, [row for row, split in enumerate(splits) if split == name], name)
+        for name in SPLIT_NAMES
+        if name in splits
+    }
+
+
+def _part(whole: Found, rows: list[int], name: str) -> Found:
+    content = whole.content
+    return replace(
+        whole,
+        source=f"{whole.source} ({name})",
+        ids=[whole.ids[row] for row in rows],
+        labels=[whole.labels[row] for row in rows],
+        content=[content[row] for row in rows] if isinstance(content, list) else content.select(rows),
+        place=lambda index: whole.place(rows[index]),
+        groups=None if whole.groups is None else [whole.groups[row] for row in rows],
+        notes=whole.notes if name == "train" else (),
+    )
+
+
+def _find(table: Table, given: str | None, usual: Sequence[str], *, kind: str) -> str | None:
+    if given is not None:
+        if given not in table.columns:
+            raise DataError(
+                f"{table.source} has no column '{given}'.{did_you_mean(given, table.columns)}",
+                expected=f"one of its columns: {', '.join(table.columns)}",
+                fix=f"--{kind}-column NAME (Python: {kind}_column=NAME)",
+            )
+        return given
+    by_lower = {name.lower().replace(" ", "_").replace("-", "_"): name for name in reversed(table.columns)}
+    return next((by_lower[name] for name in usual if name in by_lower), None)
+
+
+def _no_column(table: Table, kind: str, usual: Sequence[str]) -> DataError:
+    hints = [(name, did_you_mean(name.lower(), usual)) for name in table.columns]
+    near = next((f" Is '{name}' it?" for name, hint in hints if hint), "")
+    what = "the label" if kind == "label" else "the file of each picture"
+    return DataError(
+        f"{table.source}: no column was recognised that holds {what}; there are {', '.join(table.columns)}.{near}",
+        expected=f"a column named {', '.join(usual[:6])} or the like",
+        fix=f"name it with --{kind}-column (Python: {kind}_column=)",
+    )
+
+
+def _path_column(table: Table, given: str | None, *, but: str | None) -> str:
+    if (found := _find(table, given, (), kind="path")) is not None:
+        return found
+    pictures = [name for name in table.columns if name != but and _holds_bytes(table, name)]
+    if pictures:
+        return pictures[0]
+    named = [name for name in table.columns if name.lower() in PATH_NAMES and name != but]
+    named.sort(key=lambda name: PATH_NAMES.index(name.lower()))
+    others = [name for name in table.columns if name != but and name not in named]
+    for name in (*named, *others):
+        sample = list(table.values[name][:_SAMPLE])
+        if any(isinstance(value, str) and value and _resolve(table.root, value) for value in sample):
+            return name
+    if named:
+        return named[0]  # its files are missing: said with the row
+    raise _no_column(table, "path", PATH_NAMES)
+
+
+def _holds_bytes(table: Table, name: str) -> bool:
+    if isinstance(table.values, Mapping):
+        return False
+    kind = table.values.features[name]
+    return type(kind).__name__ == "Image" or (isinstance(kind, dict) and "bytes" in kind) or _is_binary(kind)
+
+
+def _is_binary(kind: object) -> bool:
+    return getattr(kind, "dtype", None) in ("binary", "large_binary")
+
+
+def _resolve(root: str, value: str) -> str | None:
+    """Return `value`, or `value` with forward slashes, whichever names a file; else None."""
+    for candidate in (value, value.replace("\\", "/")):
+        if os.path.isfile(os.path.join(root, candidate)):  # noqa: PTH113, PTH118  a call a row
+            return candidate
+    return None
+
+
+def _content(table: Table, name: str) -> tuple[list[str], Any]:
+    if _holds_bytes(table, name):
+        from datasets import Image
+
+        values: Any = table.values
+        rows = values.select_columns([name])
+        if type(rows.features[name]).__name__ == "Image":
+            rows = rows.cast_column(name, Image(decode=False))
+        digits = len(str(len(rows)))
+        start = f"{table.split}/" if table.split else ""
+        content = rows if name == "content" else rows.rename_column(name, "content")
+        return [f"{start}{row:0{digits}d}" for row in range(len(rows))], content
+    paths: list[str] = []
+    missing: list[tuple[int, object]] = []
+    for row, value in enumerate(table.column(name)):
+        found = _resolve(table.root, value) if isinstance(value, str) and value else None
+        if found is None:
+            missing.append((row, value))
+        else:
+            paths.append(found)
+    if missing:
+        row, value = missing[0]
+        share = f" ({len(missing)} of {len(missing) + len(paths)} rows name no file)" if len(missing) > 1 else ""
+        raise DataError(
+            f"{table.place(row)}: there is no file {value!r} (column '{name}'){share}",
+            expected=f"paths that start from the table's folder, {table.root}, or absolute ones",
+            fix="correct the path, remove the row, or name the right column with --path-column (Python: path_column=)",
+        )
+    return [_id(table.root, path) for path in paths], paths
+
+
+def _id(root: str, path: str) -> str:
+    whole = os.path.abspath(root) + os.sep  # noqa: PTH100
+    inner = path.removeprefix(whole)
+    return posixpath.normpath(inner.replace(os.sep, "/"))
+
+
+def _labels(table: Table, name: str) -> tuple[list[Label | None], tuple[str, ...] | None]:
+    features = None if isinstance(table.values, Mapping) else table.values.features
+    values = table.column(name)
+    if features is not None and type(features[name]).__name__ == "ClassLabel":
+        names = tuple(str(label) for label in features[name].names)
+        # -1 is how public data sets hide the labels of their test split.
+        return [None if v is None or v < 0 else names[v] for v in values], names
+    return [clean_label(value, place=table.place(row)) for row, value in enumerate(values)], None
+
+
+def _splits(table: Table, *, but: Sequence[str | None]) -> tuple[str | None, list[str | None] | None]:
+    for name in () if table.split else table.columns:
+        if name.lower() in ("split", "subset", "partition") and name not in but:
+            values = [split_name(str(value).strip()) for value in table.column(name)]
+            if None not in values and "train" in values:
+                return name, values
+    return None, None

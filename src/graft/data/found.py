@@ -1,0 +1,128 @@
+"""Examples of one split as they were found, and the step from there to a `LabeledDataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graft.data.dataset import LabeledDataset
+from graft.data.labels import Label, number_labels
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["Found", "GroupNumbers", "Ids"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Examples of one split; the labels are still what the files say.
+
+    Parameters
+    ----------
+    source : where they come from, for messages.
+    ids : n_examples names, not yet unique.
+    labels : n_examples labels as found; None where the data says that it is not known.
+    content : n_examples paths relative to `root`, or a dataset whose one column ``content`` holds the bytes.
+    place : how a message names the example at an index: its file, or table and row.
+    root : folder that relative paths start from.
+    declared : class names in the order that the data itself gives; None: by number or alphabet.
+    groups : n_examples values of the group column; None: no such column.
+    empty : classes without an example.
+    notes : sentences to be printed.
+    """
+
+    source: str
+    ids: Sequence[str]
+    labels: Sequence[Label | None]
+    content: list[str] | Dataset
+    place: Callable[[int], str]
+    root: str = ""
+    declared: tuple[str, ...] | None = None
+    groups: Sequence[object] | None = None
+    empty: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether any example has a label."""
+        return any(label is not None for label in self.labels)
+
+    def with_note(self, note: str) -> Found:
+        """Return the same examples with one more note."""
+        return replace(self, notes=(*self.notes, note))
+
+    def labelled(self, label_names: tuple[str, ...], *, ids: Ids, groups: GroupNumbers) -> LabeledDataset:
+        """Return the examples with numbered labels and unique ids.
+
+        Raises
+        ------
+        DataError
+            When a label is not in `label_names` (example named).
+        """
+        from datasets import Dataset, Features, Value
+
+        known = [label for label in self.labels if label is not None]
+        where = [index for index, label in enumerate(self.labels) if label is not None]
+        numbers = np.full(len(self), -1, dtype=np.int64)
+        numbers[where] = number_labels(known, label_names, place=lambda i: self.place(where[i]))
+        unique_ids = ids.unique(self.ids)
+        if isinstance(self.content, list):
+            columns = {"id": unique_ids, "content": self.content, "label": numbers}
+            kinds = Features({"id": Value("string"), "content": Value("string"), "label": Value("int64")})
+            rows = Dataset.from_dict(columns, features=kinds)
+        else:
+            rows = self.content.add_column("id", unique_ids).add_column("label", numbers)
+        return LabeledDataset(
+            rows,
+            label_names,
+            source=self.source,
+            root=self.root,
+            groups=None if self.groups is None else groups.number(self.groups),
+        )
+
+
+class Ids:
+    """Makes ids unique over all splits of one data set: the second ``a.jpg`` becomes ``a.jpg#2``."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self.n_renamed = 0
+
+    def unique(self, ids: Sequence[str]) -> list[str]:
+        """Return `ids`, those that were given before with a number behind."""
+        result = []
+        for wanted in ids:
+            name, count = wanted, 1
+            while name in self._taken:
+                count += 1
+                name = f"{wanted}#{count}"
+            self.n_renamed += count > 1
+            self._taken.add(name)
+            result.append(name)
+        return result
+
+
+class GroupNumbers:
+    """Numbers groups the same way in all splits; an empty cell is a group of its own."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._next = 0
+
+    def number(self, values: Sequence[object]) -> NDArray[np.int64]:
+        """Return (n_examples,), the number of the group of each value."""
+        result = np.empty(len(values), dtype=np.int64)
+        for index, value in enumerate(values):
+            is_empty = value is None or value == "" or value != value  # NaN differs from itself
+            number = self._next if is_empty else self._numbers.setdefault(str(value), self._next)
+            self._next += number == self._next
+            result[index] = number
+        return result

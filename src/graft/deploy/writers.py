@@ -1,0 +1,35 @@
+"""Predictions as CSV or JSON lines, written as they come."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from typing import TextIO
+
+from graft.deploy.prediction import Prediction
+
+__all__ = ["WRITERS", "write_csv", "write_jsonl"]
+
+
+def write_csv(predictions: Iterable[Prediction], file: TextIO) -> int:
+    """Write the columns id, prediction, probability and error; return how many rows."""
+    writer = csv.writer(file)
+    writer.writerow(["id", "prediction", "probability", "error"])
+    n = 0
+    for n, p in enumerate(predictions, start=1):
+        writer.writerow([p.id, p.label, f"{p.probability:.6f}" if not p.error else "", p.error])
+    return n
+
+
+def write_jsonl(predictions: Iterable[Prediction], file: TextIO) -> int:
+    """Write an object a line, with the probabilities of all labels in the model's order; return how many."""
+    n = 0
+    for n, p in enumerate(predictions, start=1):
+        row = {"id": p.id, "prediction": p.label, "probability": round(p.probability, 6)}
+        row |= {"error": p.error} if p.error else {"probabilities": [round(v, 6) for v in p.probabilities]}
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return n
+
+
+WRITERS: dict[str, Callable[[Iterable[Prediction], TextIO], int]] = {"csv": write_csv, "jsonl": write_jsonl}

@@ -1,0 +1,48 @@
+"""What predictions are worth: figures with intervals, calibration, paired comparisons. NumPy and SciPy only."""
+
+from __future__ import annotations
+
+from graft.evaluation.baselines import majority_baseline
+from graft.evaluation.calibration import Calibration, expected_calibration_error, fit_temperature
+from graft.evaluation.comparisons import PairedTest, holm, mcnemar_exact, paired_log_loss
+from graft.evaluation.evaluate import BaselineComparison, Evaluation, evaluate
+from graft.evaluation.intervals import NoInterval, bca_bootstrap, clopper_pearson, proportion, wilson
+from graft.evaluation.metrics import (
+    accuracy,
+    balanced_accuracy,
+    brier,
+    confusion_matrix,
+    log_loss,
+    macro_f1,
+    per_class_precision,
+    per_class_recall,
+    top_k,
+)
+
+__all__ = [
+    "BaselineComparison",
+    "Calibration",
+    "Evaluation",
+    "NoInterval",
+    "PairedTest",
+    "accuracy",
+    "balanced_accuracy",
+    "bca_bootstrap",
+    "brier",
+    "clopper_pearson",
+    "confusion_matrix",
+    "evaluate",
+    "expected_calibration_error",
+    "fit_temperature",
+    "holm",
+    "log_loss",
+    "macro_f1",
+    "majority_baseline",
+    "mcnemar_exact",
+    "paired_log_loss",
+    "per_class_precision",
+    "per_class_recall",
+    "proportion",
+    "top_k",
+    "wilson",
+]

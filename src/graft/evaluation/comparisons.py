@@ -1,0 +1,189 @@
+"""Two models on the same examples: is one better, by how much, and what could have been seen at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from graft.core.errors import DataError
+from graft.core.types import Estimate, Predictions
+from graft.evaluation.intervals import NoInterval, wilson
+from graft.evaluation.metrics import log_losses, mean_estimates
+
+__all__ = ["PairedTest", "holm", "mcnemar_exact", "paired_difference", "paired_log_loss", "smallest_detectable"]
+
+ALPHA = 0.05
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Accuracy of model A against model B on the same examples.
+
+    Parameters
+    ----------
+    only_a, only_b : examples that only A, only B has right (McNemar's b and c).
+    n : all examples.
+    p_value : of the exact two-sided McNemar test.
+    difference : accuracy of A minus that of B, with its interval.
+    smallest_detectable : the smallest difference that a test of this size, with models that differ about as often as
+        these, would find 4 times in 5; None where it would find none.
+    """
+
+    only_a: int
+    only_b: int
+    n: int
+    p_value: float
+    difference: Estimate
+    smallest_detectable: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "test": "mcnemar-exact",
+            "only_model_right": self.only_a,
+            "only_baseline_right": self.only_b,
+            "n": self.n,
+            "p_value": self.p_value,
+            "accuracy_difference": self.difference.as_dict(),
+            "smallest_detectable_difference": self.smallest_detectable,
+            "power": POWER,
+        }
+
+
+def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], *, level: float = 0.95) -> PairedTest:
+    """Return the exact McNemar test of two models on the same examples, in the same order.
+
+    Parameters
+    ----------
+    correct_a, correct_b : (n_examples,), whether A and B are right.
+    level : of the interval of the difference.
+
+    Raises
+    ------
+    DataError
+        When the two differ in length, or are empty.
+
+    References
+    ----------
+    McNemar 1947, Note on the sampling error of the difference between correlated proportions; exact form: binomial
+    with p = 1/2 over the examples that exactly one of the two has right.
+
+    Examples
+    --------
+    >>> a, b = np.ones(20, bool), np.arange(20) >= 6
+    >>> round(mcnemar_exact(a, b).p_value, 3)
+    0.031
+    """
+    a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
+    if a.shape != b.shape or a.ndim != 1 or not a.size:
+        raise DataError(f"answers of shape {a.shape} and {b.shape}", expected="the same, not empty, examples for both")
+    only_a, only_b, n = int((a & ~b).sum()), int((b & ~a).sum()), a.size
+    fewer, either = min(only_a, only_b), only_a + only_b
+    p_value = min(1.0, 2 * float(stats.binom.cdf(fewer, either, 0.5))) if either else 1.0
+    difference = paired_difference(int((a & b).sum()), only_a, only_b, n, level=level)
+    return PairedTest(only_a, only_b, n, p_value, difference, smallest_detectable(n, either / n))
+
+
+def paired_difference(both: int, only_a: int, only_b: int, n: int, *, level: float = 0.95) -> Estimate:
+    """Return the accuracy of A minus that of B on the same `n` examples, with Newcombe's paired score interval.
+
+    References
+    ----------
+    Newcombe 1998, Improved confidence intervals for the difference between binomial proportions based on paired data,
+    method 10.
+    """
+    neither = n - both - only_a - only_b
+    a, b = wilson(both + only_a, n, level=level), wilson(both + only_b, n, level=level)
+    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
+    association = float(both * neither - only_a * only_b)
+    if association > 0:
+        association = max(association - n / 2, 0.0)
+    phi = association / float(np.sqrt(float(margins))) if margins else 0.0
+    value = (only_a - only_b) / n
+
+    def reach(x: float, y: float) -> float:
+        return float(np.sqrt(max(0.0, x * x - 2 * phi * x * y + y * y)))
+
+    low = value - reach(a.value - a.low, b.high - b.value)
+    high = value + reach(a.high - a.value, b.value - b.low)
+    return Estimate(value, max(-1.0, low), min(1.0, high), n, "newcombe-paired", level)
+
+
+def smallest_detectable(n: int, disagreement: float) -> float | None:
+    """Return the smallest accuracy difference that McNemar's exact test finds with 80 % power at the 5 % level.
+
+    Parameters
+    ----------
+    n : examples.
+    disagreement : share of the examples that exactly one of the two models has right; a larger difference than this
+        is taken to come with as much disagreement as it needs.
+
+    Returns
+    -------
+    float | None
+        A fraction; None where even a difference of 1 would be missed (fewer than 6 examples).
+
+    References
+    ----------
+    Connor 1987, Sample size for testing differences in proportions for the paired-sample design; here with exact
+    binomial probabilities instead of his normal ones.
+    """
+
+    def lacking(difference: float) -> float:
+        return _power(n, max(disagreement, difference), difference) - POWER
+
+    if lacking(1.0) < 0:
+        return None
+    # The exact power is a saw-tooth in the difference; its teeth are far below the accuracy that is shown.
+    return float(optimize.brentq(lacking, 1e-9, 1.0, xtol=1e-5))
+
+
+def _power(n: int, disagreement: float, difference: float) -> float:
+    """Return the probability of p <= ALPHA, the number of disagreements being random as well."""
+    spread = stats.binom(n, disagreement)
+    m = np.arange(int(spread.ppf(1e-9)), int(spread.ppf(1 - 1e-9)) + 1)
+    critical = stats.binom.ppf(ALPHA / 2, m, 0.5)
+    critical = np.where(stats.binom.cdf(critical, m, 0.5) > ALPHA / 2, critical - 1, critical)
+    share = min(1.0, (disagreement + difference) / (2 * disagreement))
+    rejects = stats.binom.cdf(critical, m, share) + stats.binom.sf(m - critical - 1, m, share)
+    return float(spread.pmf(m) @ np.where(critical >= 0, rejects, 0.0))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values adjusted for their number, in the order given.
+
+    References
+    ----------
+    Holm 1979, A simple sequentially rejective multiple test procedure.
+
+    Examples
+    --------
+    >>> [round(p, 6) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
+    return [float(a) for a in adjusted]
+
+
+def paired_log_loss(a: Predictions, b: Predictions, *, level: float = 0.95, seed: int = 0) -> Estimate | NoInterval:
+    """Return the log-loss of `a` minus that of `b` on the same examples in the same order: below zero, `a` is better.
+
+    Raises
+    ------
+    DataError
+        When the examples differ.
+    """
+    if list(a.ids) != list(b.ids):
+        raise DataError("the two sets of predictions are of different examples", expected="the same ids in one order")
+    with np.errstate(invalid="ignore"):  # inf - inf, where both gave a true class probability 0
+        difference = log_losses(a) - log_losses(b)
+    return mean_estimates({"": difference}, level=level, seed=seed)[""]

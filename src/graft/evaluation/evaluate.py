@@ -1,0 +1,236 @@
+"""All figures of one split: estimates, confusion, calibration, baselines; the form that ``metrics.json`` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graft.core.errors import DataError
+from graft.core.types import Estimate, Predictions
+from graft.evaluation import metrics
+from graft.evaluation.calibration import Calibration, expected_calibration_error
+from graft.evaluation.comparisons import PairedTest, holm, mcnemar_exact
+from graft.evaluation.intervals import NoInterval
+
+__all__ = ["BaselineComparison", "Evaluation", "evaluate"]
+
+
+@dataclass(frozen=True)
+class BaselineComparison:
+    """A baseline's own figures and the paired comparison of the model with it.
+
+    Parameters
+    ----------
+    accuracy, log_loss : of the baseline.
+    paired : the model (A) against the baseline (B).
+    adjusted_p_value : Holm's, over all baselines.
+    log_loss_difference : the model's minus the baseline's; below zero the model is better.
+    """
+
+    accuracy: Estimate | NoInterval
+    log_loss: Estimate | NoInterval
+    paired: PairedTest
+    adjusted_p_value: float
+    log_loss_difference: Estimate | NoInterval
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        paired = self.paired.as_dict()
+        paired["adjusted_p_value"] = self.adjusted_p_value
+        paired["log_loss_difference"] = self.log_loss_difference.as_dict()
+        return {"accuracy": self.accuracy.as_dict(), "log_loss": self.log_loss.as_dict(), "paired": paired}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one set of predictions is worth.
+
+    Parameters
+    ----------
+    split : the split that was judged.
+    figures : accuracy, balanced_accuracy, macro_f1, log_loss, brier, and top_k where there are three classes or more.
+    label_names : n_classes names.
+    confusion : (n_classes, n_classes) counts, rows true, columns predicted.
+    recall, precision : one for each class.
+    calibration : of the most probable class.
+    baselines : by name.
+    n_without_target : examples that were left out, as their true class is not known.
+    """
+
+    split: str
+    figures: Mapping[str, Estimate | NoInterval]
+    label_names: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    recall: tuple[Estimate | NoInterval, ...]
+    precision: tuple[Estimate | NoInterval, ...]
+    calibration: Calibration
+    baselines: Mapping[str, BaselineComparison]
+    n_without_target: int = 0
+
+    @property
+    def accuracy(self) -> Estimate | NoInterval:
+        """Share of right answers."""
+        return self.figures["accuracy"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form: strict JSON, where null stands for what could not be estimated."""
+        return {
+            self.split: {name: figure.as_dict() for name, figure in self.figures.items()},
+            "confusion": {
+                "labels": list(self.label_names),
+                "counts": self.confusion.tolist(),
+                "recall": [r.as_dict() for r in self.recall],
+                "precision": [p.as_dict() for p in self.precision],
+            },
+            "calibration": self.calibration.as_dict(),
+            "baselines": {name: b.as_dict() for name, b in self.baselines.items()},
+            "n_without_target": self.n_without_target,
+        }
+
+
+def evaluate(
+    predictions: Predictions, *, baselines: Mapping[str, Predictions] | None = None, seed: int = 0
+) -> Evaluation:
+    """Judge `predictions`, alone and beside baselines on the same examples.
+
+    Parameters
+    ----------
+    predictions : logits may be -inf (probability 0), not NaN. Examples with target -1 are left out and counted.
+    baselines : by name; the same examples, in any order.
+    seed : of the bootstrap draws and the simulated calibration.
+
+    Raises
+    ------
+    DataError
+        When no example has a target, a logit is NaN, a target is no class, or a baseline is of other examples.
+
+    Examples
+    --------
+    >>> p = Predictions(["a", "b"], np.array([0, 1]), np.eye(2), ("cat", "dog"), "test")
+    >>> evaluate(p).as_dict()["test"]["accuracy"]["value"]
+    1.0
+    """
+    judged = _with_target(_checked(predictions, "the predictions"))
+    if not len(judged):
+        raise DataError(
+            f"none of {len(predictions)} examples of split {predictions.split!r} has a target",
+            expected="at least one example whose true class is known",
+            fix="give a labelled split (Python: test=, command line: --test)",
+        )
+    aligned = {name: _aligned(_checked(b, f"baseline {name!r}"), judged, name) for name, b in (baselines or {}).items()}
+    means = _means(judged, aligned, seed=seed)
+    figures: dict[str, Estimate | NoInterval] = {
+        "accuracy": metrics.accuracy(judged),
+        "balanced_accuracy": metrics.balanced_accuracy(judged, seed=seed),
+        "macro_f1": metrics.macro_f1(judged, seed=seed),
+        "log_loss": means["log_loss"],
+        "brier": means["brier"],
+    }
+    k = metrics.default_k(len(judged.label_names))
+    if k is not None:
+        figures[f"top_{k}"] = metrics.top_k(judged, k)
+    return Evaluation(
+        split=judged.split or "test",
+        figures=figures,
+        label_names=judged.label_names,
+        confusion=metrics.confusion_matrix(judged),
+        recall=tuple(metrics.per_class_recall(judged)),
+        precision=tuple(metrics.per_class_precision(judged)),
+        calibration=expected_calibration_error(judged, seed=seed),
+        baselines=_compare(judged, aligned, means),
+        n_without_target=len(predictions) - len(judged),
+    )
+
+
+def _means(
+    predictions: Predictions, baselines: Mapping[str, Predictions], *, seed: int
+) -> dict[str, Estimate | NoInterval]:
+    """Return all figures that are means over examples, from one set of bootstrap draws."""
+    own = metrics.log_losses(predictions)
+    values = {"log_loss": own, "brier": metrics.brier_scores(predictions)}
+    for name, baseline in baselines.items():
+        theirs = metrics.log_losses(baseline)
+        with np.errstate(invalid="ignore"):  # inf - inf, where both gave a true class probability 0
+            values |= {f"log_loss of {name}": theirs, f"difference to {name}": own - theirs}
+    return metrics.mean_estimates(values, seed=seed)
+
+
+def _compare(
+    predictions: Predictions, baselines: Mapping[str, Predictions], means: Mapping[str, Estimate | NoInterval]
+) -> dict[str, BaselineComparison]:
+    tests = {name: mcnemar_exact(predictions.is_correct, b.is_correct) for name, b in baselines.items()}
+    adjusted = holm([t.p_value for t in tests.values()])
+    return {
+        name: BaselineComparison(
+            accuracy=metrics.accuracy(b),
+            log_loss=means[f"log_loss of {name}"],
+            paired=tests[name],
+            adjusted_p_value=p,
+            log_loss_difference=means[f"difference to {name}"],
+        )
+        for (name, b), p in zip(baselines.items(), adjusted, strict=True)
+    }
+
+
+def _checked(predictions: Predictions, what: str) -> Predictions:
+    """Return `predictions` after refusing what no figure can be made of."""
+    logits, n_classes = predictions.logits, len(predictions.label_names)
+    is_bad = np.isnan(logits).any(axis=1) | np.isposinf(logits).any(axis=1) | np.isneginf(logits).all(axis=1)
+    if is_bad.any():
+        first = predictions.ids[int(np.flatnonzero(is_bad)[0])]
+        raise DataError(
+            f"{what}: {int(is_bad.sum())} of {len(predictions)} examples have logits that are not numbers"
+            f" (first: {first!r})",
+            expected="finite logits, or log-probabilities, where -inf is probability 0",
+            fix="look for pictures or weights that hold NaN; compute in fp32 (Python: precision='fp32')",
+        )
+    is_odd = (predictions.targets < -1) | (predictions.targets >= n_classes)
+    if is_odd.any():
+        first_odd = int(np.flatnonzero(is_odd)[0])
+        raise DataError(
+            f"{what}: target {int(predictions.targets[first_odd])} of {predictions.ids[first_odd]!r}",
+            expected=f"a class index from 0 to {n_classes - 1}, or -1 where it is not known",
+        )
+    return predictions
+
+
+def _with_target(predictions: Predictions) -> Predictions:
+    keep = np.flatnonzero(predictions.targets >= 0)
+    return predictions if keep.size == len(predictions) else _take(predictions, keep)
+
+
+def _take(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
+    return replace(
+        predictions,
+        ids=[predictions.ids[int(i)] for i in rows],
+        targets=predictions.targets[rows],
+        logits=predictions.logits[rows],
+        extra={},
+    )
+
+
+def _aligned(baseline: Predictions, predictions: Predictions, name: str) -> Predictions:
+    """Return the baseline's rows for the examples of `predictions`, in their order, with their targets."""
+    if baseline.label_names != predictions.label_names:
+        raise DataError(
+            f"baseline {name!r} has the labels {baseline.label_names[:5]}",
+            expected=f"the model's, in its order: {predictions.label_names[:5]}",
+        )
+    if list(baseline.ids) == list(predictions.ids):
+        rows = np.arange(len(baseline))
+    else:
+        place = {example: i for i, example in enumerate(baseline.ids)}
+        missing = [example for example in predictions.ids if example not in place]
+        if missing or len(place) != len(baseline):
+            raise DataError(
+                f"baseline {name!r} says nothing of {len(missing)} examples (first: {missing[0]!r})"
+                if missing
+                else f"baseline {name!r} names an example twice, in another order than the model",
+                expected="predictions of the same examples",
+            )
+        rows = np.array([place[example] for example in predictions.ids], dtype=np.int64)
+    return replace(_take(baseline, rows), targets=predictions.targets, split=predictions.split)

@@ -1,0 +1,1 @@
+"""What to train and in what order. Values, not scripts."""

@@ -1,0 +1,72 @@
+"""The figures as a small table in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from graft.report import wording as w
+from graft.report.verdict import build_verdict, split_of
+
+__all__ = ["print_summary"]
+
+
+def print_summary(
+    metrics: Mapping[str, Any],
+    *,
+    console: Console,
+    leaderboard: Sequence[Mapping[str, Any]] = (),
+    noun: str = "examples",
+) -> None:
+    """Print the verdict, each figure with its interval, and the baselines.
+
+    Parameters
+    ----------
+    metrics : as `graft.evaluation.Evaluation.as_dict` gives them, with ``"seconds"`` where known.
+    console : where to.
+    leaderboard : the candidates, for the sentence on how the model was chosen.
+    noun : what the examples are called.
+    """
+    verdict = build_verdict(metrics, leaderboard, noun=noun)
+    split = split_of(metrics)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    table.add_column(split)
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("model's lead", justify="right")
+    for key, figure in metrics.get(split, {}).items():
+        if isinstance(figure, Mapping) and "value" in figure:
+            _add_row(table, w.metric_name(key)[0], figure, share=w.is_share(key), lead="", style="")
+    for name, baseline in (metrics.get("baselines") or {}).items():
+        lead = ""
+        if paired := baseline.get("paired"):
+            difference = paired["accuracy_difference"]["value"]
+            p = w.p_value(paired.get("adjusted_p_value", paired["p_value"]))
+            lead = f"{100 * difference:+.1f} points, {p}".replace("-", "−")
+        _add_row(table, w.baseline_name(name), baseline["accuracy"], share=True, lead=lead, style="dim")
+
+    console.print()
+    console.print(Text(_without_marks(verdict.headline), style="bold"))
+    console.print()
+    console.print(table)
+    console.print()
+    for fact in verdict.facts:
+        if fact.topic in ("Confidence", "Weakest point"):
+            console.print(Text(_without_marks(fact.text)))
+
+
+def _without_marks(text: str) -> str:
+    """Return text without the marks of direction, which some terminals show as boxes."""
+    return text.translate(dict.fromkeys((0x2066, 0x2067, 0x2068, 0x2069, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E)))
+
+
+def _add_row(table: Table, name: str, figure: Mapping[str, Any], *, share: bool, lead: str, style: str) -> None:
+    value = w.percent(figure["value"]) if share else w.decimal(figure["value"])
+    span = w.interval(figure, share=share)
+    if span == "–" and ":" in figure["method"]:
+        span = f"– ({figure['method'].split(':')[0]})"
+    table.add_row(Text(name), Text(value), Text(span), Text(lead), style=style)

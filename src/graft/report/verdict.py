@@ -1,0 +1,218 @@
+"""A few plain sentences, each built from the figures: did the graft take, and how do we know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from graft.report import wording as w
+
+__all__ = ["Fact", "Verdict", "build_verdict", "split_of"]
+
+ALPHA = 0.05
+
+
+class Fact(NamedTuple):
+    """One sentence or two of the verdict, and what they are about."""
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The headline and the facts behind it.
+
+    Parameters
+    ----------
+    headline : one short sentence.
+    facts : in the order in which they matter.
+    """
+
+    headline: str
+    facts: tuple[Fact, ...]
+
+
+def split_of(metrics: Mapping[str, Any]) -> str:
+    """Return the name of the split that `metrics` judges: the first key that holds an accuracy."""
+    for key, value in metrics.items():
+        if key != "baselines" and isinstance(value, Mapping) and "accuracy" in value:
+            return key
+    return "test"
+
+
+def build_verdict(
+    metrics: Mapping[str, Any], leaderboard: Sequence[Mapping[str, Any]] = (), *, noun: str = "examples"
+) -> Verdict:
+    """Return what the figures say, in words.
+
+    Parameters
+    ----------
+    metrics : as `graft.evaluation.Evaluation.as_dict` gives them, with ``"seconds"`` where known. All but the
+        accuracy may be missing; what is missing is not spoken of.
+    leaderboard : rows with scaling, penalty, log_loss, standard_error, is_chosen.
+    noun : what the examples are called.
+    """
+    candidates = (
+        _accuracy(metrics, noun),
+        _baselines(metrics),
+        _calibration(metrics),
+        _weakest(metrics),
+        _selection(leaderboard),
+        _cost(metrics),
+    )
+    return Verdict(_headline(metrics), tuple(fact for fact in candidates if fact is not None))
+
+
+def _ranked(metrics: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the baselines that were beaten, not told apart, and lost to."""
+    found: dict[str, list[str]] = {"beaten": [], "tied": [], "lost": []}
+    for name, baseline in (metrics.get("baselines") or {}).items():
+        paired = baseline.get("paired")
+        if not paired:
+            continue
+        difference = paired["accuracy_difference"]["value"]
+        if paired.get("adjusted_p_value", paired["p_value"]) > ALPHA:
+            found["tied"].append(name)
+        else:
+            found["beaten" if difference > 0 else "lost"].append(name)
+    return found
+
+
+def _headline(metrics: Mapping[str, Any]) -> str:
+    ranked = _ranked(metrics)
+    if not any(ranked.values()):
+        return "A result with nothing to compare it with."
+    if "majority" in ranked["tied"] or "majority" in ranked["lost"]:
+        return "No signal: it does no better than always giving the most frequent class."
+    if ranked["lost"]:
+        names = _join([w.baseline_name(n, in_sentence=True) for n in ranked["lost"]])
+        return f"The graft did not pay: {names} did better."
+    if ranked["tied"]:
+        names = _join([w.baseline_name(n, in_sentence=True) for n in ranked["tied"]])
+        return f"The graft learned the task, but this test cannot tell it apart from {names}."
+    return "The graft took."
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _accuracy(metrics: Mapping[str, Any], noun: str) -> Fact | None:
+    split = split_of(metrics)
+    accuracy = metrics.get(split, {}).get("accuracy")
+    if not accuracy or accuracy["value"] is None:
+        return None
+    text = f"{w.percent(accuracy['value'])} of {w.count(accuracy['n'])} {split} {noun} are classified correctly"
+    if accuracy["low"] is not None:
+        level = f"{100 * accuracy['level']:.0f}{w.THIN}%"
+        text += f"; the {level} interval runs from {w.interval(accuracy, unit=True)}"
+    return Fact("Accuracy", text + ".")
+
+
+def _baselines(metrics: Mapping[str, Any]) -> Fact | None:
+    ranked = _ranked(metrics)
+    baselines = metrics.get("baselines") or {}
+
+    def against(name: str) -> str:
+        paired = baselines[name]["paired"]
+        p = w.p_value(paired.get("adjusted_p_value", paired["p_value"]))
+        return (
+            f"{w.points(paired['accuracy_difference']['value'])} {{}} {w.baseline_name(name, in_sentence=True)} ({p})"
+        )
+
+    sentences = []
+    order = sorted(ranked["beaten"], key=lambda n: baselines[n]["paired"]["accuracy_difference"]["value"])
+    if order:
+        sentences.append(f"{_join([against(n).format('above') for n in order])}.")
+    if ranked["lost"]:
+        sentences.append(f"{_join([against(n).format('below') for n in ranked['lost']])}.")
+    for name in ranked["tied"]:
+        paired = baselines[name]["paired"]
+        difference = paired["accuracy_difference"]["value"]
+        side = "above" if difference > 0 else "below"
+        where = "level with" if difference == 0 else f"{w.points(difference)} {side}"
+        p = w.p_value(paired.get("adjusted_p_value", paired["p_value"]))
+        text = f"{where} {w.baseline_name(name, in_sentence=True)}, which may be chance ({p})"
+        smallest = paired.get("smallest_detectable_difference")
+        if smallest is not None:
+            text += f": a test of this size sees differences from about {w.points(smallest)} up"
+        sentences.append(text[0].upper() + text[1:] + ".")
+    return Fact("Baselines", " ".join(sentences)) if sentences else None
+
+
+def _calibration(metrics: Mapping[str, Any]) -> Fact | None:
+    calibration = metrics.get("calibration")
+    if not calibration:
+        return None
+    error = w.percent(calibration["expected_calibration_error"])
+    limit = w.percent(calibration["null_95"])
+    if calibration["p_value"] > ALPHA:
+        return Fact(
+            "Confidence",
+            f"No sign that its probabilities mislead: calibration error {error}, where a perfectly calibrated model"
+            f" shows up to {limit} at this number of examples.",
+        )
+    gap = calibration["confidence_minus_accuracy"]
+    direction = "It claims more than it holds" if gap > 0 else "It is right more often than it says"
+    return Fact(
+        "Confidence",
+        f"Its probabilities are off: calibration error {error}, where a perfectly calibrated model shows up to {limit}."
+        f" {direction}, by {w.points(gap)} on average.",
+    )
+
+
+def _weakest(metrics: Mapping[str, Any]) -> Fact | None:
+    confusion = metrics.get("confusion")
+    if not confusion:
+        return None
+    labels, counts = confusion["labels"], confusion["counts"]
+    pairs = [(row[j], i, j) for i, row in enumerate(counts) for j in range(len(labels)) if i != j and row[j] > 0]
+    if not pairs:
+        return Fact("Weakest point", "No mistake on this split.")
+    known = [(r["value"], -r["n"], i) for i, r in enumerate(confusion.get("recall", ())) if r["value"] is not None]
+    text = ""
+    if known:
+        value, _, i = min(known)
+        text = f"{w.quoted(labels[i])} is recognised least often ({w.percent(value)} of {-min(known)[1]}). "
+    times, i, j = max(pairs, key=lambda pair: pair[0])
+    if len(labels) > 2:
+        text += f"Most often {w.quoted(labels[i])} is taken for {w.quoted(labels[j])} ({times}×)."
+    return Fact("Weakest point", text.strip())
+
+
+def _selection(leaderboard: Sequence[Mapping[str, Any]]) -> Fact | None:
+    chosen = next((row for row in leaderboard if row.get("is_chosen")), None)
+    if chosen is None:
+        return None
+    scalings = {row["scaling"] for row in leaderboard}
+    penalties = {row["penalty"] for row in leaderboard}
+    text = (
+        f"One of {len(leaderboard)} candidates ({_plural(len(scalings), 'scaling')},"
+        f" {_plural(len(penalties), 'penalty')}), by log-loss on training examples held out in turn;"
+        " the test split had no say."
+    )
+    best = min(leaderboard, key=lambda row: row["log_loss"])
+    if best["log_loss"] < chosen["log_loss"]:
+        is_near = chosen["log_loss"] <= best["log_loss"] + 1.001 * best["standard_error"]
+        near = ", within one standard error" if is_near else ""
+        text += f" The best scored {w.decimal(best['log_loss'])}, the chosen one {w.decimal(chosen['log_loss'])}{near}."
+    return Fact("How it was chosen", text)
+
+
+def _plural(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
+def _cost(metrics: Mapping[str, Any]) -> Fact | None:
+    seconds = {k: v for k, v in (metrics.get("seconds") or {}).items() if k != "total"}
+    total = (metrics.get("seconds") or {}).get("total", sum(seconds.values()))
+    if not seconds or total <= 0:
+        return None
+    slowest = max(seconds, key=lambda k: seconds[k])
+    share = f"{100 * seconds[slowest] / total:.0f}{w.THIN}%"
+    name = w.plain(slowest.replace("_", " "))
+    return Fact("Time", f"{w.duration(total)} in all; {share} of it went into \u201c{name}\u201d.")

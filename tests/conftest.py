@@ -1,0 +1,23 @@
+"""Fixtures for all tests: where real data lies, and no network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of public data and pretrained weights (environment variable GRAFT_SHARED, else ../shared)."""
+    folder = Path(os.environ.get("GRAFT_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real data at {folder}: set GRAFT_SHARED to the folder that holds data/ and models/")
+    return folder

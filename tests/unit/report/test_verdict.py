@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import copy
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from graft.report import build_verdict, print_summary
+
+from .conftest import Run, make_run
+
+
+def with_lead(run: Run, name: str, value: float, p: float) -> dict[str, Any]:
+    metrics = copy.deepcopy(run.metrics)
+    paired = metrics["baselines"][name]["paired"]
+    paired["accuracy_difference"]["value"] = value
+    paired["p_value"] = paired["adjusted_p_value"] = p
+    return metrics
+
+
+def facts(metrics: dict[str, Any], leaderboard: list[dict[str, Any]] | None = None) -> dict[str, str]:
+    return dict(build_verdict(metrics, leaderboard or []).facts)
+
+
+@pytest.mark.parametrize(
+    ("name", "lead", "p", "headline"),
+    [
+        ("knn", 0.1, 0.001, "The graft took."),
+        ("knn", 0.01, 0.4, "cannot tell it apart from nearest neighbours"),
+        ("knn", -0.1, 0.001, "The graft did not pay: nearest neighbours"),
+        ("majority", 0.01, 0.4, "No signal"),
+        ("majority", -0.1, 0.001, "No signal"),
+    ],
+)
+def test_headline_follows_the_paired_tests(run: Run, name: str, lead: float, p: float, headline: str) -> None:
+    assert headline in build_verdict(with_lead(run, name, lead, p)).headline
+
+
+def test_a_draw_says_what_could_have_been_seen(run: Run) -> None:
+    metrics = with_lead(run, "knn", 0.01, 0.4)
+    metrics["baselines"]["knn"]["paired"]["smallest_detectable_difference"] = 0.034
+    text = facts(metrics)["Baselines"]
+    assert "may be chance" in text
+    assert "3.4 points" in text
+
+
+def test_without_baselines_nothing_is_claimed(run: Run) -> None:
+    metrics = run.metrics | {"baselines": {}}
+    assert "nothing to compare" in build_verdict(metrics).headline
+    assert "Baselines" not in facts(metrics)
+
+
+def test_calibration_is_judged_by_its_null_and_its_direction(run: Run) -> None:
+    def sentence(p_value: float, gap: float) -> str:
+        calibration = run.metrics["calibration"] | {"p_value": p_value, "confidence_minus_accuracy": gap}
+        return facts(run.metrics | {"calibration": calibration})["Confidence"]
+
+    assert "No sign" in sentence(0.3, 0.05)
+    assert "claims more than it holds, by 5.0 points" in sentence(0.01, 0.05)
+    assert "right more often than it says" in sentence(0.01, -0.05)
+
+
+def test_choice_names_the_one_standard_error_rule_only_where_it_held(run: Run) -> None:
+    assert "10 candidates (2 scalings, 5 penalties)" in facts(run.metrics, run.leaderboard)["How it was chosen"]
+    assert "within one standard error" in facts(run.metrics, run.leaderboard)["How it was chosen"]
+    narrow = [row | {"standard_error": 0.001} for row in run.leaderboard]
+    assert "within one standard error" not in facts(run.metrics, narrow)["How it was chosen"]
+
+
+def test_weakest_point_names_the_class_and_the_pair() -> None:
+    run = make_run(("ant", "bee", "cat"), signal=1.0)
+    run.metrics["confusion"]["counts"] = [[70, 0, 10], [1, 79, 0], [0, 0, 80]]
+    for i, value in enumerate((70 / 80, 79 / 80, 1.0)):
+        run.metrics["confusion"]["recall"][i]["value"] = value
+    text = facts(run.metrics)["Weakest point"]
+    assert "ant" in text.split(".")[0]
+    assert "87.5" in text
+    assert "(10×)" in text
+
+
+def test_terminal_summary_holds_figures_baselines_and_no_markup() -> None:
+    run = make_run(("[bold]a[/bold]", "b", "c"), signal=1.0)
+    run.metrics["baselines"]["[red]odd"] = run.metrics["baselines"]["knn"]
+    file = io.StringIO()
+    print_summary(run.metrics, console=Console(file=file, width=100, color_system=None), leaderboard=run.leaderboard)
+    text = file.getvalue()
+    assert f"{100 * run.metrics['test']['accuracy']['value']:.1f}" in text
+    assert "Nearest neighbours" in text
+    assert "[red]odd" in text
+    assert "Log-loss" in text
+    assert "\u2068" not in text
+    assert max(map(len, text.splitlines())) <= 100
