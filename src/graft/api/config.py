@@ -20,11 +20,11 @@ class FitConfig:
     Parameters
     ----------
     model
-        Pretrained model: hub id, folder, torchvision:<architecture> (with weights), or timm/<name>.
+        Pretrained model: hub id, folder, torchvision:ARCH (with weights), or timm/NAME.
     out
         Folder of the run, made by it.
     weights
-        Torchvision state file (.pth, .safetensors) for a torchvision: model.
+        Torchvision state file (.pth, .safetensors) for model torchvision:ARCH.
     revision
         Branch, tag or commit of a hub model.
     valid

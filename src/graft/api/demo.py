@@ -88,18 +88,30 @@ def demo(
     console.print(f"[bold]2  A new last layer[/bold] for digits, from {_PER_CLASS} labels a class: {data}")
     from graft.api.fit import fit
 
+    # Mirrored digits are other digits, or none.
     fitted = fit(
-        data, model=str(backbone), out=out / "run", strategy="head", from_scratch=True, overwrite=True, seed=seed
+        data,
+        model=str(backbone),
+        out=out / "run",
+        cache=out / "cache",
+        strategy="head",
+        from_scratch=True,
+        flip=False,
+        overwrite=True,
+        seed=seed,
+        console=console,
     )
-    metrics = dict(fitted.metrics)
-    metrics["baselines"] = {**metrics.get("baselines", {}), "pixel_knn": _against_pixels(data, Path(fitted.out))}
-
-    console.print("[bold]3  What it is worth[/bold]")
-    from graft.report.terminal import print_summary
-
-    print_summary(metrics, console=console, noun="digits")
-    console.print(f"\nReport: {Path(fitted.out) / 'report.html'}")
-    return DemoResult(out, Path(fitted.out), metrics)
+    run = Path(fitted.out)
+    pixels = _against_pixels(data, run)
+    metrics = {**fitted.metrics, "baselines": {**fitted.metrics.get("baselines", {}), "pixel_knn": pixels}}
+    console.print("[bold]3  What it is worth[/bold]: the table above; beside it the nearest neighbour in pixels,")
+    accuracy, paired = pixels["accuracy"], pixels["paired"]
+    console.print(
+        f"   which names {accuracy['value']:.1%} rightly ({accuracy['low']:.1%} to {accuracy['high']:.1%}); the new"
+        f" model leads it by {100 * paired['accuracy_difference']['value']:+.1f} points (p = {paired['p_value']:.2g})."
+    )
+    console.print(f"   Report: {run / 'report.html'}", highlight=False, soft_wrap=True)
+    return DemoResult(out, run, metrics)
 
 
 def write_digits(folder: Path, *, per_class: int, seed: int) -> Path:

@@ -141,9 +141,9 @@ def _gather(
 
 
 def _run(data: str, config: FitConfig, run: Run, *, say: Callable[[str], None], console: Console) -> FitResult:
-    from graft.api import stations
-    from graft.data.readers import read_splits
-
+    with run.phase("imports"):
+        from graft.api import stations
+        from graft.data.readers import read_splits
     with run.phase("data"):
         splits = read_splits(
             data,
@@ -155,7 +155,7 @@ def _run(data: str, config: FitConfig, run: Run, *, say: Callable[[str], None], 
         )
         for note in splits.notes:
             say(note)
-        n_bytes_hashed = sum(len(part.content_hashes()) for part in splits.present().values())
+        n_files = sum(len(part.content_hashes()) for part in splits.present().values())
     with run.phase("model"):
         model = stations.load_model(config, splits.train.label_names)
         say(stations.describe_model(model))
@@ -170,7 +170,7 @@ def _run(data: str, config: FitConfig, run: Run, *, say: Callable[[str], None], 
         baselines = stations.baselines(embedded, model, config, console=console, say=say)
     with run.phase("evaluation"):
         judged = stations.judge(embedded, head, baselines, config, run)
-    return _write(run, config, embedded, head, judged, saved, n_files=n_bytes_hashed, say=say, console=console)
+    return _write(run, config, embedded, head, judged, saved, n_files=n_files, say=say, console=console)
 
 
 def _write(

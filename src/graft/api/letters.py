@@ -41,10 +41,11 @@ RECIPE: dict[str, Any] = {
     "flip": False,
 }
 
-_ALPHABETS = ("GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN")
-# Latin letters, those of mathematics (script, black-letter, double-struck, sans, ...), then the other alphabets.
+_ALPHABETS = ("GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "NKO", "LAO", "TIFINAGH", "LISU")
+# Latin letters, those of mathematics (script, sans, ...), then the other alphabets, in the order of `_ALPHABETS`.
 _RANGES = ((0x41, 0x5B), (0x61, 0x7B), (0x2100, 0x2150), (0x1D400, 0x1D6A4), (0x391, 0x3CA), (0x410, 0x450),
-           (0x531, 0x588), (0x10D0, 0x10F1))  # fmt: skip
+           (0x531, 0x588), (0x10D0, 0x10F1), (0x5D0, 0x5EB), (0x621, 0x64B), (0x7CA, 0x7EB), (0xE81, 0xEAF),
+           (0x2D30, 0x2D68), (0xA4D0, 0xA4F8))  # fmt: skip
 _ORNATE = "FRAKTUR", "BLACK-LETTER", "DOUBLE-STRUCK"  # nobody writes so, and 8 x 8 pixels can't show it
 _ALIKE = 0.02  # mean difference of two letters' pixels, 0 to 1, below which they are one
 _MATHEMATICAL_SYMBOLS = "STIXSiz", "STIXNonUni", "LastResort", "cmex"

@@ -22,6 +22,7 @@ from graft.core.devices import choose_device, choose_precision
 from graft.core.errors import DataError
 from graft.core.files import atomic_path, hash_json
 from graft.core.run_folder import Run
+from graft.core.text import counted
 from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.duplicates import cross_split_duplicates, duplicate_groups
@@ -148,9 +149,8 @@ def embed(
         run.seconds["engine set-up"] = extractor.seconds_engine
     n_computed = sum(f.n_computed for f in (*features.values(), *more))
     if n_computed:
-        say(
-            f"{n_computed:,} pictures computed in {run.seconds['features']:.1f} s ({n_computed / run.seconds['features']:,.0f}/s)"
-        )
+        seconds = run.seconds["features"]
+        say(f"{n_computed:,} pictures computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
     embedded = Embedded(
         splits=parts,
         features=features,
@@ -173,7 +173,8 @@ def divide(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None])
     notes = []
     n_copies = len(copies) - len(np.unique(copies))
     if n_copies:
-        notes.append(f"{n_copies} pictures of train are copies or near copies of another; copies share a fold")
+        verb = "is a copy" if n_copies == 1 else "are copies"
+        notes.append(f"{counted(n_copies, 'picture')} of train {verb} or near copy of another; copies share a fold")
     if "test" in embedded.splits:
         for name in ("test", "valid"):
             if name in embedded.splits:
@@ -188,9 +189,10 @@ def divide(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None])
                 )
                 if overlap.count:
                     first, second = overlap.pairs[0]
+                    verb = "has" if overlap.count == 1 else "have"
                     notes.append(
-                        f"{overlap.count} pictures of {name} have a copy or near copy in train, for example"
-                        f" {embedded.splits[name].ids[second]} and {train.ids[first]}: figures on {name} flatter a little"
+                        f"{counted(overlap.count, 'picture')} of {name} {verb} a copy or near copy in train:"
+                        f" {embedded.splits[name].ids[second]} of {train.ids[first]}; figures on {name} flatter a bit"
                     )
         result = replace(embedded, groups=groups)
     else:
@@ -204,8 +206,8 @@ def divide(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None])
                 fix="add examples, or name a test split with --test (Python: test=)",
             )
         notes.append(
-            f"no test split given: {len(parts['test']):,} of {len(train):,} pictures held out, stratified by class, copies"
-            f" kept together, seed {config.seed}"
+            f"no test split given: {len(parts['test']):,} of {len(train):,} pictures held out, stratified by class,"
+            f" copies kept together, seed {config.seed}"
         )
         result = replace(
             embedded,
@@ -271,11 +273,12 @@ def save(
         f" {check.largest_difference:.1e}; from those of the cached {embedded.engine} features by {gap:.1e}"
     )
     return {
+        "weights_hash": check.weights_hash,
         "saved_model_check": {
             "n_pictures": check.n_pictures,
             "largest_difference": check.largest_difference,
             "largest_difference_to_cached_features": gap,
-        }
+        },
     }
 
 
@@ -387,7 +390,8 @@ def _without_unreadable(embedded: Embedded, *, say: Callable[[str], None]) -> Em
         if is_readable.all():
             continue
         rows = np.flatnonzero(is_readable)
-        note = f"{len(part) - len(rows)} unreadable pictures of {name} skipped, for example {part.ids[int(np.argmin(is_readable))]}"
+        example = part.ids[int(np.argmin(is_readable))]
+        note = f"{counted(len(part) - len(rows), 'unreadable picture')} of {name} skipped, for example {example}"
         say(note)
         notes.append(note)
         splits[name], features[name] = part.select(rows), _rows(features[name], rows)

@@ -7,7 +7,9 @@ is passed over for the next, and that is said.
 from __future__ import annotations
 
 import copy
+import importlib
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -83,7 +85,7 @@ def candidates(
     has_openvino = device.type == "cpu" and is_installed("openvino")
     if wanted == "openvino" and not has_openvino:
         raise UsageError(
-            "engine 'openvino' was asked for, " + ("but it runs on CPUs only" if device.type != "cpu" else "but it is not installed"),
+            f"engine 'openvino': it {'runs on CPUs only' if device.type != 'cpu' else 'is not installed'}",
             expected="a CPU and the package openvino",
             fix="pip install 'graft-finetune[openvino]', or leave --engine away",
         )  # fmt: skip
@@ -216,8 +218,7 @@ class _OpenVinoEngine:
     def __init__(
         self, network: FeatureNetwork, precision: Precision, padded: NDArray[Any], device: torch.device
     ) -> None:
-        import openvino
-
+        openvino = _import_openvino()
         converted = _converted_for_openvino(network, padded)
         hint = {"bf16": "bf16", "fp32": "f32"}[precision.name]
         compiled = openvino.Core().compile_model(
@@ -229,13 +230,19 @@ class _OpenVinoEngine:
         return np.array(self._request.infer([pixels])[0], dtype=np.float32)
 
 
+def _import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would open a connection at every conversion."""
+    # A None entry makes `import openvino_telemetry` fail, and OpenVINO then takes its own silent stand-in.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
+
+
 def _converted_for_openvino(network: FeatureNetwork, padded: NDArray[Any]) -> Any:
     """Return the OpenVINO model of `network`; kept on it, since a second precision needs the same conversion."""
-    import openvino
-
     kept: tuple[tuple[int, ...], Any] | None = network.__dict__.get("_openvino_model")
     if kept is not None and kept[0] == padded.shape:
         return kept[1]
+    openvino = _import_openvino()
     with _quiet_tracing():
         converted = openvino.convert_model(
             network, example_input=torch.from_numpy(padded[:2]), input=[openvino.PartialShape(list(padded.shape))]

@@ -173,7 +173,7 @@ class Extractor:
         return Features(matrix, perceptual, tuple(keys), is_readable, n_computed)
 
     def stream(self, data: Readable) -> Iterator[tuple[int, NDArray[np.float32], list[str]]]:
-        """Yield first position, features (n, n_features) and error texts of one batch after the other, without the cache.
+        """Yield first position, features (n, n_features) and error texts of batch after batch, without the cache.
 
         An error text is empty where the picture could be read; the features of an unreadable one mean nothing.
         """
@@ -265,8 +265,8 @@ class Extractor:
         self.engine_label = choice.label
         self.seconds_engine += time.perf_counter() - started
         self._say(
-            f"engine {choice.label} on {self._device}: {choice.reason}; {choice.precision.name}: {choice.precision.reason}"
-            f"; cosine to eager fp32 at least {cosine:.6f}"
+            f"engine {choice.label} on {self._device}: {choice.reason}; {choice.precision.name}:"
+            f" {choice.precision.reason}; cosine to eager fp32 at least {cosine:.6f}"
         )
         return engine, choice
 

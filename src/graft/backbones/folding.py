@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -19,7 +21,7 @@ def fold_batch_norms(network: nn.Module) -> int:
     n_folded = 0
     for parent in network.modules():
         children = list(parent.named_children())
-        for (name, first), (next_name, second) in zip(children, children[1:], strict=False):
+        for (name, first), (next_name, second) in pairwise(children):
             if (
                 isinstance(first, nn.Conv2d)
                 and isinstance(second, nn.BatchNorm2d)

@@ -111,6 +111,7 @@ def find_head(network: nn.Module, pixels: Tensor, *, label: str) -> Head:
             fix="choose a model whose transformers class is ...ForImageClassification with a linear classifier",
         )
     head = Head(network, found[0])
-    if head.layer.bias is None:
-        head.layer.bias = nn.Parameter(torch.zeros(head.layer.out_features))
+    layer: Any = head.layer
+    if layer.bias is None:
+        layer.bias = nn.Parameter(torch.zeros(layer.out_features))
     return head

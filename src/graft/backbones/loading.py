@@ -28,7 +28,7 @@ class ImageModel:
 
     Parameters
     ----------
-    network : a transformers ``...ForImageClassification``, on the CPU, float32, in eval mode. Its head is not yet fitted.
+    network : a transformers ``...ForImageClassification``, on the CPU, float32, in eval mode, its head not yet fitted.
     head : the network's last linear layer.
     preprocessing : the checkpoint's own.
     backbone : the record that the manifest keeps.
@@ -97,7 +97,7 @@ def load_image_model(
         from graft.backbones.torchvision_weights import convert_torchvision
 
         network, processor, notes = convert_torchvision(model.partition(":")[2], weights, label_names=label_names)
-        found_revision, without_weights = "", []
+        found_revision, without_weights = "", list[str]()
     else:
         if weights is not None:
             raise ModelError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor, nn
 
 from graft.core.errors import ModelError, UsageError, did_you_mean
@@ -81,7 +81,7 @@ def convert_torchvision(
         size={"shortest_edge": 224}, crop_pct=224 / 256, resample=2,
         image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225],
     )  # fmt: skip
-    note = f"{Path(weights).name} converted from torchvision's {architecture}; largest difference of logits {difference:.1e}"
+    note = f"{Path(weights).name} converted from torchvision, largest difference of logits {difference:.1e}"
     return network, processor, (note,)
 
 
@@ -257,10 +257,7 @@ def _new_head(network: nn.Module, architecture: str, label_names: Sequence[str])
     config: Any = network.config
     config.id2label = dict(enumerate(label_names))
     config.label2id = {name: i for i, name in enumerate(label_names)}
-    parent, name = (
-        (network, "classifier") if architecture == "mobilenet_v2" else (network.get_submodule("classifier"), "1")
-    )
-    old = getattr(parent, name)
-    setattr(parent, name, nn.Linear(old.in_features, len(label_names)))
-    if hasattr(network, "num_labels"):
-        network.num_labels = len(label_names)
+    name = "classifier" if architecture == "mobilenet_v2" else "classifier.1"
+    old: Any = network.get_submodule(name)
+    network.set_submodule(name, nn.Linear(old.in_features, len(label_names)))
+    network.num_labels = len(label_names)  # type: ignore[assignment]

@@ -45,8 +45,7 @@ class View:
 
     def apply(self, picture: Image, key: str) -> Image:
         """Return this view of a picture whose content hash is `key`."""
-        from PIL import Image as pil
-        from PIL import ImageOps
+        from PIL import Image, ImageOps
 
         if self.number == 0:
             return picture
@@ -57,7 +56,7 @@ class View:
         side = float(random.uniform(self.crop_scale, 1.0)) ** 0.5
         w, h = max(1, round(width * side)), max(1, round(height * side))
         left, top = int(random.integers(0, width - w + 1)), int(random.integers(0, height - h + 1))
-        crop = picture.crop((left, top, left + w, top + h)).resize((width, height), pil.Resampling.BICUBIC)
+        crop = picture.crop((left, top, left + w, top + h)).resize((width, height), Image.Resampling.BICUBIC)
         return ImageOps.mirror(crop) if self.has_flip and random.random() < 0.5 else crop
 
 

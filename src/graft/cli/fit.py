@@ -26,8 +26,8 @@ def fit(
     Parameters
     ----------
     data
-        Folder with a class a subfolder (train/valid/test above it are understood), table (CSV, JSONL, Parquet) with path and
-        label columns, saved Hugging Face dataset, or hub id.
+        Folder with a class a subfolder (train/valid/test above it are understood), table (CSV, JSONL, Parquet) with
+        path and label columns, saved Hugging Face dataset, or hub id.
     config
         TOML file of options; flags given here win over it.
     resume

@@ -75,11 +75,10 @@ def predict(
         say=lambda text: errors.print(f"· {text}", style="dim", markup=False),
     )
     with atomic_path(out) if out is not None else nullcontext(None) as place:
-        file = open(place, "w", encoding="utf-8", newline="") if place is not None else sys.stdout
-        try:
-            n = WRITERS[form](predictions, file)
-        finally:
-            if place is not None:
-                file.close()
+        if place is None:
+            n = WRITERS[form](predictions, sys.stdout)
+        else:
+            with open(place, "w", encoding="utf-8", newline="") as file:
+                n = WRITERS[form](predictions, file)
     if out is not None:
         errors.print(f"{n:,} predictions: {out}", markup=False)

@@ -78,7 +78,7 @@ class ResourceError(GraftError):
     exit_code = 5
 
 
-class Interrupted(GraftError):
+class Interrupted(GraftError):  # noqa: N818 (nothing went wrong)
     """Stopped by Ctrl-C or SIGTERM, after what was computed has been kept."""
 
     exit_code = 130

@@ -17,7 +17,8 @@ def write_csv(predictions: Iterable[Prediction], file: TextIO) -> int:
     writer = csv.writer(file)
     writer.writerow(["id", "prediction", "probability", "error"])
     n = 0
-    for n, p in enumerate(predictions, start=1):
+    for p in predictions:
+        n += 1
         writer.writerow([p.id, p.label, f"{p.probability:.6f}" if not p.error else "", p.error])
     return n
 
@@ -25,7 +26,8 @@ def write_csv(predictions: Iterable[Prediction], file: TextIO) -> int:
 def write_jsonl(predictions: Iterable[Prediction], file: TextIO) -> int:
     """Write an object a line, with the probabilities of all labels in the model's order; return how many."""
     n = 0
-    for n, p in enumerate(predictions, start=1):
+    for p in predictions:
+        n += 1
         row = {"id": p.id, "prediction": p.label, "probability": round(p.probability, 6)}
         row |= {"error": p.error} if p.error else {"probabilities": [round(v, 6) for v in p.probabilities]}
         file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -158,8 +158,8 @@ def _choose(results: dict[str, CrossValidation]) -> tuple[str, str]:
         error = difference.std(ddof=1) / np.sqrt(len(difference))
         if difference.mean() > 2 * error:
             return chosen, (
-                f"unit-norm features would lower the out-of-fold log-loss by {difference.mean():.4f} nats (standard error"
-                f" {error:.4f}), but a plain linear head cannot carry them, so '{chosen}' was taken"
+                f"unit-norm features would lower the out-of-fold log-loss by {difference.mean():.4f} nats (standard"
+                f" error {error:.4f}), but a plain linear head cannot carry them, so '{chosen}' was taken"
             )
     return chosen, ""
 

@@ -52,7 +52,7 @@ class CrossValidation:
     ----------
     points : one for each penalty, strong to weak.
     chosen : index into `points`, by the paired one-standard-error rule.
-    out_of_fold_logits : (n_examples, n_classes), float32, of the chosen penalty; each row from the model of the other folds.
+    out_of_fold_logits : (n_examples, n_classes), float32, of the chosen penalty; each row from the other folds' model.
     losses : (n_examples,), out-of-fold loss of each example at the chosen penalty.
     weights : (n_classes, n_features), of the fit to all rows at the chosen penalty, acting on *unscaled* features
         where the scaling is linear, on scaled ones where it is not.
@@ -94,7 +94,7 @@ def cross_validate(
 
     Parameters
     ----------
-    features : (n_views * n_examples, n_features), the views of all examples one after the other; view 0 is the plain one.
+    features : (n_views * n_examples, n_features), view after view; view 0 is the plain one.
     targets : (n_examples,) class numbers, or (n_examples, n_classes) of 0 and 1 for several labels an example.
     folds : (n_examples,), number of the fold that holds each example out; all its views go with it.
     scaling : applied to the features first.
@@ -155,8 +155,8 @@ def cross_validate(
     if n_open := sum(point.n_not_converged for point in points):
         worst = max(points, key=lambda point: point.n_not_converged)
         say(
-            f"{n_open} of {len(points) * (n_folds + 1)} probe fits ({scaling.name}) stopped above a relative gradient of "
-            f"{tolerance:g}, most at penalty {worst.penalty:.2g}"
+            f"{n_open} of {len(points) * (n_folds + 1)} fits ({scaling.name}) stopped above a relative gradient of"
+            f" {tolerance:g}, most at penalty {worst.penalty:.2g}"
         )
     final, final_bias = rotated.weights_in_feature_space(*finals[chosen])
     unscaled, unscaled_bias = scaling.unscale(final.cpu().numpy(), final_bias.cpu().numpy())

@@ -44,7 +44,7 @@ class Scaling:
     def unscale(
         self, weights: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return weights (n_classes, n_features) and bias that act on unscaled features, where the scaling is linear."""
+        """Return weights (n_classes, n_features) and bias for unscaled features, where the scaling is linear."""
         return np.asarray(weights / self.divisor, dtype=np.float32), bias
 
 

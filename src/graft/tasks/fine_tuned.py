@@ -28,10 +28,12 @@ class SavedCheck:
 
     Parameters
     ----------
+    weights_hash : of the network as saved, head included.
     n_pictures : pictures compared.
     largest_difference : between probabilities of the network in memory and of the reloaded one, both eager fp32.
     """
 
+    weights_hash: str
     n_pictures: int
     largest_difference: float
 
@@ -73,21 +75,22 @@ def save_fine_tuned(
         with quiet_transformers():
             network.save_pretrained(partial, safe_serialization=True)
             model.preprocessing.processor.save_pretrained(partial)
+        weights_hash = hash_weights(network)
         record = {
             "form": _FORM,
             "label_names": list(label_names),
-            "weights_hash": hash_weights(network),
+            "weights_hash": weights_hash,
             "head": model.head.name,
         }
         write_json(partial / "graft.json", record)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise as_resource_error(error, folder) from error
-    check = _compare(model, partial, label_names, pictures)
+    largest = _compare(model, partial, label_names, pictures)
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
-    return check
+    return SavedCheck(weights_hash, len(pictures), largest)
 
 
 def load_fine_tuned(folder: Path) -> FineTunedModel:
@@ -127,7 +130,7 @@ def load_fine_tuned(folder: Path) -> FineTunedModel:
 
 
 @torch.inference_mode()
-def _compare(model: ImageModel, folder: Path, label_names: Sequence[str], pictures: Sequence[Image]) -> SavedCheck:
+def _compare(model: ImageModel, folder: Path, label_names: Sequence[str], pictures: Sequence[Image]) -> float:
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
     with quiet_transformers():
@@ -146,7 +149,7 @@ def _compare(model: ImageModel, folder: Path, label_names: Sequence[str], pictur
             expected="equal probabilities, within 1e-5",
             fix="report this: the run's features and head are kept, and --resume tries again",
         )
-    return SavedCheck(len(pictures), largest)
+    return largest
 
 
 def _probabilities(network: Any, processor: Any, picture: Image) -> NDArray[np.float32]:

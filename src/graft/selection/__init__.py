@@ -1,0 +1,1 @@
+"""Which pretrained model, which learning rate: the room for ranking and search."""
