@@ -17,6 +17,8 @@ from graft.solver.scaling import SCALING_NAMES, fit_scaling
 
 __all__ = ["HeadFit", "HeadOnly"]
 
+_MEASURE_UNIT_NORM_UP_TO = 2_000
+
 
 @dataclass(frozen=True)
 class HeadFit:
@@ -92,8 +94,8 @@ class HeadOnly:
 
         Notes
         -----
-        A scaling that no linear head can take up (unit norm) is measured with the others and listed, but cannot be
-        chosen: the saved checkpoint could not carry it.
+        A scaling that no linear head can take up (unit norm) is measured with the others up to 2,000 rows and listed,
+        but cannot be chosen: the saved checkpoint could not carry it (docs/decisions/004).
         """
         notes: list[str] = []
         fewest = int(np.bincount(targets, minlength=n_classes).min())
@@ -105,7 +107,7 @@ class HeadOnly:
         folds = stratified_folds(targets, groups=groups, n_folds=n_folds, seed=seed)
         results: dict[str, CrossValidation] = {}
         with _FlushedDenormals():
-            for name in self.scalings:
+            for name in self._affordable(len(features)):
                 results[name] = cross_validate(
                     features,
                     targets,
@@ -146,6 +148,12 @@ class HeadOnly:
             ],
             notes=tuple(notes),
         )
+
+    def _affordable(self, n_rows: int) -> tuple[str, ...]:
+        """Return the scalings to measure: above 2,000 rows those alone that a head can take up."""
+        if n_rows <= _MEASURE_UNIT_NORM_UP_TO or self.scalings == ("unit-norm",):
+            return self.scalings
+        return tuple(name for name in self.scalings if name != "unit-norm")
 
 
 def _choose(results: dict[str, CrossValidation]) -> tuple[str, str]:

@@ -20,6 +20,7 @@ __all__ = ["CrossValidation", "PathPoint", "cross_validate"]
 
 _STEPS_PER_DECADE: Final = 2
 _MOST_EXTRA_LEVELS: Final = 6
+_RISES_TO_STOP: Final = 2
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def cross_validate(
     folds : (n_examples,), number of the fold that holds each example out; all its views go with it.
     scaling : applied to the features first.
     n_penalties : length of the grid: half-decades down from `strongest` times the features' total variance. It is
-        lengthened, by up to three decades, while the weakest penalty is the best.
+        lengthened, by up to three decades, while the weakest penalty is the best, and left once two penalties in a row
+        did worse than a stronger one: the weak end is the dearest.
     row_weights : (n_examples,), not negative; None: all equal.
     tolerance : relative gradient at which a fit has converged.
     is_bf16 : compute curvature products in bfloat16.
@@ -149,7 +151,7 @@ def cross_validate(
         losses_of.append(losses)
         finals.append((level.weights[:, :, -1], level.bias[:, -1]))
         best = int(np.argmin([point.log_loss for point in points]))
-        if len(points) >= n_penalties and best < len(points) - 1:
+        if best <= len(points) - 1 - _RISES_TO_STOP or (len(points) >= n_penalties and best < len(points) - 1):
             break
     chosen = _one_standard_error(losses_of, best)
     if n_open := sum(point.n_not_converged for point in points):

@@ -1,0 +1,290 @@
+"""60 penalised regressions, 5 folds x 12 penalties: Graft's batched solver beside scikit-learn's LogisticRegressionCV.
+
+Both get the same matrix, folds and penalties (``Cs=12``: 10^-4 to 10^4). Every run is a process of its own, fresh each
+time; only the fit is timed, from the NumPy matrix to the coefficients of every fold and penalty in feature space.
+scikit-learn fits once more to all rows at its best penalty, Graft to all rows at each of the 12. The objective of each of
+the 60 problems is computed afterwards by one function in float64 for all: mean cross-entropy of the fold's training
+rows + 1 / (2 C n) * |W|^2, bias free.
+
+Synthetic features, d = 2,048, 10 classes: Gaussian latent columns whose variance falls as 1/j, class means of 0.15 to 0.35
+standard deviations in them, turned by a random rotation so that every feature is a mixture, then each feature
+standardised. ``--real`` adds the MobileNetV2 features of CIFAR-10 (d = 1,280, standardised).
+
+Baseline: LogisticRegressionCV as it comes (lbfgs, max_iter=100, tol=1e-4, n_jobs=None). For information, once each:
+the same with pages kept, with n_jobs=2, converged further (max_iter=1000, tol=1e-6), and a loop by hand over
+LogisticRegression in float32 with warm starts, which LogisticRegressionCV (float64 always) does not offer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import BENCH, Bar, environment, finish, interleave, median, options, ratio, run, shared, table
+from measure import temporary_folder as temporary
+from numpy.typing import NDArray
+
+N_FOLDS, N_PENALTIES, N_CLASSES, N_FEATURES = 5, 12, 10, 2048
+CS = np.logspace(-4, 4, N_PENALTIES)
+BASELINE = "sklearn"
+RIVALS = {
+    BASELINE: {"max_iter": 100, "tol": 1e-4},
+    "sklearn, pages kept": {"max_iter": 100, "tol": 1e-4, "keep_pages": True},
+    "sklearn, n_jobs=2": {"max_iter": 100, "tol": 1e-4, "n_jobs": 2},
+    "sklearn, float32 by hand": {"max_iter": 100, "tol": 1e-4, "by_hand": True},
+    "sklearn, tight": {"max_iter": 1000, "tol": 1e-6},
+}
+Solutions = tuple[NDArray[np.float64], NDArray[np.float64]]  # (folds, penalties, classes, features), (..., classes)
+
+
+def synthetic(n: int, *, d: int = N_FEATURES, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return standardised features (n, d) and classes (n,), as the module's docstring says."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % N_CLASSES
+    rng.shuffle(labels)
+    means = rng.normal(size=(N_CLASSES, d)) * np.linspace(0.35, 0.15, d)
+    latent = (rng.normal(size=(n, d)) + means[labels]) / np.sqrt(np.arange(1, d + 1))
+    rotation = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    return _standardised(latent @ rotation), labels
+
+
+def real(n: int, work: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return standardised MobileNetV2 features (n, 1280) of CIFAR-10 pictures and their classes (n,)."""
+    from graft.backbones.cache import FeatureCache
+    from graft.backbones.extraction import Extractor
+    from graft.backbones.loading import load_image_model
+    from graft.core.devices import choose_device, choose_precision
+    from graft.data.readers import read_splits
+
+    train = read_splits(shared() / "data" / "cifar10").train
+    order = np.random.default_rng(0).permutation(len(train))
+    by_class = [order[train.labels[order] == c][: n // N_CLASSES] for c in range(N_CLASSES)]
+    part = train.select(np.sort(np.concatenate(by_class)))
+    model = load_image_model(str(shared() / "models" / "mobilenet_v2_1.0_224"), label_names=train.label_names)
+    device = choose_device()
+    cache = FeatureCache(work / "cache")
+    extractor = Extractor(model, cache, device=device, precision=choose_precision(device))
+    return _standardised(extractor.run(part, n_pictures=n).matrix), np.array(part.labels)
+
+
+def _standardised(features: NDArray[Any]) -> NDArray[np.float32]:
+    deviation = features.std(axis=0)
+    return np.asarray((features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1), dtype=np.float32)
+
+
+def solve_ours(features: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> tuple[float, Solutions, dict[str, Any]]:  # fmt: skip
+    """Return seconds, solutions and facts of Graft's solver, set as `graft fit` sets it."""
+    from graft.core.process import prepare_process
+
+    prepare_process()
+    import torch
+
+    from graft.core.devices import choose_device, choose_precision
+    from graft.solver.links import SoftmaxLink
+    from graft.solver.path import solve_path
+    from graft.solver.rotation import rotate
+
+    device = torch.device("cpu")
+    is_bf16 = choose_precision(choose_device("cpu")).name == "bf16"
+    torch.set_flush_denormal(True)
+    rng = np.random.default_rng(0)
+
+    def solve(x: NDArray[np.float32], y: NDArray[np.int64], fold: NDArray[np.int64]) -> tuple[Any, Any, dict[str, Any]]:
+        rotated = rotate(torch.from_numpy(x).to(device))
+        link = SoftmaxLink(torch.from_numpy(y), N_CLASSES)
+        series = np.stack([*((fold != k).astype(np.float32) for k in range(N_FOLDS)), np.ones(len(y), np.float32)], 1)
+        penalties = (1 / (CS[:, None] * series.sum(axis=0)[None])).astype(np.float32)
+        levels = solve_path(
+            rotated, link, row_weights=torch.from_numpy(series), penalties=torch.from_numpy(penalties), is_bf16=is_bf16
+        )
+        found, biases, n_open, n_products = [], [], 0, 0
+        for level in levels:
+            weights, bias = rotated.weights_in_feature_space(level.weights.permute(2, 0, 1), level.bias.T)
+            found.append(weights.numpy())
+            biases.append(bias.numpy())
+            n_open += int((~level.is_converged).sum())
+            n_products += level.n_products
+        facts = {"n_not_converged": n_open, "n_products": n_products, "precision": "bf16" if is_bf16 else "fp32"}
+        return np.stack(found, 1), np.stack(biases, 1), facts
+
+    # what is loaded and set up at the first call of any size is not the solver's
+    solve(rng.normal(size=(60, 80)).astype(np.float32), np.arange(60) % N_CLASSES, np.arange(60) // 12)
+    started = time.perf_counter()
+    weights, bias, facts = solve(features, labels, folds)
+    return time.perf_counter() - started, (weights[:N_FOLDS].astype(float), bias[:N_FOLDS].astype(float)), facts
+
+
+def solve_rival(
+    features: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64], settings: dict[str, Any]
+) -> tuple[float, Solutions, dict[str, Any]]:
+    """Return seconds, solutions and facts of scikit-learn."""
+    import warnings
+
+    from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+
+    if settings.pop("keep_pages", False):
+        from graft.core.memory import keep_freed_pages
+
+        keep_freed_pages()
+    warnings.simplefilter("ignore")  # that lbfgs did not converge shows in the gradients
+    splits = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(N_FOLDS)]
+    if settings.pop("by_hand", False):
+
+        def by_hand(x: NDArray[np.float32], y: NDArray[np.int64]) -> list[Any]:
+            found = []
+            for train, held_out in splits:
+                model = LogisticRegression(warm_start=True, **settings)
+                part, held_out_part = x[train], x[held_out]
+                for c in CS:
+                    model.set_params(C=c).fit(part, y[train])
+                    model.score(held_out_part, y[held_out])
+                    found.append(np.column_stack([model.coef_, model.intercept_]))
+            LogisticRegression(C=CS[N_PENALTIES // 2], **settings).fit(x, y)
+            return found
+
+        LogisticRegression().fit(features[:100, :50], labels[:100])
+        started = time.perf_counter()
+        path = np.stack(by_hand(features, labels)).reshape(N_FOLDS, N_PENALTIES, N_CLASSES, -1).astype(float)
+        return time.perf_counter() - started, (path[..., :-1], path[..., -1]), {}
+    wide = features.astype(np.float64)  # what it computes in: the conversion is not counted against it
+    LogisticRegression().fit(wide[:100, :50], labels[:100])
+    model = LogisticRegressionCV(Cs=N_PENALTIES, cv=splits, scoring="neg_log_loss", use_legacy_attributes=False, **settings)  # fmt: skip
+    started = time.perf_counter()
+    model.fit(wide, labels)
+    seconds = time.perf_counter() - started
+    path = np.asarray(model.coefs_paths_).reshape(N_FOLDS, N_PENALTIES, N_CLASSES, -1)
+    n_at_limit = int((np.asarray(model.n_iter_) >= settings["max_iter"]).sum())
+    return seconds, (path[..., :-1], path[..., -1]), {"n_at_max_iter": n_at_limit}
+
+
+def judge(
+    features: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64], solutions: Solutions
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return objectives, relative gradient norms, and held-out accuracies, each (folds, penalties), in float64."""
+    shape = (N_FOLDS, N_PENALTIES)
+    objectives, gradients, accuracies = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    wide = features.astype(np.float64)
+    for fold in range(N_FOLDS):
+        rows = folds != fold
+        x, y, held_out, held_out_y = wide[rows], labels[rows], wide[~rows], labels[~rows]
+        one_hot = np.eye(N_CLASSES)[y]
+        shares = one_hot.mean(axis=0)
+        null = np.linalg.norm((np.broadcast_to(shares, one_hot.shape) - one_hot).T @ x / len(y))
+        for i, c in enumerate(CS):
+            weights, bias = solutions[0][fold, i], solutions[1][fold, i]
+            penalty = 1 / (c * len(y))
+            z = x @ weights.T + bias
+            z -= z.max(axis=1, keepdims=True)
+            log_total = np.log(np.exp(z).sum(axis=1, keepdims=True))
+            objectives[fold, i] = (log_total[:, 0] - z[np.arange(len(y)), y]).mean() + penalty / 2 * (weights**2).sum()
+            residual = (np.exp(z - log_total) - one_hot) / len(y)
+            by_weights, by_bias = residual.T @ x + penalty * weights, residual.sum(axis=0)
+            gradients[fold, i] = np.sqrt((by_weights**2).sum() + (by_bias**2).sum()) / null
+            accuracies[fold, i] = ((held_out @ weights.T + bias).argmax(axis=1) == held_out_y).mean()
+    return objectives, gradients, accuracies
+
+
+def measure_problem(name: str, features: NDArray[np.float32], labels: NDArray[np.int64], args: argparse.Namespace, work: Path) -> dict[str, Any]:  # fmt: skip
+    """Measure all arms on one matrix; print their table; return the figures."""
+    n, d = features.shape
+    folds = np.zeros(n, np.int64)
+    for c in range(N_CLASSES):
+        rows = np.flatnonzero(labels == c)
+        folds[rows] = np.arange(len(rows)) % N_FOLDS
+    problem = work / "problem.npz"
+    np.savez(problem, features=features, labels=labels, folds=folds)
+    solutions: dict[str, Solutions] = {}
+    facts: dict[str, Any] = {}
+
+    def arm(which: str) -> float:
+        out = work / "out.npz"
+        run([sys.executable, BENCH / "solver.py", "--arm", which, "--problem", problem, "--out", out], env=environment())
+        with np.load(out) as found:
+            solutions[which] = (found["weights"], found["bias"])
+            told = json.loads(str(found["facts"]))
+        facts[which] = told["facts"]
+        return float(told["seconds"])
+
+    print(f"\n{name}: n = {n:,}, d = {d:,}, {N_CLASSES} classes, {N_FOLDS} folds x {N_PENALTIES} penalties")
+    seconds = interleave({"graft": lambda _: arm("graft"), BASELINE: lambda _: arm(BASELINE)}, args.rounds)
+    seconds["graft"] += [arm("graft") for _ in range(args.more)]
+    for rival in () if args.quick else list(RIVALS)[1:]:
+        if rival != "sklearn, tight" or args.tight:
+            seconds |= interleave({rival: lambda _, rival=rival: arm(rival)}, 1)  # type: ignore[misc]
+    judged = {arm: judge(features, labels, folds, found) for arm, found in solutions.items()}
+    ours = judged["graft"][0]
+    rows, arms = [], {}
+    for which, values in seconds.items():
+        objectives, gradients, accuracies = judged[which]
+        excess = float(((ours - objectives) / objectives).max())
+        arms[which] = {
+            "seconds": values,
+            "median_s": median(values),
+            "times_graft": median(values) / median(seconds["graft"]),
+            "worst_excess_of_graft": None if which == "graft" else excess,
+            "median_relative_gradient": float(np.median(gradients)),
+            "worst_relative_gradient": float(gradients.max()),
+            "best_held_out_accuracy": float(accuracies.mean(axis=0).max()),
+            **facts[which],
+        }
+        told = arms[which]
+        rows.append([which, len(values), told["median_s"], told["times_graft"], told["worst_excess_of_graft"],
+                     told["median_relative_gradient"], told["worst_relative_gradient"], told["best_held_out_accuracy"]])  # fmt: skip
+    table(["arm", "runs", "median s", "x graft", "worst excess of graft", "gradient, median", "worst", "best held-out"], rows)  # fmt: skip
+    print(f"  graft: {facts['graft']}; {BASELINE}: {facts[BASELINE]}")
+    return {
+        "n": n,
+        "d": d,
+        "arms": arms,
+        "speed_up": ratio(seconds[BASELINE], seconds["graft"]),
+        "worst_excess": arms[BASELINE]["worst_excess_of_graft"],
+        "excess": ((ours - judged[BASELINE][0]) / judged[BASELINE][0]).max(axis=0).tolist(),
+    }
+
+
+def main() -> None:
+    parser = options("Graft's batched solver beside scikit-learn's LogisticRegressionCV.")
+    parser.add_argument("--n", type=int, nargs="+", default=[500, 5000], help="examples")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved runs of graft and scikit-learn")
+    parser.add_argument("--more", type=int, default=2, help="further runs of graft alone")
+    parser.add_argument("--real", action="store_true", help="also MobileNetV2 features of CIFAR-10")
+    parser.add_argument("--tight", action="store_true", help="also scikit-learn with max_iter=1000, tol=1e-6")
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
+    parser.add_argument("--problem", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.arm:
+        with np.load(args.problem) as found:
+            problem = found["features"], found["labels"], found["folds"]
+        solved = solve_ours(*problem) if args.arm == "graft" else solve_rival(*problem, dict(RIVALS[args.arm]))
+        seconds, (weights, bias), facts = solved
+        np.savez(args.out, weights=weights, bias=bias, facts=json.dumps({"seconds": seconds, "facts": facts}))
+        return
+    sizes, width = (args.n, N_FEATURES) if not args.quick else ([200], 256)
+    if args.quick:
+        args.rounds, args.more = 1, 0
+    results: dict[str, Any] = {}
+    bars = []
+    with temporary() as work:
+        for n in sizes:
+            problems = {"synthetic": lambda n=n: synthetic(n, d=width)}
+            if args.real:
+                problems["MobileNetV2 on CIFAR-10"] = lambda n=n: real(n, work)  # type: ignore[misc]
+            for kind, make in problems.items():
+                found = measure_problem(kind, *make(), args, work)
+                name = f"{kind}, n = {n:,}"
+                results[name] = found
+                least = 10 if n <= 500 else 5
+                is_bar = kind == "synthetic"
+                bars.append(Bar(f"times faster ({name})", found["speed_up"], least if is_bar else None, aim=10))
+                bars.append(Bar(f"worst excess ({name})", found["worst_excess"], 1e-4 if is_bar else None, is_floor=False))  # fmt: skip
+    finish("solver", args, results, bars)
+
+
+if __name__ == "__main__":
+    main()
