@@ -38,13 +38,16 @@ class Pictures(Dataset[Any]):
     """Picture files as normalised tensors (3, side, side), decoded at every access."""
 
     def __init__(self, files: list[Path], labels: list[int], *, mean: list[float], std: list[float], side: int) -> None:
+        """Keep the files and their class numbers; mean and std are per channel, side is in pixels."""
         self.files, self.labels, self.side = files, labels, side
         self.mean, self.std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
 
     def __len__(self) -> int:
+        """Return the number of pictures."""
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """Return pixels (3, side, side) and class number of one picture."""
         with Image.open(self.files[index]) as image:
             resized = image.convert("RGB").resize((self.side, self.side), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).contiguous().float().div_(255)
@@ -68,7 +71,9 @@ def load_network(model: str, n_classes: int) -> tuple[nn.Module, nn.Linear, tupl
     for parameter in network.parameters():
         parameter.requires_grad = False
     name = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
-    layer = nn.Linear(network.get_submodule(name).in_features, n_classes)
+    last = network.get_submodule(name)
+    assert isinstance(last, nn.Linear)
+    layer = nn.Linear(last.in_features, n_classes)
     network.set_submodule(name, layer)
     return network, layer, mean_and_std
 
@@ -120,8 +125,9 @@ def keep_freed_pages() -> None:
 
 def read_folder(folder: Path) -> tuple[list[Path], list[str]]:
     """Return files and class names of a folder with a class a subfolder, sorted."""
-    found = [(file, place.name) for place in sorted(folder.iterdir()) if place.is_dir() for file in sorted(place.iterdir())]  # fmt: skip
-    return [file for file, _ in found], [name for _, name in found]
+    places = sorted(place for place in folder.iterdir() if place.is_dir())
+    files = [file for place in places for file in sorted(place.iterdir())]
+    return files, [file.parent.name for file in files]
 
 
 def main() -> None:
@@ -130,12 +136,12 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="folder of a transformers picture model, or resnet50")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", type=Path, help="JSON file for predictions of the test pictures and the seconds")
-    parser.add_argument("--batch-norm", choices=["train", "eval"], default="train", help="train: as the article leaves it")  # fmt: skip
+    parser.add_argument("--batch-norm", choices=["train", "eval"], default="train", help="train: as in the article")
     parser.add_argument("--dropout", choices=["on", "off"], default="on", help="on: as the checkpoint has it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", type=int, default=224, help="pixels")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--keep-pages", action="store_true", help="let glibc keep freed memory; same arithmetic, faster")  # fmt: skip
+    parser.add_argument("--keep-pages", action="store_true", help="let glibc keep freed memory; same arithmetic")
     args = parser.parse_args()
     if args.keep_pages:
         keep_freed_pages()

@@ -26,6 +26,7 @@ __all__ = [
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
+sys.path.insert(0, str(ROOT / "src"))  # so that benches can import Graft where it is not installed
 _VERSIONS_OF = ("torch", "transformers", "scikit-learn", "numpy", "pillow", "openvino")
 
 
@@ -64,7 +65,7 @@ def environment(cache: Path | None = None, **more: str) -> dict[str, str]:
     return found | more
 
 
-def graft(*arguments: str | Path) -> list[str]:
+def graft(*arguments: object) -> list[str]:
     """Return the command line of ``graft ...`` with this interpreter."""
     return [sys.executable, "-m", "graft", *map(str, arguments)]
 
@@ -88,7 +89,7 @@ class Finished:
 
 
 def run(
-    command: Sequence[str | Path],
+    command: Sequence[object],
     *,
     env: Mapping[str, str] | None = None,
     is_checked: bool = True,
@@ -153,7 +154,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     cells = [list(map(str, header)), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     for number, row in enumerate(cells):
-        print("  " + "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip())  # fmt: skip
+        aligned = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        print(("  " + "  ".join(aligned)).rstrip())
         if number == 0:
             print("  " + "  ".join("-" * w for w in widths))
 
@@ -196,8 +198,9 @@ def finish(name: str, arguments: argparse.Namespace, results: Mapping[str, Any],
     print()
     rows = []
     for bar in bars:
-        sign = "at least" if bar.is_floor else "at most"
-        goal = "for information" if bar.bar is None else f"{sign} {bar.bar:g}" + (f" (aim {bar.aim:g})" if bar.aim else "")  # fmt: skip
+        goal = f"{'at least' if bar.is_floor else 'at most'} {bar.bar:g}" if bar.bar is not None else "for information"
+        if bar.bar is not None and bar.aim is not None:
+            goal += f" (aim {bar.aim:g})"
         verdict = {True: "met", False: "NOT MET", None: ""}[bar.is_met]
         rows.append([bar.name, bar.value, goal, verdict if not arguments.quick or bar.bar is None else "(quick)"])
     table(["bar", "measured", "wanted", ""], rows)
@@ -210,7 +213,7 @@ def finish(name: str, arguments: argparse.Namespace, results: Mapping[str, Any],
             "is_quick": arguments.quick,
             "machine": machine(),
             "results": results,
-            "bars": [{**asdict(bar), "is_met": bar.is_met} for bar in bars],
+            "bars": [{**asdict(bar), "is_met": None if arguments.quick else bar.is_met} for bar in bars],
         }
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(value, indent=1, default=float) + "\n", encoding="utf-8")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from graft.core.version import VERSION
+
+__version__ = VERSION
 __all__ = ["GraftError", "__version__", "demo", "evaluate", "fit", "predict", "pretrain"]
 
 if TYPE_CHECKING:

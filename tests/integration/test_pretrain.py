@@ -140,3 +140,69 @@ def test_every_architecture_computes(arch):
     assert all(m.momentum == 0.1 for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
     again, _ = build_architecture(arch, label_names=["cat", "dog", "owl"], image_size=64)
     assert torch.equal(*(next(n.parameters()) for n in (network, again)))
+
+
+def test_the_letters_hold_no_digit_and_repeat_themselves():
+    from graft.api.letters import draw_letters, letter_glyphs
+
+    glyphs = letter_glyphs()
+    assert len(glyphs) > 300
+    assert {"A", "z"} <= set(glyphs)
+    assert not any(letter.isdigit() or letter.isnumeric() for letter in glyphs)
+    few = {letter: glyphs[letter] for letter in "Ag"}
+    first, again = (dict(draw_letters(few, per_letter=5, seed=1)) for _ in range(2))
+    assert first.keys() == {"A", "g"}
+    for letter, pictures in first.items():
+        assert [p.tobytes() for p in pictures] == [p.tobytes() for p in again[letter]]
+        assert all(p.size == (8, 8) and p.mode == "L" and p.getextrema()[1] > 100 for p in pictures)
+        assert len({p.tobytes() for p in pictures}) == 5
+
+
+def test_thinning_leaves_lines_of_even_width():
+    import torch
+
+    from graft.api.strokes import thin
+
+    bar = torch.zeros(1, 40, 40)
+    bar[0, 12:22, 5:35] = 1.0
+    line = thin(bar)[0]
+    assert set(line[:, 12:28].sum(0).tolist()) == {3.0}  # the bar of 10 pixels is one line, 3 pixels wide
+    assert bool((line[15:19, 20] > 0).any())  # in its middle
+
+
+def test_the_demo_backbone_is_small_and_its_frozen_features_know_digits_apart():
+    import torch
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    from graft.api.demo import LETTERS_BACKBONE
+
+    assert (LETTERS_BACKBONE / "model.safetensors").stat().st_size < 2_000_000
+    network = AutoModelForImageClassification.from_pretrained(LETTERS_BACKBONE).eval()
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert not any(label.split("-")[-2:-1] == ["DIGIT"] for label in network.config.id2label.values())
+    found = load_digits()
+    grey = np.minimum(found.images * 16, 255).astype(np.uint8)
+    pictures = [Image.fromarray(g).convert("RGB") for g in grey]
+    values = AutoImageProcessor.from_pretrained(LETTERS_BACKBONE)(pictures, return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        features = network.base_model(values).pooler_output.flatten(1).numpy()
+    features = (features - features.mean(0)) / features.std(0)
+    rng = np.random.default_rng(0)
+    train = np.concatenate([rng.permutation(np.flatnonzero(found.target == c))[:10] for c in range(10)])
+    test = np.setdiff1d(np.arange(len(features)), train)
+    probe = LogisticRegression(C=0.1, max_iter=500).fit(features[train], found.target[train])
+    assert probe.score(features[test], found.target[test]) > 0.96
+
+
+def test_the_demo_refuses_a_folder_that_is_no_demo(tmp_path):
+    from graft.api.demo import demo, write_digits
+
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="no earlier demo"):
+        demo(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    folder = write_digits(tmp_path / "digits", per_class=3, seed=0)
+    assert len(list((folder / "train").glob("*/*.png"))) == 30
+    assert len(list((folder / "test").glob("*/*.png"))) == 1797 - 30

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["GLYPH_SIDE", "SCAN_SIDE", "distort", "thin"]
+__all__ = ["COARSE_SIDE", "GLYPH_SIDE", "SCAN_SIDE", "distort", "thin"]
 
 GLYPH_SIDE = 64  # pixels of a drawn glyph before it is distorted
-SCAN_SIDE = 32  # pixels of the black and white picture that a coarse picture counts
+SCAN_SIDE = 32  # pixels of the black and white picture whose ink a coarse picture counts
+COARSE_SIDE = 8  # pixels of the coarse grey picture
 
 
 def thin(pictures: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ def distort(pictures: Tensor, *, random: torch.Generator) -> Tensor:
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(n, generator=random)
 
-    angle, shear = uniform(-0.30, 0.30), uniform(-0.45, 0.45)
+    angle, shear = uniform(-0.15, 0.15), uniform(-0.3, 0.3)
     wide, high = uniform(0.9, 1.8), uniform(0.85, 1.15)
     cos, sin, nothing = angle.cos(), angle.sin(), torch.zeros(n)
     theta = torch.stack(

@@ -41,8 +41,9 @@ ARCHITECTURES: Mapping[str, _Architecture] = {
     "resnet18": _resnet((2, 2, 2, 2), layer="basic", widths=_BASIC),
     "resnet34": _resnet((3, 4, 6, 3), layer="basic", widths=_BASIC),
     "resnet50": _resnet((3, 4, 6, 3), layer="bottleneck", widths=_WIDE),
-    # For pictures of 32 to 64 pixels: 0.88 million weights; the stem's stride of 4 leaves 8 x 8 of 32 x 32.
-    "resnet_nano": _resnet((1, 1, 1), layer="basic", widths=(64, 128, 192), stem=32, side=16),
+    # For pictures of 16 to 64 pixels: 0.9 million weights. Two stages, since after the stem's stride of 4 a picture of
+    # 32 pixels has 8 x 8 places; a third stage, at 2 x 2, cost frozen features a point on the demo's digits.
+    "resnet_nano": _resnet((2, 1), layer="basic", widths=(64, 240), side=16),
     # Sandler et al., MobileNetV2, 2018: https://arxiv.org/abs/1801.04381
     "mobilenet_v2": _Architecture("MobileNetV2Config", "MobileNetV2ForImageClassification", needs_side=True),
     # Touvron et al., DeiT, 2021, table 1 (Ti): https://arxiv.org/abs/2012.12877

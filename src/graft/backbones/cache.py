@@ -44,7 +44,6 @@ class FeatureSpace:
         self.folder, self.description = folder, dict(description)
         self._where: dict[bytes, tuple[int, int]] = {}  # key: (shard, row)
         self._shards: list[Path] = []
-        self._n_written = 0
         self.refresh()
 
     def refresh(self) -> None:
@@ -91,13 +90,12 @@ class FeatureSpace:
             When the disk is full or the folder cannot be written; shards written before stay.
         """
         if not self._shards and not (self.folder / "space.json").exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / "space.json", {"form": _FORM, **self.description})
         index = np.zeros(len(keys), _INDEX_TYPE)
         index["key"] = [bytes.fromhex(key) for key in keys]
         index["perceptual"] = perceptual
-        name = f"{len(self._shards):06d}-{os.getpid()}-{self._n_written}"
-        self._n_written += 1
+        # by chance, not by process number: processes in two containers can have the same one
+        name = f"{len(self._shards):06d}-{os.urandom(8).hex()}"
         for suffix, array in (("features", features), ("index", index)):
             with atomic_path(self.folder / f"{name}.{suffix}.npy") as temporary, open(temporary, "wb") as file:
                 np.save(file, array, allow_pickle=False)

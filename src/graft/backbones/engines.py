@@ -131,7 +131,7 @@ def start_engine(
     ModelError
         When even the reference gives features that are not finite.
     """
-    sample = sample[:PARITY_PICTURES]
+    sample = sample[: min(PARITY_PICTURES, batch_size)]
     reference = _reference_features(network, sample, device)
     if not np.isfinite(reference).all():
         raise ModelError(

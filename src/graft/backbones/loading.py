@@ -163,6 +163,9 @@ def _load_transformers(
     model: str, label_names: Sequence[str], revision: str | None, *, is_offline: bool, trust_remote_code: bool
 ) -> tuple[nn.Module, Any, str, list[str]]:
     """Return network, image processor, commit, and names of weights that the checkpoint lacked."""
+    from pickle import UnpicklingError
+
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
     if model.startswith("timm/"):
@@ -193,7 +196,9 @@ def _load_transformers(
                 **where,
             )
             processor = AutoImageProcessor.from_pretrained(model, **where)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (
+        OSError, ValueError, ImportError, KeyError, EOFError, RuntimeError, SafetensorError, UnpicklingError,
+    ) as error:  # fmt: skip
         raise _as_model_error(model, error, is_local=folder.exists()) from error
     without_weights = [
         *info["missing_keys"],

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 __all__ = [
     "DataError",
@@ -44,6 +46,10 @@ class GraftError(Exception):
     def __init__(self, got: str, *, expected: str = "", fix: str = "") -> None:
         self.got, self.expected, self.fix = got, expected, fix
         super().__init__(got, expected, fix)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled by position; data workers send theirs to the main process.
+        return partial(type(self), expected=self.expected, fix=self.fix), (self.got,)
 
     def __str__(self) -> str:
         lines = [self.got]

@@ -27,6 +27,6 @@ def require(package: str, *, extra: str, purpose: str) -> ModuleType:
     if not is_installed(package):
         raise UsageError(
             f"{purpose} needs the package '{package}', which is not installed",
-            fix=f"pip install 'graft[{extra}]'",
+            fix=f"pip install 'graft-finetune[{extra}]'",
         )
     return importlib.import_module(package)

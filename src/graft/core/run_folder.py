@@ -20,8 +20,9 @@ import tomli_w
 from graft.core.errors import UsageError
 from graft.core.files import as_resource_error, read_json, write_json, write_text
 from graft.core.memory import peak_memory_mib
+from graft.core.version import VERSION
 
-__all__ = ["RUN_FORM", "Run"]
+__all__ = ["RUN_FORM", "Run", "environment"]
 
 RUN_FORM = "graft-run-1"
 """Version of the run folder's forms; docs/run-folder.md describes them."""
@@ -129,9 +130,7 @@ class Run:
 
 def environment() -> dict[str, Any]:
     """Return versions, platform and command line of this process."""
-    import graft
-
-    versions = {"graft": graft.__version__, "python": platform.python_version()}
+    versions = {"graft": VERSION, "python": platform.python_version()}
     for package in _VERSIONS_OF:
         try:
             versions[package] = metadata.version(package)

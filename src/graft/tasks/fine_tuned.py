@@ -86,7 +86,11 @@ def save_fine_tuned(
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise as_resource_error(error, folder) from error
-    largest = _compare(model, partial, label_names, pictures)
+    try:
+        largest = _compare(model, partial, label_names, pictures)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)

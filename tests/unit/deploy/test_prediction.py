@@ -1,0 +1,100 @@
+"""Predictions of files as a stream, beside the network itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from graft.backbones.cache import FeatureCache
+from graft.backbones.extraction import Extractor
+from graft.backbones.loading import load_image_model
+from graft.core.devices import Precision
+from graft.core.errors import DataError
+from graft.deploy import prediction
+from graft.deploy.prediction import predict_files
+from graft.tasks.fine_tuned import FineTunedModel
+
+LABELS = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(checkpoint: Path) -> FineTunedModel:
+    model = load_image_model(str(checkpoint), label_names=LABELS)
+    model.head.set(torch.randn(3, 16, generator=torch.Generator().manual_seed(0)), torch.zeros(3))
+    return FineTunedModel(model, LABELS, "")
+
+
+def extractor(fine_tuned: FineTunedModel, folder: Path, **more: Any) -> Extractor:
+    arguments = {"device": torch.device("cpu"), "precision": Precision("fp32", ""), "engine": "eager", "n_workers": 0}
+    return Extractor(fine_tuned.model, FeatureCache(folder), batch_size=4, **arguments | more)
+
+
+def files(pictures: Path) -> list[tuple[str, Path]]:
+    return [(path.name, path) for path in sorted(pictures.glob("*/*.png"))]
+
+
+def test_probabilities_are_the_networks(fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path) -> None:
+    wanted = files(pictures)[:11]
+    found = list(predict_files(fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path / "cache")))
+    assert [p.id for p in found] == [name for name, _ in wanted]
+    processor, network = fine_tuned.model.preprocessing.processor, fine_tuned.model.network
+    for p, (_, path) in zip(found, wanted, strict=True):
+        pixels = processor(images=Image.open(path).convert("RGB"), return_tensors="pt")["pixel_values"]
+        expected = network(pixel_values=pixels).logits.softmax(-1)[0].numpy()
+        np.testing.assert_allclose(p.probabilities, expected, atol=1e-5)
+        assert p.label == LABELS[int(expected.argmax())]
+        assert p.probability == max(p.probabilities)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_files_are_taken_lazily(
+    fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "_CHUNK", 5)
+    n_taken = 0
+
+    def endless() -> Iterator[tuple[str, Path]]:
+        nonlocal n_taken
+        while True:
+            for pair in files(pictures):
+                n_taken += 1
+                yield pair
+
+    stream = predict_files(fine_tuned, endless(), extractor=extractor(fine_tuned, tmp_path))
+    assert [next(stream).id for _ in range(12)] == [name for name, _ in files(pictures)[:12]]
+    assert n_taken <= 15
+
+
+def test_an_unreadable_file_is_an_error_or_a_row(fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    wanted = [files(pictures)[0], ("bad.png", tmp_path / "bad.png"), ("gone.png", tmp_path / "gone.png"), files(pictures)[1]]
+    with pytest.raises(DataError, match=r"bad\.png cannot be read as a picture"):
+        list(predict_files(fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path)))
+    told: list[str] = []
+    found = list(
+        predict_files(
+            fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path), skip_unreadable=True, say=told.append
+        )
+    )
+    assert [bool(p.error) for p in found] == [False, True, True, False]
+    assert (found[1].label, found[1].probabilities) == ("", ())
+    assert "gone.png" in found[2].error
+    assert len(told) == 2
+
+
+def test_the_first_file_may_be_the_bad_one(fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"")
+    wanted = [("bad.png", tmp_path / "bad.png"), *files(pictures)[:2]]
+    runner = extractor(fine_tuned, tmp_path)
+    found = list(predict_files(fine_tuned, wanted, extractor=runner, skip_unreadable=True))
+    assert [bool(p.error) for p in found] == [True, False, False]
+
+
+def test_no_files_give_no_predictions(fine_tuned: FineTunedModel, tmp_path: Path) -> None:
+    assert list(predict_files(fine_tuned, [], extractor=extractor(fine_tuned, tmp_path))) == []
