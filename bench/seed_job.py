@@ -63,9 +63,11 @@ _PROCESSOR = {
 def save_model(folder: Path) -> None:
     """Write a ResNet-50 with random weights and its image processor as a transformers checkpoint."""
     import torch
+    import transformers
     from transformers import ResNetConfig, ResNetForImageClassification
 
     torch.manual_seed(0)
+    transformers.logging.disable_progress_bar()
     ResNetForImageClassification(ResNetConfig()).save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(_PROCESSOR))
 

@@ -12,8 +12,9 @@ feature is a mixture, then each feature standardised.
 ``--real`` adds the MobileNetV2 features of CIFAR-10 (d = 1,280, standardised).
 
 Baseline: LogisticRegressionCV as it comes (lbfgs, max_iter=100, tol=1e-4, n_jobs=None). For information, once each:
-the same with pages kept, with one thread a product, with n_jobs=2, converged further (max_iter=1000, tol=1e-6), and a loop by hand over
-LogisticRegression in float32 with warm starts, which LogisticRegressionCV (float64 always) does not offer.
+the same with pages kept, with one thread a product, with n_jobs=2, converged further (max_iter=1000, tol=1e-6), and a
+loop by hand over LogisticRegression in float32 with warm starts, which LogisticRegressionCV (float64 always) does not
+offer.
 """
 
 from __future__ import annotations

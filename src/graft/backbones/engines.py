@@ -212,6 +212,9 @@ class _TorchEngine:
         return features.float().cpu().numpy()
 
 
+_COMPILED_MODELS: Final[list[Any]] = []
+
+
 class _OpenVinoEngine:
     """OpenVINO on the CPU, converted from the torch network, with a fixed batch size."""
 
@@ -224,6 +227,9 @@ class _OpenVinoEngine:
         compiled = openvino.Core().compile_model(
             converted, "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         )
+        # Kept for good: after the last compiled model is freed, the next fork or subprocess of the main thread crashes
+        # (seen with OpenVINO 2026.4 on a processor with AMX).
+        _COMPILED_MODELS.append(compiled)
         self._request = compiled.create_infer_request()
 
     def __call__(self, pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -62,6 +62,7 @@ def solve_path(
     tolerance: float = 1e-5,
     max_newton: int = 50,
     is_bf16: bool = False,
+    start_at: tuple[Tensor, Tensor] | None = None,
 ) -> Iterator[Level]:
     """Yield the solutions level by level, from the first (strongest) penalty to the last.
 
@@ -76,6 +77,8 @@ def solve_path(
     penalties : (n_levels, n_series), positive; strong to weak down each column for warm starts to help.
     tolerance : a problem has converged when its gradient norm is below this times the norm at zero weights.
     max_newton : Newton steps a level; what has not converged by then is yielded and marked so.
+    start_at : weights (rank, n_classes, n_series) and bias (n_classes, n_series) to begin at; None: zero weights, and
+        the bias of the class shares.
     is_bf16 : compute curvature products in bfloat16. The gradient, the line search and so the solution stay float32.
 
     References
@@ -100,6 +103,9 @@ def solve_path(
     null_residual = link.residual(state.logits)[0] * weight[:, None]
     null_weights, null_bias = _gradient(features, null_residual)
     null_norm = _norm(null_weights, null_bias).clamp_min(1e-12)
+    if start_at is not None:
+        flat = features.scores @ start_at[0].reshape(rank, -1)
+        state = _State(start_at[0], start_at[1], flat.view(n, n_classes, n_series) + start_at[1])
     previous: _State | None = None
     for level in range(penalties.shape[0]):
         penalty = penalties[level]
