@@ -40,7 +40,7 @@ def make_table(folder: Path, table: Path, *, label_column: str = "label", path_c
 
 
 def make_checkpoint(folder: Path, *, n_labels: int = 2, seed: int = 0) -> Path:
-    """Save a small ResNet of transformers with random weights and BatchNorm statistics that are not the initial ones."""
+    """Save a small random ResNet of transformers, its BatchNorm statistics other than the initial ones."""
     import torch
     from transformers import ResNetConfig, ResNetForImageClassification
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil

@@ -12,7 +12,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "graft"
-HEAVY = {"torch", "transformers", "datasets", "sklearn", "pandas", "scipy", "matplotlib", "pyarrow", "openvino", "accelerate"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "sklearn",
+    "pandas",
+    "scipy",
+    "matplotlib",
+    "pyarrow",
+    "openvino",
+    "accelerate",
+}
 
 
 def imported_by(program: str) -> set[str]:

@@ -7,4 +7,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from small_things import checkpoint, pictures  # noqa: E402, F401
+from small_things import checkpoint, pictures  # noqa: F401

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from small_things import COLOURS, make_picture
 
 from graft.backbones.cache import FeatureCache
 from graft.backbones.extraction import Extractor
@@ -19,6 +18,7 @@ from graft.core.devices import Precision
 from graft.data.dataset import LabeledDataset
 from graft.methods.head_only import HeadOnly
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
+from small_things import COLOURS, make_picture
 
 LABELS = ("blue", "red")
 METHODS = {"head": HeadOnly(n_folds=2)}

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from small_things import COLOURS, make_picture
 
 from graft.backbones.loading import load_image_model
 from graft.tasks.base import FeatureTask, Task
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
 from graft.tasks.registry import TASKS, task_class
+from small_things import COLOURS, make_picture
 
 LABELS = tuple(COLOURS)
 
@@ -121,9 +121,7 @@ def test_it_overfits_eight_examples_by_its_head_alone_and_frozen_means_frozen(ta
 
 def test_a_saved_model_says_the_same(task: Any, example: Example, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
-    task.model.head.set(
-        torch.randn(task.model.head.layer.weight.shape, generator=generator), torch.zeros(len(LABELS))
-    )
+    task.model.head.set(torch.randn(task.model.head.layer.weight.shape, generator=generator), torch.zeros(len(LABELS)))
     batch = batch_of(task, example)
     again = example.save_and_load(task, tmp_path / "model")
     assert again.model.network.config.id2label == dict(enumerate(LABELS))

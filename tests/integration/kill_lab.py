@@ -16,20 +16,20 @@ import time
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import datasets  # noqa: E402, F401
-import torch  # noqa: E402, F401
-import transformers  # noqa: E402, F401
-from transformers import AutoImageProcessor, AutoModelForImageClassification  # noqa: E402, F401
+import datasets  # noqa: F401
+import torch  # noqa: F401
+import transformers  # noqa: F401
+from transformers import AutoImageProcessor, AutoModelForImageClassification  # noqa: F401
 
-import graft.api.stations  # noqa: E402, F401
-from graft.cli.app import run  # noqa: E402
+import graft.api.stations  # noqa: F401
+from graft.cli.app import run
 
 
 def count_renames(die_before: int | None, file: str) -> None:
     """Count every rename of this process in `file`; die before the given one."""
     n = 0
 
-    def counted(original):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def counted(original):  # type: ignore[no-untyped-def]
         def call(*arguments, **more):  # type: ignore[no-untyped-def]
             nonlocal n
             n += 1
@@ -74,9 +74,11 @@ def main() -> None:
         with open(log) as told:
             said = told.read()
         seconds = time.perf_counter() - started
-        ended.append({"code": status, "renames": renames, "seconds": seconds, "said": "" if status == 0 else said[-600:]})
-        os.unlink(log)
-        os.unlink(counter)
+        ended.append(
+            {"code": status, "renames": renames, "seconds": seconds, "said": "" if status == 0 else said[-600:]}
+        )
+        pathlib.Path(log).unlink()
+        pathlib.Path(counter).unlink()
     print(json.dumps(ended))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from small_things import COLOURS, make_folders, make_picture, make_table
 
 Run = Callable[..., Any]
@@ -26,7 +27,19 @@ def refused(here: Run, checkpoint: Path, tmp_path: Path) -> Callable[..., str]:
 
     def run(data: object, code: int, *words: object, model: object = checkpoint, out: object = tmp_path / "run") -> str:
         told = here(
-            "fit", data, "--model", model, "--out", out, "--workers", 0, "--engine", "eager", "--precision", "fp32", *words
+            "fit",
+            data,
+            "--model",
+            model,
+            "--out",
+            out,
+            "--workers",
+            0,
+            "--engine",
+            "eager",
+            "--precision",
+            "fp32",
+            *words,
         )
         assert told.code == code, told.err
         assert told.err.startswith("error: ")
@@ -77,7 +90,7 @@ def test_a_picture_that_cannot_be_read(
         "--engine", "eager", "--precision", "fp32",
     )  # fmt: skip
     assert told.code == 0
-    assert "1 unreadable pictures of train skipped, for example red/03.png" in told.out
+    assert "1 unreadable picture of train skipped, for example red/03.png" in told.out
 
 
 def test_a_class_that_is_unreadable_as_a_whole(refused: Callable[..., str], data: Path) -> None:
@@ -146,9 +159,7 @@ def test_a_cache_that_cannot_be_written(refused: Callable[..., str], data: Path,
     assert "cannot be written" in refused(data, 5, "--cache", tmp_path / "file" / "cache")
 
 
-def test_a_full_disk(
-    refused: Callable[..., str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk(refused: Callable[..., str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
     import numpy as np
@@ -212,9 +223,7 @@ def test_pictures_of_one_label_named_twice_are_no_error(here: Run, checkpoint: P
     """A label with signs that mean something to file systems, HTML and rich must come through."""
     data = make_folders(tmp_path / "data", 4, seed=30)
     (data / "red").rename(data / "[bold]r&d <é>")
-    told = here(
-        "fit", data, "--model", checkpoint, "--out", tmp_path / "run", "--workers", 0, "--engine", "eager"
-    )
+    told = here("fit", data, "--model", checkpoint, "--out", tmp_path / "run", "--workers", 0, "--engine", "eager")
     assert told.code == 0
     assert "[bold]r&d <é>" in told.out
     assert "<é>" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

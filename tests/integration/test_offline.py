@@ -27,12 +27,16 @@ def test_an_offline_fit_opens_no_socket(
     (tmp_path / "sitecustomize.py").write_text(SITE)
     told = tmp_path / "sockets.txt"
     without = {k: v for k, v in environment.items() if k not in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")}
-    command = environment | without | {
-        "PYTHONPATH": f"{tmp_path}:{environment['PYTHONPATH']}",
-        "GRAFT_NO_SOCKETS": str(told),
-        "HF_HUB_OFFLINE": "0",
-        "HF_DATASETS_OFFLINE": "0",
-    }
+    command = (
+        environment
+        | without
+        | {
+            "PYTHONPATH": f"{tmp_path}:{environment['PYTHONPATH']}",
+            "GRAFT_NO_SOCKETS": str(told),
+            "HF_HUB_OFFLINE": "0",
+            "HF_DATASETS_OFFLINE": "0",
+        }
+    )
     check = subprocess.run(
         [sys.executable, "-c", "import socket; socket.create_connection(('192.0.2.1', 9), 1)"],
         env=command, capture_output=True, text=True,
@@ -42,7 +46,10 @@ def test_an_offline_fit_opens_no_socket(
     told.unlink()
     words = ["fit", str(pictures), "--model", str(checkpoint), "--out", str(tmp_path / "run"), "--workers", "0"]
     done = subprocess.run(
-        [sys.executable, "-m", "graft", *words, "--cache", str(tmp_path / "cache")], env=command, capture_output=True, text=True
+        [sys.executable, "-m", "graft", *words, "--cache", str(tmp_path / "cache")],
+        env=command,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert not told.exists(), told.read_text()

@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from small_things import make_folders, make_table
 
 import graft as package
+from small_things import make_folders, make_table
 
 Run = Callable[..., Any]
 
@@ -92,7 +92,9 @@ def test_mistakes(
     assert words in told.err
 
 
-def test_a_folder_of_out_that_is_not_there_yet_is_made(here: Run, finished: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_folder_of_out_that_is_not_there_yet_is_made(
+    here: Run, finished: Path, pictures: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "new" / "a.csv"
     assert here("predict", finished, pictures / "red", "--out", out, "--workers", 0).code == 0
     assert len(rows_of(out.read_text())) == 12
@@ -122,12 +124,14 @@ def test_evaluate_on_new_pictures(here: Run, own_run: Path, tmp_path: Path) -> N
     assert metrics["test"]["accuracy"]["value"] == pytest.approx(right / 18, abs=0.06)
 
 
-def test_evaluate_counts_readings_of_the_runs_own_test_split(here: Run, own_run: Path, pictures: Path, tmp_path: Path) -> None:
+def test_evaluate_counts_readings_of_the_runs_own_test_split(
+    here: Run, own_run: Path, pictures: Path, tmp_path: Path
+) -> None:
     table = pd.read_parquet(own_run / "predictions.parquet")
     ids = set(table[table.split == "test"].id)
     own = make_table(pictures, tmp_path / "all.csv")
-    rows = [row for row in csv.reader(own.open()) if Path(row[0]).relative_to(pictures).as_posix() in ids or row[0] == "path"] \
-        if False else [row for row in csv.reader(own.open())]
+    with own.open(newline="") as file:
+        rows = list(csv.reader(file))
     kept = [rows[0], *(row for row in rows[1:] if Path(row[0]).relative_to(pictures).as_posix() in ids)]
     with open(tmp_path / "test.csv", "w", newline="") as file:
         csv.writer(file).writerows(kept)

@@ -26,7 +26,9 @@ def test_flowers_with_twenty_labels_a_class(graft: Callable[..., Any], shared: P
     train = write_table(tmp_path / "train.csv", shared / "data" / "flowers5" / "train", 20)
     test = write_table(tmp_path / "test.csv", shared / "data" / "flowers5" / "test", 20)
     model = shared / "models" / "resnet18_trunk3"
-    told = graft("fit", train, "--test", test, "--model", model, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
+    told = graft(
+        "fit", train, "--test", test, "--model", model, "--out", tmp_path / "run", "--cache", tmp_path / "cache"
+    )
     assert told.code == 0, told.err
     table = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
     found = table[table.split == "test"]

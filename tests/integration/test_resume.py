@@ -52,7 +52,9 @@ def lab(environment: dict[str, str], words: list[str]) -> Callable[..., list[Any
 
 
 @pytest.fixture(scope="module")
-def never_killed(lab: Callable[..., list[Any]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def never_killed(
+    lab: Callable[..., list[Any]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("whole")
     (ended,) = lab(folder / "run", folder / "cache", [{}])
     assert ended["code"] == 0
@@ -95,7 +97,9 @@ def test_killed_at_random_moments(
 
 
 def test_resuming_a_finished_run_does_nothing(finished: Path, pictures: Path, checkpoint: Path, here: Any) -> None:
-    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name not in ("log.txt", "config.toml")}
+    before = {
+        path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name not in ("log.txt", "config.toml")
+    }
     told = here("fit", pictures, "--model", checkpoint, "--out", finished, "--workers", 0, "--resume")
     assert told.code == 0
     assert "is finished; nothing to do" in told.out

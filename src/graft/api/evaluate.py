@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from graft.core.errors import ModelError
 from graft.core.process import prepare_process
 
 __all__ = ["evaluate"]
@@ -58,6 +59,7 @@ def evaluate(
     from graft.api.stations import extractor_for
     from graft.core.files import read_json
     from graft.core.run_folder import Run
+    from graft.core.text import counted
     from graft.core.types import Predictions
     from graft.data.readers import read_labeled
     from graft.evaluation import evaluate as judge
@@ -65,6 +67,12 @@ def evaluate(
 
     folder = Path(run)
     fine_tuned = load_fine_tuned(folder / "model")
+    if not (folder / "metrics.json").is_file():
+        raise ModelError(
+            f"the run in {folder} is not finished: it has no metrics.json",
+            expected="a finished run",
+            fix="repeat the command that began it with --resume",
+        )
     with open(folder / "config.toml", "rb") as file:
         kept = tomllib.load(file)
     known = {field.name for field in fields(FitConfig)}
@@ -76,7 +84,7 @@ def evaluate(
     features = extractor.run(part, n_pictures=len(part))
     rows = np.flatnonzero(features.is_readable)
     if len(rows) < len(part):
-        say(f"{len(part) - len(rows)} unreadable pictures skipped")
+        say(f"{counted(len(part) - len(rows), 'unreadable picture')} skipped")
     part = part.select(rows)
     layer = fine_tuned.model.head.layer
     logits = features.matrix[rows] @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()

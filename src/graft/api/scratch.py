@@ -16,6 +16,7 @@ from graft.core.seeds import derive_seed
 from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset
 from graft.data.images import decode_image
+from graft.training.augmentation import Augmentation
 from graft.training.from_scratch import train_from_scratch
 
 __all__ = ["scratch_predictions"]
@@ -28,10 +29,19 @@ def scratch_predictions(
     *,
     label_names: tuple[str, ...],
     seed: int,
-    has_flip: bool,
-    console: Console | None,
+    has_flip: bool = True,
+    is_augmented: bool = True,
+    n_steps: int | None = None,
+    console: Console | None = None,
 ) -> Predictions:
     """Train the model's architecture from random weights on `train` and return its predictions of `test`.
+
+    Parameters
+    ----------
+    has_flip : mirror half of the pictures.
+    is_augmented : distort the pictures, as `graft.training.augmentation.Augmentation.for_side` does; else they are
+        learned as they are.
+    n_steps : optimizer steps; None: `graft.training.from_scratch.scratch_steps`.
 
     Raises
     ------
@@ -58,6 +68,8 @@ def scratch_predictions(
             std=std.tolist(),
             seed=seed,
             flip=has_flip,
+            augmentation=None if is_augmented else Augmentation(preprocessing.shape[1]),
+            n_steps=n_steps,
             console=console,
         )
     return Predictions(test.ids, test.labels, _logits(network, test, model), label_names, "test")

@@ -173,8 +173,8 @@ def divide(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None])
     notes = []
     n_copies = len(copies) - len(np.unique(copies))
     if n_copies:
-        verb = "is a copy" if n_copies == 1 else "are copies"
-        notes.append(f"{counted(n_copies, 'picture')} of train {verb} or near copy of another; copies share a fold")
+        verb = "is a copy or near copy" if n_copies == 1 else "are copies or near copies"
+        notes.append(f"{counted(n_copies, 'picture')} of train {verb} of another; copies share a fold")
     if "test" in embedded.splits:
         for name in ("test", "valid"):
             if name in embedded.splits:

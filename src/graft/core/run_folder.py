@@ -31,6 +31,7 @@ _OURS = (
     "config.toml", "manifest.json", "metrics.json", "predictions.parquet", "log.txt", "report.html", "leaderboard.json",
     "reads.json", "model", "model.partial", "scratch",
 )  # fmt: skip
+_LEFTOVERS = ".*.partial"  # what `atomic_path` leaves behind in a killed process
 _VERSIONS_OF = ("torch", "transformers", "datasets", "numpy", "scipy", "pillow", "safetensors", "openvino")
 
 
@@ -60,7 +61,8 @@ class Run:
         ResourceError
             When the folder cannot be written.
         """
-        is_filled = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        leftovers = [*folder.glob(_LEFTOVERS)] if folder.is_dir() else []
+        is_filled = folder.exists() and (not folder.is_dir() or any(p not in leftovers for p in folder.iterdir()))
         is_run = (folder / "config.toml").is_file()
         if is_filled and not is_run:
             raise UsageError(
@@ -77,6 +79,8 @@ class Run:
         if is_filled and resume:
             _refuse_other_options(folder, config)
         try:
+            for path in leftovers:
+                path.unlink(missing_ok=True)
             if is_filled and not resume:
                 for name in _OURS:
                     place = folder / name

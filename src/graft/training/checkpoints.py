@@ -23,7 +23,7 @@ from graft.core.errors import ResourceError, UsageError
 from graft.core.files import atomic_path
 from graft.training.averaging import WeightAverage
 
-__all__ = ["Checkpoint", "CheckpointPlan", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Checkpoint", "CheckpointClock", "CheckpointPlan", "read_checkpoint", "write_checkpoint"]
 
 FORMAT = "graft-checkpoint-1"
 

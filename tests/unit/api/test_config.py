@@ -77,7 +77,7 @@ def test_options_that_are_missing_or_unknown() -> None:
         _gather(model=None, out="o", config=None, options={})
     with pytest.raises(UsageError, match="no out was named"):
         _gather(model="m", out=None, config=None, options={})
-    with pytest.raises(UsageError, match="no option 'fold'. Did you mean 'folds'"):
+    with pytest.raises(UsageError, match=r"no option 'fold'\. Did you mean 'folds'"):
         _gather(model="m", out="o", config=None, options={"fold": 3})
 
 

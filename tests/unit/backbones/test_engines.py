@@ -27,7 +27,9 @@ def network(checkpoint: Path) -> FeatureNetwork:
     return load_image_model(str(checkpoint), label_names=["a", "b"]).feature_network()
 
 
-def labels(wanted: str, *, precision: Precision = BF16, n_pictures: int = 1000, device: str = "cpu", **more: Any) -> list[str]:
+def labels(
+    wanted: str, *, precision: Precision = BF16, n_pictures: int = 1000, device: str = "cpu", **more: Any
+) -> list[str]:
     found = candidates(wanted, device=torch.device(device), precision=precision, n_pictures=n_pictures, **more)
     return [choice.label for choice in found]
 

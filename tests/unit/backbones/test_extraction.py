@@ -13,7 +13,6 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image
-from small_things import COLOURS, make_picture
 
 from graft.backbones import engines
 from graft.backbones.cache import FeatureCache
@@ -23,6 +22,7 @@ from graft.backbones.views import View
 from graft.core.devices import Precision
 from graft.core.errors import DataError, ResourceError
 from graft.data.dataset import LabeledDataset
+from small_things import COLOURS, make_picture
 
 CPU = torch.device("cpu")
 
@@ -47,7 +47,9 @@ def dataset(contents: Sequence[bytes]) -> LabeledDataset:
     return LabeledDataset(Dataset.from_dict(rows), ("a", "b"), source="tested")
 
 
-def extractor(model: ImageModel, folder: Path, say: Callable[[str], None] = lambda text: None, **options: Any) -> Extractor:
+def extractor(
+    model: ImageModel, folder: Path, say: Callable[[str], None] = lambda text: None, **options: Any
+) -> Extractor:
     arguments = {"batch_size": 4, "n_workers": 0, "engine": "eager", "precision": Precision("fp32", "")} | options
     return Extractor(model, FeatureCache(folder), device=CPU, say=say, **arguments)
 

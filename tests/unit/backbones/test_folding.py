@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
-from small_things import make_checkpoint
 from torch import nn
 from transformers import AutoModelForImageClassification
 
 from graft.backbones.folding import fold_batch_norms
+from small_things import make_checkpoint
 
 PIXELS = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -26,7 +26,10 @@ def test_random_views_follow_content_number_and_seed_alone() -> None:
     view = View(2, seed=5, crop_scale=0.5)
     first = pixels(view.apply(PICTURE, "key"))
     assert first == pixels(View(2, seed=5, crop_scale=0.5).apply(PICTURE, "key"))
-    others = [View(2, seed=6, crop_scale=0.5).apply(PICTURE, "key"), View(3, seed=5, crop_scale=0.5).apply(PICTURE, "key")]
+    others = [
+        View(2, seed=6, crop_scale=0.5).apply(PICTURE, "key"),
+        View(3, seed=5, crop_scale=0.5).apply(PICTURE, "key"),
+    ]
     others.append(view.apply(PICTURE, "other key"))
     assert first not in {pixels(other) for other in others}
     assert view.apply(PICTURE, "key").size == PICTURE.size

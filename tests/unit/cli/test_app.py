@@ -57,7 +57,9 @@ def test_what_cannot_be_meant_exits_2_with_one_message(words: list[str], capsys:
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("name", ["GraftError", "UsageError", "DataError", "ModelError", "ResourceError", "Interrupted"])
+@pytest.mark.parametrize(
+    "name", ["GraftError", "UsageError", "DataError", "ModelError", "ResourceError", "Interrupted"]
+)
 def test_every_error_becomes_its_text_and_exit_code(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

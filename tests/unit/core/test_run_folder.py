@@ -129,3 +129,10 @@ def test_the_manifest_says_form_versions_and_facts(tmp_path: Path) -> None:
     assert written["seed"] == 7
     assert {"graft", "python", "torch", "transformers", "numpy"} <= written["versions"].keys()
     assert written["peak_memory_mib"] > 1
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path, resume: bool) -> None:
+    (tmp_path / ".config.toml.77.partial").write_text("mod")
+    assert not open_run(tmp_path, resume=resume).is_resumed
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]

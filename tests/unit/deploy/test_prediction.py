@@ -73,7 +73,12 @@ def test_files_are_taken_lazily(
 
 def test_an_unreadable_file_is_an_error_or_a_row(fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"not a picture")
-    wanted = [files(pictures)[0], ("bad.png", tmp_path / "bad.png"), ("gone.png", tmp_path / "gone.png"), files(pictures)[1]]
+    wanted = [
+        files(pictures)[0],
+        ("bad.png", tmp_path / "bad.png"),
+        ("gone.png", tmp_path / "gone.png"),
+        files(pictures)[1],
+    ]
     with pytest.raises(DataError, match=r"bad\.png cannot be read as a picture"):
         list(predict_files(fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path)))
     told: list[str] = []

@@ -12,7 +12,9 @@ from graft.solver.cross_validation import cross_validate
 from graft.solver.scaling import fit_scaling
 
 
-def blobs(n: int, d: int = 12, n_classes: int = 3, *, noise: float = 2.0, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def blobs(
+    n: int, d: int = 12, n_classes: int = 3, *, noise: float = 2.0, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     random = np.random.default_rng(seed)
     targets = np.arange(n) % n_classes
     features = random.normal(size=(n_classes, d))[targets] + noise * random.normal(size=(n, d))
@@ -41,7 +43,9 @@ def test_the_weights_carry_scaling_and_temperature(
     again = cross_validate(features, targets, n_classes=3, folds=head.folds, scaling=scaling)
     assert again.best.penalty == pytest.approx(head.penalty)
     np.testing.assert_allclose(head.weights * head.temperature, again.weights, rtol=1e-4, atol=1e-7)
-    np.testing.assert_allclose(head.out_of_fold_logits * head.temperature, again.out_of_fold_logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        head.out_of_fold_logits * head.temperature, again.out_of_fold_logits, rtol=1e-4, atol=1e-5
+    )
     scaled = scaling.apply(features) @ (again.weights * scaling.divisor).T + again.bias
     np.testing.assert_allclose(head.logits(features), scaled / head.temperature, rtol=1e-3, atol=1e-3)
 
@@ -95,9 +99,7 @@ def test_two_examples_a_class() -> None:
 def test_copies_share_a_fold() -> None:
     features, targets = blobs(60, d=80, noise=50.0)
     groups = np.tile(np.arange(60), 2)
-    head = HeadOnly(scalings=("none",)).fit(
-        np.tile(features, (2, 1)), np.tile(targets, 2), n_classes=3, groups=groups
-    )
+    head = HeadOnly(scalings=("none",)).fit(np.tile(features, (2, 1)), np.tile(targets, 2), n_classes=3, groups=groups)
     np.testing.assert_array_equal(head.folds[:60], head.folds[60:])
     right = head.out_of_fold_logits.argmax(1) == np.tile(targets, 2)
     assert right.mean() < 0.7, "noise cannot be predicted out of fold unless copies leak"

@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
 
 def make_problem(n: int, d: int, n_classes: int, *, noise: float = 2.0, seed: int = 0) -> Problem:
-    """Return classes that overlap the more, the larger `noise`; columns of very different size, as real features have."""
+    """Return classes that overlap more with more `noise`; columns of very different size, as real features have."""
     rng = np.random.default_rng(seed)
     targets = np.arange(n) % n_classes
     centres = rng.normal(size=(n_classes, d))

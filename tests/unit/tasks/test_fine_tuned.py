@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_things import COLOURS, make_picture
 
 from graft.backbones.loading import ImageModel, load_image_model
 from graft.core.errors import ModelError, ResourceError
 from graft.core.files import read_json, write_json
 from graft.tasks import fine_tuned
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
+from small_things import COLOURS, make_picture
 
 LABELS = ("red", "green", "an odd, long name")
 PICTURES = [make_picture(colour, seed=i) for i, colour in enumerate(COLOURS.values())]
@@ -53,7 +53,9 @@ def test_a_pipeline_loads_it_unmodified_with_equal_scores(model: ImageModel, sav
     classify = pipeline("image-classification", model=str(saved), top_k=None)
     for picture in PICTURES:
         scores = {row["label"]: row["score"] for row in classify(picture)}
-        expected = fine_tuned._probabilities(model.network.requires_grad_(False), model.preprocessing.processor, picture)
+        expected = fine_tuned._probabilities(
+            model.network.requires_grad_(False), model.preprocessing.processor, picture
+        )
         np.testing.assert_allclose([scores[label] for label in LABELS], expected, atol=1e-5)
 
 

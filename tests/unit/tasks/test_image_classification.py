@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_things import COLOURS, make_picture
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from graft.backbones.loading import load_image_model
 from graft.core.errors import DataError
 from graft.tasks.image_classification import ImageClassification
+from small_things import COLOURS, make_picture
 
 
 def png(seed: int) -> bytes:
@@ -24,7 +24,9 @@ def task(checkpoint: Path) -> ImageClassification:
     return ImageClassification(load_image_model(str(checkpoint), label_names=["a", "b"]))
 
 
-def test_logits_are_those_of_transformers_own_processor_and_network(task: ImageClassification, checkpoint: Path) -> None:
+def test_logits_are_those_of_transformers_own_processor_and_network(
+    task: ImageClassification, checkpoint: Path
+) -> None:
     batch = task.collate([task.encode(png(i), name="") for i in range(3)], [0, 1, 0])
     processor = AutoImageProcessor.from_pretrained(checkpoint)
     network = AutoModelForImageClassification.from_pretrained(checkpoint).eval()
