@@ -169,7 +169,7 @@ def _told(baseline: dict[str, Any]) -> str:
     p = baseline["paired"]["p_value"]
     return (
         f"{100 * accuracy['value']:.1f} % ({100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}),"
-        f" model's lead {100 * lead:+.1f} points, p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"
+        f" lead {100 * lead:+.1f} points, p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"
     )
 
 
