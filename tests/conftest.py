@@ -10,6 +10,8 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Before torch is imported: threads that spin at barriers slow each other down when two test processes share two cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,5 +21,7 @@ def shared() -> Path:
     """Folder of public data and pretrained weights (environment variable GRAFT_SHARED, else ../shared)."""
     folder = Path(os.environ.get("GRAFT_SHARED", ROOT.parent / "shared"))
     if not (folder / "data").is_dir():
+        if "GRAFT_SHARED" in os.environ:
+            pytest.fail(f"GRAFT_SHARED is {folder}, but there is no folder data in it")
         pytest.skip(f"no real data at {folder}: set GRAFT_SHARED to the folder that holds data/ and models/")
     return folder

@@ -106,21 +106,20 @@ class HeadOnly:
             notes.append(f"the smallest class has {fewest} examples: the penalty rests on very few held-out answers")
         folds = stratified_folds(targets, groups=groups, n_folds=n_folds, seed=seed)
         results: dict[str, CrossValidation] = {}
-        with _FlushedDenormals():
-            for name in self._affordable(len(features)):
-                results[name] = cross_validate(
-                    features,
-                    targets,
-                    n_classes=n_classes,
-                    folds=folds,
-                    scaling=fit_scaling(name, features),
-                    n_views=n_views,
-                    n_penalties=self.n_penalties,
-                    tolerance=self.tolerance,
-                    device=device,
-                    is_bf16=is_bf16,
-                    say=say,
-                )
+        for name in self._affordable(len(features)):
+            results[name] = cross_validate(
+                features,
+                targets,
+                n_classes=n_classes,
+                folds=folds,
+                scaling=fit_scaling(name, features),
+                n_views=n_views,
+                n_penalties=self.n_penalties,
+                tolerance=self.tolerance,
+                device=device,
+                is_bf16=is_bf16,
+                say=say,
+            )
         chosen, note = _choose(results)
         if note:
             notes.append(note)
@@ -170,13 +169,3 @@ def _choose(results: dict[str, CrossValidation]) -> tuple[str, str]:
                 f" error {error:.4f}), but a plain linear head cannot carry them, so '{chosen}' was taken"
             )
     return chosen, ""
-
-
-class _FlushedDenormals:
-    """Let the solver's tiny numbers be zero: denormal arithmetic is a hundred times slower."""
-
-    def __enter__(self) -> None:
-        torch.set_flush_denormal(True)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_flush_denormal(False)

@@ -15,6 +15,13 @@ from torch import Tensor
 
 __all__ = ["Link", "SigmoidLink", "SoftmaxLink"]
 
+_FAR = 40.0
+"""Logits further apart than this count as this far: exp(-40) = 4e-18 is nothing beside any loss.
+
+So no products are denormal numbers, which cost a hundred times as much. Flushing those to zero by the processor's
+flag would do too, but threads keep the flag that they were born with: later results would depend on what ran first.
+"""
+
 
 class Link(ABC):
     """How logits become a loss. Abstract; `SoftmaxLink` and `SigmoidLink` are final."""
@@ -61,8 +68,8 @@ class SoftmaxLink(Link):
         index = self._index.expand(-1, 1, logits.shape[2])
         relative = logits - logits.gather(1, index)
         shift = relative.amax(dim=1, keepdim=True)  # >= 0, since the true class stands at 0
-        others = relative.sub_(shift).exp_().scatter_(1, index, 0.0)
-        return others, others.sum(dim=1, keepdim=True), torch.exp(-shift), shift
+        others = relative.sub_(shift).clamp_(min=-_FAR).exp_().scatter_(1, index, 0.0)
+        return others, others.sum(dim=1, keepdim=True), torch.exp(-shift.clamp(max=_FAR)), shift
 
     def loss(self, logits: Tensor, row_weights: Tensor) -> Tensor:
         """Return the weighted sum of cross-entropies: (n_problems,)."""
@@ -117,7 +124,8 @@ class SigmoidLink(Link):
 
     def residual(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities minus targets, and the probabilities."""
-        return self._sign * torch.sigmoid(logits * self._sign), torch.sigmoid(logits)
+        near = logits.clamp(-_FAR, _FAR)
+        return self._sign * torch.sigmoid(near * self._sign), torch.sigmoid(near)
 
     def curve(self, probabilities: Tensor, direction: Tensor) -> Tensor:
         """Return p (1 - p) v for every row and class."""

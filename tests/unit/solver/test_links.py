@@ -88,3 +88,13 @@ def test_logits_of_any_size_stay_finite(pair: tuple[Link, object]) -> None:
     residual, probabilities = link.residual(huge.clone())
     assert torch.isfinite(residual).all()
     assert torch.isfinite(probabilities).all()
+
+
+@pytest.mark.parametrize("link", [SoftmaxLink(torch.tensor([0, 1]), 3), SigmoidLink(torch.eye(3)[:2])])
+def test_far_logits_give_no_denormal_numbers(link: Link) -> None:
+    logits = torch.tensor([[95.0, 0.0, -3.0], [-95.0, 0.0, 3.0]])[:, :, None]
+    residual, probabilities = link.residual(logits)
+    tiny = torch.finfo(torch.float32).tiny
+    for found in (residual, probabilities, link.curve(probabilities, torch.full_like(logits, 1e-12))):
+        assert not ((found != 0) & (found.abs() < tiny)).any()
+    assert torch.isfinite(link.loss(logits, torch.ones(2, 1))).all()
