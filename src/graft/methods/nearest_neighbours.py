@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from graft.core.types import Predictions
@@ -10,7 +11,7 @@ from graft.core.types import Predictions
 __all__ = ["nearest_neighbour_predictions"]
 
 _CANDIDATES = (1, 3, 5, 10, 20)
-_BLOCK = 2048
+_QUERIES, _ROWS = 512, 4096  # of a tile of similarities
 
 
 def nearest_neighbour_predictions(
@@ -55,16 +56,26 @@ def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
 def _nearest(
     queries: NDArray[np.float32], train: NDArray[np.float32], k: int, *, skip_self: bool = False
 ) -> NDArray[np.int64]:
-    """Return (n_queries, k) positions of the nearest training rows, nearest first."""
+    """Return (n_queries, k) positions of the nearest training rows, nearest first.
+
+    Tile by tile, so that memory does not grow with either number.
+    """
     found = np.empty((len(queries), k), np.int64)
-    for start in range(0, len(queries), _BLOCK):
-        similarity = queries[start : start + _BLOCK] @ train.T
-        if skip_self:
-            rows = np.arange(len(similarity))
-            similarity[rows, start + rows] = -np.inf
-        top = np.argpartition(-similarity, min(k, similarity.shape[1] - 1), axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(similarity, top, axis=1), axis=1, kind="stable")
-        found[start : start + _BLOCK] = np.take_along_axis(top, order, axis=1)
+    for start in range(0, len(queries), _QUERIES):
+        tile = torch.from_numpy(queries[start : start + _QUERIES])
+        best = torch.empty(len(tile), 0)
+        place = torch.empty(len(tile), 0, dtype=torch.int64)
+        for first in range(0, len(train), _ROWS):
+            similarity = tile @ torch.from_numpy(train[first : first + _ROWS]).T
+            if skip_self:
+                own = torch.arange(start, start + len(tile)) - first
+                is_here = (own >= 0) & (own < similarity.shape[1])
+                similarity[is_here.nonzero()[:, 0], own[is_here]] = -torch.inf
+            top = similarity.topk(min(k, similarity.shape[1]), dim=1)
+            best, place = torch.cat([best, top.values], dim=1), torch.cat([place, top.indices + first], dim=1)
+            kept = best.topk(min(k, best.shape[1]), dim=1)
+            best, place = kept.values, place.gather(1, kept.indices)
+        found[start : start + _QUERIES] = place.numpy()
     return found
 
 

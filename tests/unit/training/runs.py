@@ -1,4 +1,7 @@
-"""One small training run, also as a program that another process kills: ``python runs.py CHECKPOINT LOG SLEEP_S``."""
+"""One small training run, also as a program that another process kills.
+
+``python runs.py WEIGHTS [CHECKPOINT LOG SLEEP_S]`` writes the trained weights; from CHECKPOINT on, if it is there.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
@@ -101,6 +105,15 @@ def run(
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
+def main(weights: str, checkpoint: str | None = None, log: str | None = None, pause_s: str = "0") -> None:
+    trained = run(
+        None if checkpoint is None else Path(checkpoint),
+        resume=checkpoint is not None and Path(checkpoint).exists(),
+        log=None if log is None else Path(log),
+        on_step=lambda step: time.sleep(float(pause_s)),
+    )
+    save_file(trained, weights)
+
+
 if __name__ == "__main__":
-    pause_s = float(sys.argv[3])
-    run(Path(sys.argv[1]), log=Path(sys.argv[2]), on_step=lambda step: time.sleep(pause_s))
+    main(*sys.argv[1:])
