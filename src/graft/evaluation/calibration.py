@@ -16,7 +16,7 @@ from graft.evaluation.intervals import NoInterval, proportion
 
 __all__ = ["Calibration", "ReliabilityBin", "expected_calibration_error", "fit_temperature"]
 
-_CHUNK_CELLS = 4_000_000
+_CHUNK_CELLS = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ __all__ = ["NoInterval", "Statistic", "bca_bootstrap", "bootstrap_means", "clopp
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Maps row weights (n_draws, n_rows) to one figure a draw (n_draws,)."""
 
-_CHUNK_CELLS = 4_000_000  # weights held at once: 32 MB in float64
+_CHUNK_CELLS = 1_000_000  # weights held at once: 8 MB in float64
 _MAX_JACKKNIFE_GROUPS = 500  # above this many rows the acceleration comes from groups of rows
 
 
