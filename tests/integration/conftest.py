@@ -68,7 +68,9 @@ def here(
 
     monkeypatch.setenv("GRAFT_CACHE", str(cache))
     monkeypatch.setenv("COLUMNS", "200")
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A shell that starts the tests in the background has Ctrl-C ignored, and Python then leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def call(*words: object) -> Told:
         capsys.readouterr()
@@ -77,7 +79,8 @@ def here(
         return Told(code, said.out, said.err)
 
     yield call
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
