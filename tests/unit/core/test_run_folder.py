@@ -73,14 +73,12 @@ def test_overwriting_clears_what_is_ours_and_keeps_what_is_not(tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.toml", "notes.md"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(ResourceError, match="cannot be written"):
-            open_run(tmp_path / "run")
-    finally:
-        tmp_path.chmod(0o700)
+def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's answer is given by hand: the superuser, who runs the tests in containers, may write everywhere."""
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    with pytest.raises(ResourceError, match="cannot be written"):
+        open_run(tmp_path / "run")
+    assert not (tmp_path / "run" / "config.toml").exists()
 
 
 def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
