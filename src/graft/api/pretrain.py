@@ -137,7 +137,7 @@ def pretrain(
         loss=classification_loss(label_smoothing=label_smoothing),
         recipe=recipe,
         log=out / "training.jsonl",
-        checkpoints=CheckpointPlan(work / "checkpoint.safetensors", identity=settings),
+        checkpoints=CheckpointPlan(work / "checkpoints", identity=settings, keep_last=1),
         resume=resume,
         console=console,
     )

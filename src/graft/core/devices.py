@@ -19,7 +19,7 @@ class Precision:
 
     Parameters
     ----------
-    name : ``"bf16"`` or ``"fp32"``.
+    name : ``"bf16"``, ``"fp16"`` or ``"fp32"``.
     reason : half a sentence, printed as it is.
     """
 
@@ -31,13 +31,15 @@ class Precision:
         """The torch dtype of that name."""
         import torch
 
-        return torch.bfloat16 if self.name == "bf16" else torch.float32
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[self.name]
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """Return the context that computes in this precision on `device`; it does nothing in fp32."""
         import torch
 
-        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.name == "bf16")
+        return torch.autocast(
+            device.type, dtype=torch.bfloat16 if self.name == "fp32" else self.dtype, enabled=self.name != "fp32"
+        )
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
@@ -73,7 +75,7 @@ def choose_precision(device: torch.device, *, wanted: str = "auto") -> Precision
 
     Parameters
     ----------
-    wanted : ``"auto"``, ``"bf16"`` or ``"fp32"``.
+    wanted : ``"auto"``, ``"bf16"``, ``"fp32"``, or ``"fp16"`` on a GPU.
 
     Raises
     ------
@@ -82,10 +84,13 @@ def choose_precision(device: torch.device, *, wanted: str = "auto") -> Precision
     """
     import torch
 
+    if wanted == "fp16" and device.type == "cuda":
+        return Precision("fp16", "asked for")
+
     if wanted in ("bf16", "fp32"):
         return Precision(wanted, "asked for")
     if wanted != "auto":
-        raise UsageError(f"precision '{wanted}'", expected="auto, bf16 or fp32")
+        raise UsageError(f"precision '{wanted}'", expected="auto, bf16, fp32, or fp16 on a GPU")
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         if torch.cuda.is_bf16_supported(including_emulation=False):

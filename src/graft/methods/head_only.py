@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from graft.data.splitting import feasible_folds, stratified_folds
 from graft.evaluation.calibration import fit_temperature
 from graft.solver.cross_validation import CrossValidation, cross_validate
+from graft.solver.links import SoftmaxLink
+from graft.solver.path import solve_path
+from graft.solver.rotation import rotate
 from graft.solver.scaling import SCALING_NAMES, fit_scaling
 
-__all__ = ["HeadFit", "HeadOnly"]
+__all__ = ["HeadFit", "HeadOnly", "refit_head"]
 
 _MEASURE_UNIT_NORM_UP_TO = 2_000
 
@@ -153,6 +156,43 @@ class HeadOnly:
         if n_rows <= _MEASURE_UNIT_NORM_UP_TO or self.scalings == ("unit-norm",):
             return self.scalings
         return tuple(name for name in self.scalings if name != "unit-norm")
+
+
+def refit_head(
+    head: HeadFit,
+    features: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    *,
+    n_classes: int,
+    device: torch.device | None = None,
+    is_bf16: bool = False,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return weights and bias of a head with the penalty, scaling and temperature of `head`, fitted to other rows.
+
+    Parameters
+    ----------
+    features : (n_examples, n_features), plain views.
+    targets : (n_examples,), class numbers.
+    """
+    device = device or torch.device("cpu")
+    scaling = fit_scaling(head.scaling, features)
+    rotated = rotate(torch.from_numpy(scaling.apply(features)).to(device))
+    level = next(
+        solve_path(
+            rotated,
+            SoftmaxLink(torch.from_numpy(targets).to(device), n_classes),
+            row_weights=torch.ones(len(targets), 1, device=device),
+            penalties=torch.full((1, 1), head.penalty, device=device),
+            tolerance=1e-5,
+            is_bf16=is_bf16,
+        )
+    )
+    weights, bias = rotated.weights_in_feature_space(level.weights[:, :, 0], level.bias[:, 0])
+    plain, plain_bias = scaling.unscale(weights.cpu().numpy(), bias.cpu().numpy())
+    return (
+        np.asarray(plain / head.temperature, dtype=np.float32),
+        np.asarray(plain_bias / head.temperature, dtype=np.float32),
+    )
 
 
 def _choose(results: dict[str, CrossValidation]) -> tuple[str, str]:

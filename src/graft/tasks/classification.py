@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-__all__ = ["cross_entropy_sum"]
+__all__ = ["classification_loss_sum", "cross_entropy_sum"]
 
 
 def cross_entropy_sum(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -14,10 +16,41 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor, *, label_smoothing: float
     Parameters
     ----------
     logits : (n_examples, n_classes), unnormalised.
-    targets : (n_examples,), class numbers; -100 is left out.
+    targets : (n_examples,), class numbers; -100 is left out. Or (n_examples, n_classes), shares of the classes.
     label_smoothing : share of the target spread over all classes, 0 to 1.
     """
+    if targets.is_floating_point():
+        total = torch.nn.functional.cross_entropy(
+            logits.float(), targets, reduction="sum", label_smoothing=label_smoothing
+        )
+        return total, torch.tensor(len(targets))
     total = torch.nn.functional.cross_entropy(
         logits.float(), targets, reduction="sum", label_smoothing=label_smoothing, ignore_index=-100
     )
     return total, (targets != -100).sum()
+
+
+def classification_loss_sum(logits: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the sum of the losses of a batch and their count, as the batch's keys ask for.
+
+    Parameters
+    ----------
+    logits : (n_examples, n_classes), unnormalised.
+    batch : ``labels`` (n_examples,), class numbers; where it is there, ``soft_labels`` (n_examples, n_classes), shares
+        of the classes, goes before them; ``logit_offset`` (n_classes,) is added to the logits; ``class_weights``
+        (n_classes,) weighs each example's loss, and the count is then the sum of the weights.
+
+    References
+    ----------
+    Logit adjustment: Menon et al., Long-Tail Learning via Logit Adjustment, 2021, equation 10: the offset is the log
+    of the classes' shares in the training data.
+    """
+    targets = batch.get("soft_labels", batch["labels"])
+    if "logit_offset" in batch:
+        logits = logits + batch["logit_offset"]
+    if "class_weights" not in batch:
+        return cross_entropy_sum(logits, targets)
+    each = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    weights = batch["class_weights"]
+    own = targets.float() @ weights if targets.is_floating_point() else weights[targets]
+    return (each * own).sum(), own.sum()

@@ -14,7 +14,7 @@ from graft.backbones.heads import find_head
 from graft.backbones.loading import ImageModel
 from graft.data.images import decode_image
 from graft.tasks.base import Batch
-from graft.tasks.classification import cross_entropy_sum
+from graft.tasks.classification import classification_loss_sum
 
 __all__ = ["ImageClassification"]
 
@@ -49,8 +49,8 @@ class ImageClassification:
         return self.model.network
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the sum of cross-entropies and the number of pictures."""
-        return cross_entropy_sum(self.predict(network, batch), batch["labels"])
+        """Return the sum of cross-entropies and the number of pictures, see `classification_loss_sum`."""
+        return classification_loss_sum(self.predict(network, batch), batch)
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return logits: (n_pictures, n_classes)."""

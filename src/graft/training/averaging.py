@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -49,3 +52,16 @@ class WeightAverage:
         """Give the network the averaged weights."""
         for name, tensor in self.tensors.items():
             self._of_network[name].copy_(tensor)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Let the network have the averaged weights for a while."""
+        with torch.no_grad():
+            present = {name: tensor.clone() for name, tensor in self._of_network.items()}
+        self.write_to_network()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, tensor in present.items():
+                    self._of_network[name].copy_(tensor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,10 +48,15 @@ def step_log(path: Path | None, *, keep: int) -> Iterator[Callable[[Mapping[str,
 
 
 @contextmanager
-def step_progress(n_steps: int, *, first: int, console: Console | None) -> Iterator[Callable[[int, float], None]]:
-    """Yield a function of the finished steps and the loss that redraws a bar with rate and time left."""
-    if console is None:
-        yield lambda step, loss: None
+def step_progress(
+    n_steps: int, *, first: int, console: Console | None
+) -> Iterator[Callable[[int, float, Mapping[str, Any] | None], None]]:
+    """Yield a function of finished steps, loss and last held-out figures that redraws a bar with rate and time left.
+
+    The bar is redrawn at most ten times a second: between, a call costs two comparisons.
+    """
+    if console is None or not console.is_terminal:
+        yield lambda step, loss, held_out: None
         return
     columns = (
         TextColumn("training"),
@@ -59,13 +65,23 @@ def step_progress(n_steps: int, *, first: int, console: Console | None) -> Itera
         TextColumn("steps"),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
+        TextColumn("loss {task.fields[loss]:.3f}{task.fields[held_out]}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("training", total=n_steps, completed=first, loss=float("nan"), rate="")
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("training", total=n_steps, completed=first, loss=float("nan"), rate="", held_out="")
+        drawn = 0.0
 
-        def show(step: int, loss: float) -> None:
+        def show(step: int, loss: float, held_out: Mapping[str, Any] | None) -> None:
+            nonlocal drawn
+            now = time.monotonic()
+            if now - drawn < 0.1 and step < n_steps:
+                return
+            drawn = now
             speed = progress.tasks[0].speed
-            progress.update(task, completed=step, loss=loss, rate="" if speed is None else f"{speed:.1f}/s")
+            told = "" if held_out is None else f", held out {held_out['log_loss']:.3f}"
+            if held_out is not None and "accuracy" in held_out:
+                told += f" ({held_out['accuracy']:.1%} right)"
+            rate = "" if speed is None else f"{speed:.1f}/s"
+            progress.update(task, completed=step, loss=loss, rate=rate, held_out=told, refresh=True)
 
         yield show

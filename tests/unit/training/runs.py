@@ -73,11 +73,11 @@ class Watched:
     """Batches that tell which step is asked for, before it is given."""
 
     def __init__(self, inner: PictureBatches, on_step: Callable[[int], None]) -> None:
-        self._inner, self._on_step = inner, on_step
+        self._inner, self._on_step, self.batch_size = inner, on_step, inner.batch_size
 
-    def batch(self, step: int) -> Mapping[str, Tensor]:
+    def batch(self, step: int, part: slice = slice(None)) -> Mapping[str, Tensor]:
         self._on_step(step)
-        return self._inner.batch(step)
+        return self._inner.batch(step, part)
 
 
 def run(

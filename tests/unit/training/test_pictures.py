@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import io
+import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import digit_batches, digit_pictures
+from runs import digit_batches, digit_pictures, tiny_network
 
 from graft.core.errors import DataError, UsageError
 from graft.training.augmentation import Augmentation, augment
 from graft.training.batches import ShuffledOrder
-from graft.training.pictures import normalise, square, store_pictures
+from graft.training.mixing import Mixing
+from graft.training.pictures import PictureBatches, normalise, predict_pictures, square, store_pictures
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -53,6 +56,12 @@ def test_rotation_keeps_shapes_on_average():
     assert float(turned[:, 0, 16, 2].mean()) < 120  # the ends move
 
 
+def picture_batches(**options) -> PictureBatches:
+    pictures, targets = digit_pictures()
+    given = {"batch_size": 13, "augmentation": Augmentation.for_strength(8, "strong", flip=True), "seed": 5}
+    return PictureBatches(pictures, targets, mean=[0.5] * 3, std=[0.5] * 3, **{**given, **options})
+
+
 def test_batches_are_a_function_of_the_step():
     first, again = digit_batches(), digit_batches()
     again.batch(3)
@@ -65,8 +74,6 @@ def test_batches_are_a_function_of_the_step():
 def test_labels_stay_with_their_pictures():
     pictures = np.zeros((10, 3, 4, 4), dtype=np.uint8)
     pictures += np.arange(10, dtype=np.uint8)[:, None, None, None] * 20
-    from graft.training.pictures import PictureBatches
-
     batches = PictureBatches(
         pictures, np.arange(10), batch_size=7, augmentation=Augmentation(4), mean=[0.0] * 3, std=[1.0] * 3, seed=0
     )
@@ -125,3 +132,96 @@ def test_square_sees_what_the_image_processor_sees(size):
     theirs = processor(Image.open(file), return_tensors="pt")["pixel_values"]
     ours = normalise(torch.from_numpy(square(image, side=32))[None], mean=[0.5] * 3, std=[0.5] * 3)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"label_smoothing": 0.1, "n_classes": 10},
+        {"mixing": Mixing(mixup_alpha=0.4), "n_classes": 10},
+        {"mixing": Mixing(cutmix_alpha=1.0), "n_classes": 12, "label_smoothing": 0.1},
+        {"mixing": Mixing(mixup_alpha=0.4, cutmix_alpha=1.0, probability=0.7), "n_classes": 10},
+        {"rows": np.arange(3, 10), "mixing": Mixing(cutmix_alpha=1.0), "n_classes": 10},  # fewer than a batch
+    ],
+)
+def test_parts_of_a_batch_make_up_the_whole(options):
+    whole, again = picture_batches(**options), picture_batches(**options)
+    for step in (0, 1, 30):
+        expected = whole.batch(step)
+        assert ("soft_labels" in expected) == bool(options)
+        for cuts in ([0, 13], [0, 1, 5, 12, 13], [0, 0, 13]):
+            parts = [again.batch(step, slice(a, b)) for a, b in pairwise(cuts)]
+            for name, tensor in expected.items():
+                assert torch.equal(torch.cat([part[name] for part in parts]), tensor)
+        assert torch.equal(again.batch(step, slice(1, None, 3))["pixel_values"], expected["pixel_values"][1::3])
+
+
+def test_a_part_reads_its_own_pictures_and_their_partners_alone():
+    class Watched(np.ndarray):
+        def __getitem__(self, key):
+            if isinstance(key, np.ndarray):
+                read.append(len(key))
+            return super().__getitem__(key)
+
+    for mixing, most in ((None, 4), (Mixing(mixup_alpha=1.0), 8)):
+        pictures, targets = digit_pictures()
+        batches = PictureBatches(
+            pictures.view(Watched), targets, batch_size=64, augmentation=Augmentation(8), mean=[0.5] * 3,
+            std=[0.5] * 3, seed=0, mixing=mixing, n_classes=10,
+        )  # fmt: skip
+        read: list[int] = []
+        batches.batch(0, slice(0, 4))
+        assert len(read) == 1
+        assert 4 <= read[0] <= most
+
+
+def test_soft_labels_are_those_of_the_pixels():
+    # Pictures of one colour: what is in the pixels is what must be in the labels.
+    pictures = np.zeros((10, 3, 16, 16), dtype=np.uint8) + np.arange(10, dtype=np.uint8)[:, None, None, None] * 20
+    for mixing in (Mixing(mixup_alpha=1.0), Mixing(cutmix_alpha=1.0)):
+        batches = PictureBatches(
+            pictures, np.arange(10), batch_size=7, augmentation=Augmentation(16), mean=[0.0] * 3, std=[1.0] * 3,
+            seed=0, mixing=mixing, n_classes=10,
+        )  # fmt: skip
+        for step in range(5):
+            batch = batches.batch(step)
+            seen = batch["pixel_values"].mean(dim=(1, 2, 3)) * 255 / 20
+            torch.testing.assert_close(seen, batch["soft_labels"] @ torch.arange(10.0))
+            assert batch["soft_labels"].dtype == torch.float32
+            assert batch["labels"].dtype == torch.int64
+
+
+def test_only_the_rows_are_trained_on():
+    rows = np.array([4, 7, 9, 200])
+    _, targets = digit_pictures()
+    batches = picture_batches(rows=rows, batch_size=8)
+    assert batches.batch_size == 8
+    for step in range(3):  # eight of four: each twice
+        assert sorted(batches.batch(step)["labels"].tolist()) == sorted(targets[rows].tolist() * 2)
+
+
+def test_batches_that_cannot_be_meant():
+    with pytest.raises(UsageError, match="n_classes"):
+        picture_batches(label_smoothing=0.1)
+    with pytest.raises(DataError, match="a target 9"):
+        picture_batches(label_smoothing=0.1, n_classes=9)
+    with pytest.raises(DataError, match="0 to 299"):
+        picture_batches(rows=np.array([0, 300]))
+    with pytest.raises(UsageError, match="label_smoothing"):
+        picture_batches(label_smoothing=-0.1)
+    with pytest.raises(DataError, match="no example"):
+        picture_batches(rows=np.array([], dtype=np.int64))
+    with pytest.raises(DataError, match="3 targets"):
+        PictureBatches(
+            digit_pictures()[0], np.arange(3), batch_size=2, augmentation=Augmentation(8), mean=[0.0], std=[1.0], seed=0
+        )
+
+
+def test_predicting_from_a_map_warns_of_nothing(tmp_path):
+    np.save(tmp_path / "p.npy", digit_pictures()[0][:5])
+    mapped = np.load(tmp_path / "p.npy", mmap_mode="r")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        logits = predict_pictures(tiny_network(), mapped, side=8, mean=[0.5] * 3, std=[0.5] * 3, batch_size=2)
+    assert logits.shape == (5, 10)

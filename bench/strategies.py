@@ -1,0 +1,326 @@
+"""Which method wins, in distribution and under shift: head, LP-FT, LP-FT+WiSE, full, LoRA, from scratch, and `auto`.
+
+Real pictures and real pretrained weights (GRAFT_SHARED, else ../shared). Each cell is a data set, a network, a number
+of labels a class and a seed. Cells are kept in a JSON-lines file as they are done; run again, and it goes on.
+
+    python bench/strategies.py [--cells cifar10:resnet18_trunk3:10,50,200:0,1,2 ...] [--summary]
+
+Pictures are brought to fewer pixels than the checkpoints' own 224, so that some fifty cells fit into hours on two
+cores: CIFAR-10 and MNIST to 64, flowers to 96. All methods see the same pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from graft.core.process import prepare_process
+
+prepare_process()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from graft.backbones.loading import ImageModel, load_image_model, random_network  # noqa: E402
+from graft.core.devices import Precision  # noqa: E402
+from graft.core.seeds import generator  # noqa: E402
+from graft.data.splitting import stratified_split  # noqa: E402
+from graft.evaluation import mcnemar_exact, wilson  # noqa: E402
+from graft.methods.contest import hold_contest  # noqa: E402
+from graft.methods.fine_tuning import Where, fine_tune  # noqa: E402
+from graft.methods.full import Full  # noqa: E402
+from graft.methods.head_only import HeadOnly  # noqa: E402
+from graft.methods.lora import LoRA  # noqa: E402
+from graft.methods.lp_ft import LPFT  # noqa: E402
+from graft.methods.settings import FineTuning  # noqa: E402
+from graft.tasks.image_classification import ImageClassification  # noqa: E402
+from graft.training.examples import PictureExamples, predict_logits  # noqa: E402
+from graft.training.from_scratch import train_from_scratch  # noqa: E402
+
+SHARED = Path(os.environ.get("GRAFT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+RESULTS = Path(__file__).with_name("results")
+SIDES = {"cifar10": 64, "flowers5": 96, "mnist": 64}
+METHODS = ("head", "lp-ft", "lp-ft+wise", "full", "lora", "scratch", "auto")
+SCRATCH_STEPS = 300
+DEFAULT_CELLS = [
+    f"{data}:{network}:{sizes}:0,1,2"
+    for data, sizes in (("cifar10", "10,50,200"), ("flowers5", "10,50,200"), ("mnist", "10,50"))
+    for network in ("resnet18_trunk3", "mobilenet_v2_1.0_224")
+]
+
+
+def small_checkpoint(name: str, side: int, folder: Path) -> Path:
+    """Return a folder with the checkpoint's weights and a preprocessing of `side` pixels."""
+    target = folder / f"{name}-{side}"
+    if not target.exists():
+        target.mkdir(parents=True)
+        for file in (SHARED / "models" / name).iterdir():
+            if file.name != "preprocessor_config.json":
+                (target / file.name).symlink_to(file.resolve())
+        config = json.loads((SHARED / "models" / name / "preprocessor_config.json").read_text())
+        config["size"] = {"shortest_edge": side}
+        config |= {"crop_pct": 1.0} if "crop_pct" in config else {"crop_size": {"height": side, "width": side}}
+        (target / "preprocessor_config.json").write_text(json.dumps(config))
+    return target
+
+
+def files_of(data: str, split: str) -> list[tuple[Path, str]]:
+    folder = SHARED / "data" / data / split if split else SHARED / "data" / data
+    return [(path, path.parent.name) for path in sorted(folder.glob("*/*")) if path.suffix in (".png", ".jpg")]
+
+
+def pictures_of(data: str, split: str, labels: list[str]) -> tuple[list[Image.Image], np.ndarray]:
+    if data == "digits":
+        from sklearn.datasets import load_digits
+
+        found = load_digits()
+        grey = np.minimum(found.images * 16, 255).astype(np.uint8)
+        framed = np.pad(grey, ((0, 0), (1, 1), (1, 1)))  # MNIST's digits have a margin too
+        return [Image.fromarray(g).convert("RGB") for g in framed], found.target.astype(np.int64)
+    found_files = files_of(data, split)
+    return [Image.open(p).convert("RGB") for p, _ in found_files], np.array([labels.index(n) for _, n in found_files])
+
+
+def halved(picture: Image.Image) -> Image.Image:
+    """Return a picture at half its resolution."""
+    return picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)), Image.Resampling.BICUBIC)
+
+
+def pixels_of(model: ImageModel, pictures: list[Image.Image]) -> np.ndarray:
+    return np.stack([model.preprocessing(picture) for picture in pictures])
+
+
+class Bed:
+    """A data set as one network sees it: training pixels with features, and test sets by name."""
+
+    def __init__(self, data: str, network: str, folder: Path) -> None:
+        self.labels = sorted(p.name for p in (SHARED / "data" / data / "train").iterdir())
+        self.model = load_image_model(str(small_checkpoint(network, SIDES[data], folder)), label_names=self.labels)
+        self.task = ImageClassification(self.model)
+        pre = self.model.preprocessing
+        self.std = 1 / (255 * pre.scale)
+        self.mean = -pre.offset * self.std
+        train, self.targets = pictures_of(data, "train", self.labels)
+        test, test_targets = pictures_of(data, "test", self.labels)
+        rng = np.random.default_rng(0)
+        some = np.sort(rng.permutation(len(test))[:1000])
+        test, test_targets = [test[i] for i in some], test_targets[some]
+        self.train = pixels_of(self.model, train)
+        self.tests = {"test": (pixels_of(self.model, test), test_targets)}
+        self.tests["half resolution"] = (pixels_of(self.model, [halved(p) for p in test]), test_targets)
+        if data == "cifar10":
+            other, other_targets = pictures_of("cifar10_lossless", "", self.labels)
+            some = np.sort(rng.permutation(len(other))[:1000])
+            self.tests["lossless"] = (pixels_of(self.model, [other[i] for i in some]), other_targets[some])
+        if data == "mnist":
+            other, other_targets = pictures_of("digits", "", self.labels)
+            some = np.sort(rng.permutation(len(other))[:1000])
+            self.tests["other writers"] = (pixels_of(self.model, [other[i] for i in some]), other_targets[some])
+        self.flip = data != "mnist"
+        self.features = self._features(self.train)
+
+    @torch.inference_mode()
+    def _features(self, pixels: np.ndarray) -> np.ndarray:
+        network = self.model.feature_network().to(memory_format=torch.channels_last)
+        return np.concatenate(
+            [network(torch.from_numpy(pixels[i : i + 100])).numpy() for i in range(0, len(pixels), 100)]
+        )
+
+    def examples(self, rows: np.ndarray) -> PictureExamples:
+        return PictureExamples(
+            self.train[rows], self.targets[rows], len(self.labels), self.mean.tolist(), self.std.tolist(), self.flip
+        )
+
+    def is_right(self, network: torch.nn.Module) -> dict[str, np.ndarray]:
+        network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        found = {}
+        for name, (pixels, targets) in self.tests.items():
+            examples = PictureExamples(pixels, targets, len(self.labels), self.mean.tolist(), self.std.tolist())
+            logits = predict_logits(
+                network, examples, np.arange(len(targets)), predict=self.task.predict, precision=Precision("fp32", "")
+            )
+            found[name] = logits.argmax(1) == targets
+        return found
+
+
+def run_cell(bed: Bed, n_each: int, seed: int, *, methods: tuple[str, ...], say: Any) -> dict[str, Any]:
+    fraction = n_each * len(bed.labels) / len(bed.targets)
+    if fraction < 1:
+        parts = stratified_split(bed.targets, fractions={"a": fraction, "b": 1 - fraction}, seed=seed)
+        rows = np.sort(parts["a"])
+    else:
+        rows = np.arange(len(bed.targets))
+    rows = generator(seed, "order").permutation(rows)
+    examples, features, targets = bed.examples(rows), bed.features[rows], bed.targets[rows]
+    settings = FineTuning()
+    started = time.perf_counter()
+    probe = HeadOnly().fit(features, targets, n_classes=len(bed.labels), seed=seed)
+    bed.model.head.set(torch.from_numpy(probe.weights), torch.from_numpy(probe.bias))
+    right, seconds = {"head": bed.is_right(bed.model.network)}, {"head": time.perf_counter() - started}
+    common: dict[str, Any] = {"head": bed.model.head.name, "task": bed.task, "examples": examples, "seed": seed}
+    start = (probe.weights, probe.bias)
+    facts: dict[str, Any] = {}
+    if "lp-ft" in methods:
+        contest = hold_contest(
+            LPFT(settings), bed.model.network, probe=probe, features=features, n_train=len(rows), is_kept_anyway=True,
+            where=Where(device="cpu"), say=say, **common,
+        )  # fmt: skip
+        assert contest.final is not None
+        assert contest.network is not None
+        right["lp-ft"] = bed.is_right(contest.final.network)
+        right["lp-ft+wise"] = bed.is_right(contest.network)
+        is_better = bool(contest.verdict and contest.verdict.is_better)
+        right["auto"] = right["lp-ft+wise" if is_better else "head"]
+        facts["contest"] = contest.facts
+        seconds["lp-ft+wise"] = contest.facts["seconds"]
+        seconds["lp-ft"] = contest.final.training.seconds
+        seconds["auto"] = seconds["head"] + (
+            contest.facts["seconds"] if is_better else contest.facts["seconds_evidence"]
+        )
+    for name, method in (("full", Full(settings)), ("lora", LoRA(settings=settings))):
+        if name in methods:
+            done = fine_tune(
+                method, bed.model.network, start=start, rows=np.arange(len(rows)), where=Where(device="cpu"), **common
+            )
+            right[name], seconds[name] = bed.is_right(done.network), done.training.seconds
+    if "scratch" in methods:
+        began = time.perf_counter()
+        network = train_from_scratch(
+            random_network(bed.model, seed=seed), examples.pictures, targets, mean=bed.mean.tolist(),
+            std=bed.std.tolist(), seed=seed, flip=bed.flip, n_steps=SCRATCH_STEPS,
+        )  # fmt: skip
+        right["scratch"], seconds["scratch"] = bed.is_right(network), time.perf_counter() - began
+    return {
+        "right": {m: {t: "".join("01"[int(x)] for x in r) for t, r in by.items()} for m, by in right.items()},
+        "accuracy": {m: {t: float(r.mean()) for t, r in by.items()} for m, by in right.items()},
+        "seconds": {m: round(s, 2) for m, s in seconds.items()},
+        **facts,
+    }
+
+
+def bits(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8) == ord("1")
+
+
+def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the tables and the bars."""
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault((cell["data"], cell["network"], cell["n_each"]), []).append(cell)
+    table, regrets = [], []
+    pooled: dict[tuple[str, str, str], list[np.ndarray]] = {}
+    for (data, network, n_each), own in sorted(groups.items()):
+        for test in own[0]["accuracy"]["head"]:
+            row: dict[str, Any] = {"data": data, "network": network, "n_each": n_each, "test": test, "seeds": len(own)}
+            for method in METHODS:
+                found = [bits(c["right"][method][test]) for c in own if method in c["right"]]
+                if found:
+                    joined = np.concatenate(found)
+                    interval = wilson(int(joined.sum()), joined.size)
+                    row[method] = {
+                        "value": interval.value,
+                        "low": interval.low,
+                        "high": interval.high,
+                        "seeds": len(found),
+                    }
+            table.append(row)
+            if test == "test":
+                best = max(
+                    (row[m]["value"], m) for m in METHODS if m in row and m != "auto" and row[m]["seeds"] == len(own)
+                )
+                regrets.append({"data": data, "network": network, "n_each": n_each, "best": best[1],
+                                "regret_points": 100 * (best[0] - row["auto"]["value"])})  # fmt: skip
+    for cell in cells:
+        for method, by_test in cell["right"].items():
+            for test, text in by_test.items():
+                place = "test" if test == "test" else "shift"
+                pooled.setdefault(
+                    (method, place, f"{cell['data']} {cell['network']} {cell['n_each']} {cell['seed']} {test}"), []
+                ).append(bits(text))
+    bars: dict[str, Any] = {"auto_regret": regrets}
+
+    def paired(a: str, b: str, place: str) -> dict[str, Any]:
+        keys = [key[2] for key in pooled if key[0] == b and key[1] == place and (a, place, key[2]) in pooled]
+        first = np.concatenate([pooled[a, place, key][0] for key in keys])
+        second = np.concatenate([pooled[b, place, key][0] for key in keys])
+        return {"a": a, "b": b, "place": place, **mcnemar_exact(first, second).as_dict()}
+
+    methods = {key[0] for key in pooled}
+    if {"lp-ft+wise", "full"} <= methods:
+        bars["wise_under_shift"] = [paired("lp-ft+wise", other, "shift") for other in ("full", "head")]
+    if "scratch" in methods:
+        bars["scratch"] = [paired("scratch", other, "test") for other in METHODS if other in methods - {"scratch"}]
+    return {"table": table, "bars": bars}
+
+
+def print_summary(found: dict[str, Any]) -> None:
+    shown = [m for m in METHODS if any(m in row for row in found["table"])]
+    print(f"{'data':9}{'network':22}{'n/class':>8} {'test set':16}" + "".join(f"{m:>20}" for m in shown))
+    for row in found["table"]:
+        cells = "".join(
+            f"{100 * row[m]['value']:8.1f} ({100 * row[m]['low']:.1f}-{100 * row[m]['high']:.1f})".rjust(20)
+            if m in row
+            else " " * 20
+            for m in shown
+        )
+        print(f"{row['data']:9}{row['network']:22}{row['n_each']:8} {row['test']:16}{cells}")
+    for row in found["bars"]["auto_regret"]:
+        print(
+            f"auto against the best in hindsight ({row['best']}): {row['data']} {row['network']} {row['n_each']}: {row['regret_points']:+.2f} points"
+        )
+    for name in ("wise_under_shift", "scratch"):
+        for row in found["bars"].get(name, []):
+            d = row["accuracy_difference"]
+            print(
+                f"{row['a']} against {row['b']} on {row['place']}: {100 * d['value']:+.2f} points ({100 * d['low']:+.2f} to {100 * d['high']:+.2f}), n={row['n']}, p={row['p_value']:.2g}"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", nargs="*", default=DEFAULT_CELLS)
+    parser.add_argument("--file", type=Path, default=RESULTS / "strategies.jsonl")
+    parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--methods", default=",".join(METHODS[1:-1]))
+    parser.add_argument("--scratch-seeds", default="0")
+    arguments = parser.parse_args()
+    cells = [json.loads(line) for line in arguments.file.read_text().splitlines()] if arguments.file.exists() else []
+    if not arguments.summary:
+        done = {(c["data"], c["network"], c["n_each"], c["seed"]) for c in cells}
+        with tempfile.TemporaryDirectory() as folder:
+            for text in arguments.cells:
+                data, network, sizes, seeds = text.split(":")
+                todo = [(int(n), int(s)) for s in seeds.split(",") for n in sizes.split(",")]
+                todo = [key for key in todo if (data, network, *key) not in done]
+                if not todo:
+                    continue
+                bed = Bed(data, network, Path(folder))
+                for n_each, seed in todo:
+                    began = time.perf_counter()
+                    methods = tuple(arguments.methods.split(","))
+                    if str(seed) not in arguments.scratch_seeds.split(","):
+                        methods = tuple(m for m in methods if m != "scratch")
+                    found = run_cell(bed, n_each, seed, methods=methods, say=lambda t: print("   ", t, file=sys.stderr))
+                    cell = {"data": data, "network": network, "n_each": n_each, "seed": seed, **found}
+                    cells.append(cell)
+                    with open(arguments.file, "a", encoding="utf-8") as file:
+                        file.write(json.dumps(cell) + "\n")
+                    told = ", ".join(f"{m} {100 * by['test']:.1f}" for m, by in found["accuracy"].items())
+                    print(
+                        f"{data} {network} {n_each} seed {seed}: {told} ({time.perf_counter() - began:.0f} s)",
+                        flush=True,
+                    )
+    found = summary(cells)
+    print_summary(found)
+    (RESULTS / "strategies.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,464 @@
+"""The probe against a fine-tuned contender, on examples that neither has seen.
+
+The contender is trained on some of the very folds whose examples the probe was cross-validated on: its predictions of
+the held-out examples stand beside the probe's, example by example. From them come the share of the way from the probe
+to the fine-tuned weights (WiSE-FT), the temperature, and the paired test. Then the contender is trained once more, on
+all examples.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from graft.backbones.heads import Head
+from graft.core.errors import UsageError
+from graft.core.files import atomic_path
+from graft.core.seeds import derive_seed
+from graft.core.types import Predictions
+from graft.evaluation.calibration import fit_temperature
+from graft.evaluation.comparisons import mcnemar_exact, paired_log_loss
+from graft.evaluation.intervals import NoInterval
+from graft.methods.fine_tuning import FineTuned, Where, fine_tune, training_precision
+from graft.methods.head_only import HeadFit, refit_head
+from graft.methods.prepared import FineTuningMethod
+from graft.methods.weights import greedy_soup, interpolate, uniform_soup
+from graft.tasks.base import Task
+from graft.training.examples import TrainingExamples, predict_logits
+
+__all__ = ["ALPHAS", "Contest", "Verdict", "hold_contest", "judge_contender", "n_contest_folds"]
+
+ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0)
+_LEVEL = 0.9  # of the two-sided interval, so that being below zero is a one-sided test at 5 %
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What held-out examples say of the contender.
+
+    Parameters
+    ----------
+    alpha : share of the way from the probe's weights to the fine-tuned ones that had the least log-loss.
+    temperature : of the logits at that share.
+    logits : (n_held_out, n_classes), at that share, divided by the temperature.
+    is_better : whether the log-loss is below the probe's by a one-sided paired test at 5 %, and the accuracy not below.
+    figures : JSON values: both models' accuracy and log-loss, the differences with their intervals, and McNemar's test.
+    """
+
+    alpha: float
+    temperature: float
+    logits: NDArray[np.float32]
+    is_better: bool
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A contender and the evidence for or against it.
+
+    Parameters
+    ----------
+    method : name of the method.
+    verdict : of the held-out examples; None when the budget did not allow any.
+    rows : (n_held_out,), positions of the held-out examples.
+    final : the run on all examples, or the held-out run itself where the budget allowed no second; None: there is none.
+    network : what is kept if the contender is: interpolated, its head divided by the temperature; None as `final`.
+    facts : JSON values for report and manifest.
+    notes : sentences.
+    """
+
+    method: str
+    verdict: Verdict | None
+    rows: NDArray[np.int64]
+    final: FineTuned | None
+    network: nn.Module | None
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def n_contest_folds(n_examples: int, n_folds: int) -> int:
+    """Return how many of the probe's folds a contender is trained on: three for few examples, one for many."""
+    wanted = 3 if n_examples <= 1_000 else 2 if n_examples <= 3_000 else 1
+    return min(wanted, n_folds)
+
+
+def judge_contender(
+    probe_logits: NDArray[np.float32],
+    logits_by_alpha: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    *,
+    seed: int = 0,
+    alphas: tuple[float, ...] = ALPHAS,
+) -> Verdict:
+    """Return which share of the way is best, and whether the contender beats the probe there.
+
+    Parameters
+    ----------
+    probe_logits : (n, n_classes), calibrated.
+    logits_by_alpha : (n_alphas, n, n_classes), not yet calibrated.
+    targets : (n,), class numbers.
+
+    Notes
+    -----
+    Choosing among five shares on the examples of the test flatters the contender a little: the shares' predictions
+    are nearly the same, so by far less than five independent models would.
+    """
+    names = tuple(map(str, range(probe_logits.shape[1])))
+    ids = [str(i) for i in range(len(targets))]
+    tried = []
+    for alpha, logits in zip(alphas, logits_by_alpha, strict=True):
+        temperature = fit_temperature(logits, targets)
+        calibrated = np.asarray(logits / temperature, dtype=np.float32)
+        found = Predictions(ids, targets, calibrated, names, "held_out")
+        tried.append((_mean_loss(calibrated, targets), alpha, temperature, found))
+    _, alpha, temperature, contender = min(tried, key=lambda row: (row[0], row[1]))
+    probe = Predictions(ids, targets, np.asarray(probe_logits, dtype=np.float32), names, "held_out")
+    loss = paired_log_loss(contender, probe, level=_LEVEL, seed=seed)
+    accuracy = mcnemar_exact(contender.is_correct, probe.is_correct)
+    is_better = not isinstance(loss, NoInterval) and loss.high < 0 and accuracy.difference.value >= 0
+    return Verdict(
+        alpha=alpha,
+        temperature=temperature,
+        logits=contender.logits,
+        is_better=bool(is_better),
+        figures={
+            "n": len(targets),
+            "alpha": alpha,
+            "log_loss_by_alpha": {f"{a:g}": row[0] for a, row in zip(alphas, tried, strict=True)},
+            "probe": {
+                "accuracy": float(probe.is_correct.mean()),
+                "log_loss": _mean_loss(probe.logits, targets),
+            },
+            "contender": {
+                "accuracy": float(contender.is_correct.mean()),
+                "log_loss": _mean_loss(contender.logits, targets),
+            },
+            "log_loss_difference": loss.as_dict(),
+            "accuracy_test": accuracy.as_dict(),
+        },
+    )
+
+
+def hold_contest(
+    method: FineTuningMethod,
+    network: nn.Module,
+    *,
+    head: str,
+    probe: HeadFit,
+    features: NDArray[np.float32],
+    task: Task,
+    examples: TrainingExamples,
+    n_train: int,
+    valid_logits: NDArray[np.float32] | None = None,
+    n_folds: int | None = None,
+    alphas: tuple[float, ...] = ALPHAS,
+    soup: int = 1,
+    is_greedy: bool = False,
+    seconds_left: Callable[[], float] | None = None,
+    is_kept_anyway: bool = False,
+    seed: int = 0,
+    where: Where,
+    say: Callable[[str], None] = lambda text: None,
+) -> Contest:
+    """Return the contender, trained, with what held-out examples say of it.
+
+    Parameters
+    ----------
+    network : pretrained, its head already the probe's.
+    features : (n_train, n_features), plain views of the training examples.
+    examples : the training examples first, then, where there is a validation split, its examples.
+    n_train : number of the training examples.
+    valid_logits : (n_valid, n_classes), the probe's of the validation split: it is then the judge; None: folds are.
+    n_folds : how many of the probe's folds; None: `n_contest_folds`.
+    alphas : shares to choose from; (1.0,): no interpolation.
+    soup : runs whose weights are averaged; greedily by held-out loss or all.
+    seconds_left : of the budget for all of this; None: no bound.
+    is_kept_anyway : the user named the method: the last run is made whatever the verdict says.
+
+    Notes
+    -----
+    With a bound on time, a run takes its share of what is left. Where less than a quarter of the planned steps of a
+    single held-out run and a last run would fit, nothing is done, and that is a note.
+    """
+    started = time.perf_counter()
+    targets = examples.targets
+    train_rows = np.arange(n_train)
+    notes: list[str] = []
+    start = (probe.weights, probe.bias)
+    common: dict[str, Any] = {"head": head, "task": task, "examples": examples}
+    has_valid = valid_logits is not None
+    splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+    if has_valid:
+        splits = [(train_rows, np.arange(n_train, len(examples)))]
+    else:
+        wanted = n_folds or n_contest_folds(n_train, int(probe.folds.max()) + 1)
+        splits = [(np.flatnonzero(probe.folds != k), np.flatnonzero(probe.folds == k)) for k in range(wanted)]
+
+    budget = None
+    if seconds_left is not None:
+        budget = _Budget(method, seconds_left, n_train=n_train)
+        seconds_a_step = budget.measure(network, start=start, where=where, **common)
+        splits, ratio = budget.affordable(splits, has_valid=has_valid)
+        if ratio < 0.25:
+            note = (
+                f"{method.name} left out: {seconds_left():.0f} s are left, and {budget.planned_s(1):.0f} s would be"
+                f" needed ({seconds_a_step * 1e3:.0f} ms a step)"
+            )
+            say(note)
+            return Contest(method.name, None, np.empty(0, np.int64), None, None, {"left_out": note}, (note,))
+        if ratio < 1:
+            notes.append(f"the time limit leaves {ratio:.0%} of the planned steps of {method.name}")
+            say(notes[-1])
+
+    runs: list[FineTuned] = []
+    logits_of: list[NDArray[np.float32]] = []
+    n_runs = len(splits) + (0 if has_valid else 1)
+    probe_network = _with_head(network, head, start)
+    for number, (rows, held_out) in enumerate(splits):
+        own_start = start
+        if not has_valid:
+            own_start = refit_head(probe, features[rows], targets[rows], n_classes=examples.n_classes)
+            own_start = where.processes.from_main(own_start)
+        kept = None if where.folder is None else where.folder / f"fold-{number + 1}.npz"
+        run_where = where.inside(f"fold-{number + 1}")
+        if kept is not None and where.resume and kept.exists() and not has_valid:
+            with np.load(kept) as found:
+                logits_of.append(found["logits"])
+                runs.append(_Finished(int(found["best_step"]), int(found["n_steps"]), str(found["ended_by"])))  # type: ignore[arg-type]
+            continue
+        members = [
+            fine_tune(
+                method,
+                network,
+                start=own_start,
+                rows=rows,
+                held_out_rows=held_out,
+                seed=derive_seed(seed, "fold", number, member),
+                max_seconds=None if budget is None else budget.share(n_runs - number, soup),
+                where=run_where if soup == 1 else run_where.inside(f"member-{member + 1}"),
+                **common,
+            )
+            for member in range(soup if has_valid else 1)
+        ]
+        runs.append(members[0])
+        first = probe_network.state_dict() if has_valid else _with_head(network, head, own_start).state_dict()
+        second: Any = members[0].network.state_dict()
+        if len(members) > 1:
+            second = _soup(members, is_greedy, network, held_out, targets, common, where)
+        logits_of.append(
+            np.stack([_logits(network, interpolate(first, second, alpha), held_out, common, where) for alpha in alphas])
+        )
+        if kept is not None and where.processes.is_main:
+            done = members[0].training
+            with atomic_path(kept) as temporary, open(temporary, "wb") as file:
+                np.savez(file, logits=logits_of[-1], best_step=done.best_step, n_steps=done.n_steps,
+                         ended_by=done.ended_by)  # fmt: skip
+        where.processes.wait()
+
+    held_out_rows = np.concatenate([held_out for _, held_out in splits])
+    probe_logits = valid_logits if valid_logits is not None else probe.out_of_fold_logits[held_out_rows]
+    verdict = where.processes.from_main(
+        judge_contender(
+            probe_logits, np.concatenate(logits_of, axis=1), targets[held_out_rows], seed=seed, alphas=alphas
+        )
+    )
+    facts: dict[str, Any] = {
+        "settings": method.as_dict(),
+        "held_out": "valid" if has_valid else f"{len(splits)} of {int(probe.folds.max()) + 1} folds",
+        **verdict.figures,
+        "is_better": verdict.is_better,
+        "seconds_evidence": round(time.perf_counter() - started, 3),
+    }
+    say(_told(method.name, facts))
+    if not (verdict.is_better or is_kept_anyway):
+        facts["seconds"] = facts["seconds_evidence"]
+        return Contest(method.name, verdict, held_out_rows, None, None, facts, tuple(notes))
+
+    final, weights = runs[0], None
+    if has_valid:
+        weights = second
+    else:
+        share = None if budget is None else budget.share(1, 1)
+        if share is not None and share < 0.15 * budget.planned_run_s():  # type: ignore[union-attr]
+            notes.append("no time was left to train once more on all examples: the held-out run is kept")
+            say(notes[-1])
+            first, weights = _with_head(network, head, own_start).state_dict(), second
+            probe_network = _with_head(network, head, own_start)
+        else:
+            n_steps = _final_steps(method, runs, n_train)
+            members = [
+                fine_tune(
+                    method,
+                    network,
+                    start=start,
+                    rows=train_rows,
+                    n_steps=n_steps,
+                    seed=derive_seed(seed, "final", member),
+                    max_seconds=None if share is None else share / soup,
+                    where=where.inside("final" if soup == 1 else f"final-{member + 1}"),
+                    **common,
+                )
+                for member in range(soup)
+            ]
+            final = members[0]
+            weights = (
+                uniform_soup([m.network.state_dict() for m in members]) if soup > 1 else final.network.state_dict()
+            )
+            if soup > 1:
+                notes.append(f"the weights are the mean of {soup} runs with other seeds")
+    mixed = _with_head(network, head, start)
+    mixed.load_state_dict(interpolate(probe_network.state_dict(), weights, verdict.alpha))
+    layer: Any = mixed.get_submodule(head)
+    with torch.no_grad():
+        layer.weight.div_(verdict.temperature)
+        layer.bias.div_(verdict.temperature)
+    facts |= {
+        "temperature": verdict.temperature,
+        "learning_rate": final.learning_rate,
+        "n_trainable": final.n_trainable,
+        "n_steps": final.training.n_steps,
+        "ended_by": final.training.ended_by,
+        "precision": final.training.precision,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return Contest(method.name, verdict, held_out_rows, final, mixed.eval(), facts, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A fold that an earlier process finished: what is still asked of its run."""
+
+    best_step: int
+    n_steps: int
+    ended_by: str
+
+    @property
+    def training(self) -> _Finished:
+        return self
+
+
+class _Budget:
+    """Seconds that are left, and what a run costs."""
+
+    def __init__(self, method: FineTuningMethod, seconds_left: Callable[[], float], *, n_train: int) -> None:
+        self._method, self._left, self._n_train = method, seconds_left, n_train
+        self._step_s = 0.0
+
+    def measure(self, network: nn.Module, *, where: Where, **common: Any) -> float:
+        """Return the seconds of a step: the second half of four, on real examples."""
+        from dataclasses import replace
+
+        examples: TrainingExamples = common["examples"]
+        alone = replace(where, folder=None, resume=False, console=None)
+        method: Any = self._method
+        if getattr(method, "is_cached", False):
+            method = replace(method, is_cached=False)
+        seconds = []
+        for n_steps in (1, 3):
+            began = time.perf_counter()
+            fine_tune(method, network, rows=np.arange(self._n_train), n_steps=n_steps, where=alone, **common)
+            seconds.append(time.perf_counter() - began)
+        self._step_s = max((seconds[1] - seconds[0]) / 2, 1e-4)
+        del examples
+        return self._step_s
+
+    def planned_run_s(self) -> float:
+        """Return what one run on all training examples takes, its looks at held-out examples included."""
+        settings = self._method.settings
+        steps = settings.n_steps(self._n_train) * self._step_s
+        looks = (settings.evaluations + len(ALPHAS)) * 0.2 * self._n_train / settings.batch_size * self._step_s / 3
+        return 1.1 * (steps + looks) + 1.0
+
+    def planned_s(self, n_folds: int, *, has_valid: bool = False) -> float:
+        """Return what `n_folds` runs and the last one take."""
+        return (n_folds + (0 if has_valid else 1)) * self.planned_run_s()
+
+    def affordable(self, splits: list[Any], *, has_valid: bool) -> tuple[list[Any], float]:
+        """Return the splits that fit, and the share of their planned time that is there."""
+        n = len(splits)
+        while n > 1 and self.planned_s(n, has_valid=has_valid) > self._left():
+            n -= 1
+        return splits[:n], min(1.0, self._left() / self.planned_s(n, has_valid=has_valid))
+
+    def share(self, n_runs_left: int, soup: int) -> float:
+        """Return the seconds for the loop of the next of `n_runs_left` equal runs."""
+        own = self._left() / n_runs_left
+        overhead = 1.0 + 0.1 * own if n_runs_left == 1 else 0.5 + 0.25 * own
+        return max(0.05, (own - overhead) / soup)
+
+
+def _final_steps(method: FineTuningMethod, runs: list[Any], n_train: int) -> int:
+    """Return the steps of the last run: as planned, or the folds' median best where patience ended most of them."""
+    if sum(run.training.ended_by == "patience" for run in runs) * 2 <= len(runs):
+        return method.settings.n_steps(n_train)
+    return max(1, int(np.median([run.training.best_step for run in runs])))
+
+
+def _with_head(network: nn.Module, head: str, start: tuple[NDArray[np.float32], NDArray[np.float32]]) -> nn.Module:
+    import copy
+
+    own = copy.deepcopy(network).to("cpu")
+    Head(own, head).set(torch.from_numpy(start[0]), torch.from_numpy(start[1]))
+    return own
+
+
+def _logits(
+    network: nn.Module, weights: dict[str, Any], rows: NDArray[np.int64], common: dict[str, Any], where: Where
+) -> NDArray[np.float32]:
+    import copy
+
+    from graft.core.devices import choose_device
+
+    device = choose_device(where.device)
+    own = copy.deepcopy(network).to("cpu")
+    own.load_state_dict(weights)
+    own.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task: Task = common["task"]
+    precision = training_precision(own, device, wanted=where.precision)
+    return predict_logits(
+        own, common["examples"], rows, predict=task.predict, precision=precision, processes=where.processes
+    )
+
+
+def _soup(
+    members: list[FineTuned], is_greedy: bool, network: nn.Module, rows: Any, targets: Any, common: Any, where: Where
+) -> dict[str, Any]:
+    states = [member.network.state_dict() for member in members]
+    if not is_greedy:
+        return uniform_soup(states)
+    return greedy_soup(
+        states, loss=lambda state: _mean_loss(_logits(network, dict(state), rows, common, where), targets[rows])
+    )[0]
+
+
+def _mean_loss(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
+    z = logits.astype(np.float64)
+    z = z - z.max(axis=1, keepdims=True)
+    return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]).mean())
+
+
+def _told(name: str, facts: dict[str, Any]) -> str:
+    both, n = (facts["probe"], facts["contender"]), facts["n"]
+    word = "beats" if facts["is_better"] else "does not beat"
+    return (
+        f"{name} {word} the probe on {n:,} held-out examples ({facts['held_out']}): accuracy"
+        f" {both[1]['accuracy']:.1%} against {both[0]['accuracy']:.1%}, log-loss {both[1]['log_loss']:.4f} against"
+        f" {both[0]['log_loss']:.4f}; mixing weight {facts['alpha']:g}; {facts['seconds_evidence']:.0f} s"
+    )
+
+
+def refuse_soup(soup: int, is_greedy: bool, has_valid: bool) -> None:
+    """Raise where a greedy soup has nothing to be chosen on."""
+    if soup > 1 and is_greedy and not has_valid:
+        raise UsageError(
+            "a greedy soup without a validation split",
+            expected="examples that no member has seen",
+            fix="--valid DIR (Python: valid=), or --soup-kind uniform",
+        )

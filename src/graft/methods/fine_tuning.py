@@ -1,0 +1,317 @@
+"""One fine-tuning run of any method, top to bottom: start, freeze, train, hand back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor, nn
+
+from graft.backbones.boundary import split_network
+from graft.backbones.depth import layer_blocks
+from graft.backbones.heads import Head
+from graft.core.devices import Precision, choose_device, choose_precision
+from graft.core.errors import UsageError
+from graft.core.processes import Processes
+from graft.methods.prepared import FineTuningMethod, Prepared
+from graft.tasks.base import Task
+from graft.training.activations import ActivationBatches, ActivationStore, store_activations
+from graft.training.batches import Batches
+from graft.training.checkpoints import CheckpointPlan
+from graft.training.examples import BatchExtras, Rows, TrainingExamples, predict_logits
+from graft.training.freezing import recalibrate_batch_norms
+from graft.training.held_out import HeldOut
+from graft.training.loop import Training, train
+
+__all__ = [
+    "FineTuned", "Where", "family_of", "fine_tune", "held_out_figures", "mend_dropout",
+    "training_precision",
+]  # fmt: skip
+
+_RECALIBRATION_EXAMPLES = 1024
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where and how a run computes, and where it leaves its traces; plain values that no result depends on.
+
+    Parameters
+    ----------
+    device, precision : as `graft.core.devices` has them.
+    folder : for checkpoints, the step log and cached activations; None: nothing is written, and `is_cached` methods
+        are refused.
+    checkpoint_every_s : seconds between checkpoints.
+    resume : go on from a checkpoint in `folder`.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    folder: Path | None = None
+    checkpoint_every_s: float | None = 120.0
+    resume: bool = False
+    processes: Processes = field(default_factory=Processes)
+    console: Console | None = None
+
+    def inside(self, name: str) -> Where:
+        """Return the same with a folder of that name in the folder."""
+        from dataclasses import replace
+
+        return self if self.folder is None else replace(self, folder=self.folder / name)
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What a run came to.
+
+    Parameters
+    ----------
+    network : of the original architecture, on the CPU, in eval mode, float32.
+    training : the loop's account.
+    learning_rate : the highest.
+    n_trainable : parameters that could move.
+    save_adapter : see `Prepared`.
+    """
+
+    network: nn.Module
+    training: Training
+    learning_rate: float
+    n_trainable: int
+    save_adapter: Callable[[Path], None] | None = None
+
+
+def family_of(network: nn.Module) -> str:
+    """Return the architecture's family, for example ``"resnet"``, as the network's configuration states it."""
+    config: Any = getattr(network, "config", None)
+    return str(getattr(config, "model_type", type(network).__name__))
+
+
+def training_precision(network: nn.Module, device: torch.device, *, wanted: str = "auto") -> Precision:
+    """Return what to train in: as `choose_precision`, but float32 for depthwise convolutions on a CPU.
+
+    Their bfloat16 backward pass is slower than float32 there, by 1.3 to 1.8 times (docs/experiments.md).
+    """
+    chosen = choose_precision(device, wanted=wanted)
+    is_depthwise = any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
+    if wanted == "auto" and device.type == "cpu" and is_depthwise and chosen.name != "fp32":
+        return Precision("fp32", "depthwise convolutions train faster so on a CPU")
+    return chosen
+
+
+def mend_dropout(network: nn.Module) -> list[str]:
+    """Turn keep probabilities that stand as drop probabilities into what was meant; return the modules' names.
+
+    transformers' MobileNets carry TensorFlow's keep probability as dropout before the head: 0.999 (v1) and 0.8 (v2),
+    with which next to nothing reaches the head in training.
+    """
+    mended = []
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Dropout) and module.p > 0.5:
+            module.p = 1 - module.p
+            mended.append(name)
+    return mended
+
+
+def held_out_figures(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, float]:
+    """Return mean log-loss and accuracy of logits (n, n_classes)."""
+    z = logits.astype(np.float64)
+    z = z - z.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]
+    return {"log_loss": float(losses.mean()), "accuracy": float((z.argmax(1) == targets).mean())}
+
+
+def fine_tune(
+    method: FineTuningMethod,
+    network: nn.Module,
+    *,
+    head: str,
+    start: tuple[NDArray[np.float32], NDArray[np.float32]],
+    task: Task,
+    examples: TrainingExamples,
+    rows: Rows,
+    held_out_rows: Rows | None = None,
+    n_steps: int | None = None,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    where: Where | None = None,
+) -> FineTuned:
+    """Return a fine-tuned copy of `network`; `network` itself is left as it is.
+
+    Parameters
+    ----------
+    network : pretrained, with a head of n_classes rows.
+    head : dotted name of its last linear layer.
+    start : weights (n_classes, n_features) and bias (n_classes,) of the probe; a method that starts fresh takes zeros.
+    examples : all examples; `rows` are trained on, `held_out_rows` looked at between steps (None: nothing is).
+    n_steps : optimizer steps; None: as the method's settings say for ``len(rows)``.
+    max_seconds : of the loop; see `graft.training.loop.train`.
+
+    Raises
+    ------
+    UsageError, DataError, ModelError, Interrupted
+        As the loop and the method do.
+    """
+    where = where or Where()
+    settings, family = method.settings, family_of(network)
+    network = copy.deepcopy(network)
+    mend_dropout(network)
+    weights, bias = (torch.from_numpy(np.ascontiguousarray(x)) for x in start)
+    is_fresh = method.start == "fresh"
+    Head(network, head).set(
+        torch.zeros_like(weights) if is_fresh else weights, torch.zeros_like(bias) if is_fresh else bias
+    )
+    device = choose_device(where.device)
+    precision = training_precision(network, device, wanted=where.precision)
+    if device.type == "cpu":
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    prepared = method.prepare(network, head=head, family=family)
+    n_trainable = sum(p.numel() for p in prepared.network.parameters() if p.requires_grad)
+    rate = method.learning_rate(family)
+    recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
+    batch_size = min(settings.batch_size, max(len(rows), where.processes.n))
+    if prepared.n_frozen_blocks:
+        runnable, batches, looked_at = _cached(
+            prepared, method, task, examples, rows, held_out_rows, head, precision, batch_size, seed, where
+        )
+    else:
+        runnable, looked_at = prepared.network, examples
+        batches = examples.batches(
+            rows,
+            batch_size=batch_size,
+            augmentation=settings.augmentation,
+            mixing=settings.mixing(),
+            label_smoothing=settings.label_smoothing,
+            seed=seed,
+        )
+    if extras := settings.extras(examples.targets[rows], examples.n_classes):
+        batches = BatchExtras(batches, extras)
+
+    held_out = None
+    if held_out_rows is not None:
+        targets = examples.targets[held_out_rows]
+
+        def evaluate(present: nn.Module) -> dict[str, float]:
+            logits = predict_logits(
+                present, looked_at, held_out_rows, predict=task.predict, precision=precision, processes=where.processes
+            )
+            return held_out_figures(logits, targets)
+
+        every = max(1, -(-recipe.n_steps // settings.evaluations))
+        held_out = HeldOut(evaluate, every_steps=every, patience=settings.patience)
+
+    plan = None
+    if where.folder is not None:
+        identity = {"method": method.as_dict(), "recipe": recipe.as_dict(), "n_rows": len(rows), "family": family}
+        plan = CheckpointPlan(where.folder / "checkpoints", identity=identity, every_s=where.checkpoint_every_s)
+    training = train(
+        runnable,
+        batches,
+        loss=task.loss,
+        recipe=recipe,
+        groups=prepared.groups,
+        held_out=held_out,
+        log=None if where.folder is None else where.folder / "steps.jsonl",
+        checkpoints=plan,
+        resume=where.resume,
+        max_seconds=max_seconds,
+        precision=precision.name,
+        device="cpu" if device.type == "cpu" else "auto",
+        console=where.console,
+    )
+    if settings.batch_norm == "recalibrate":
+        chosen = np.asarray(rows)[:_RECALIBRATION_EXAMPLES]
+        with precision.autocast(device):
+            recalibrate_batch_norms(
+                prepared.network,
+                _on(device, examples.plain(chosen, batch_size=max(batch_size, 32))),
+                predict=lambda batch: task.predict(prepared.network, batch),
+            )
+    trained = prepared.finish(prepared.network).to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    return FineTuned(trained.requires_grad_(False), training, rate, n_trainable, prepared.save_adapter)
+
+
+def _on(device: torch.device, batches: Iterable[Any]) -> Iterable[dict[str, Tensor]]:
+    for batch in batches:
+        yield {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def _cached(
+    prepared: Prepared,
+    method: FineTuningMethod,
+    task: Task,
+    examples: TrainingExamples,
+    rows: Rows,
+    held_out_rows: Rows | None,
+    head: str,
+    precision: Precision,
+    batch_size: int,
+    seed: int,
+    where: Where,
+) -> tuple[nn.Module, Batches, TrainingExamples]:
+    """Run the frozen part once over all rows; return the rest of the network, its batches, and held-out examples."""
+    settings = method.settings
+    if settings.mixup or settings.cutmix or settings.batch_norm == "recalibrate":
+        raise UsageError(
+            "mixing or recalibration with activations cached at the frozen boundary",
+            expected="plain pictures and their mirror images",
+            fix="--no-cache-boundary (Python: Partial(is_cached=False))",
+        )
+    if where.folder is None:
+        raise UsageError("cached activations without a folder", expected="Where(folder=...)")
+    device = choose_device(where.device)
+    network = prepared.network.eval().to(device)
+    sample = {k: t.to(device) for k, t in next(iter(examples.plain(rows[:2], batch_size=2))).items()}
+    blocks = layer_blocks(network, head=head)
+    boundary = split_network(network, blocks, first_trainable=prepared.n_frozen_blocks, sample=sample["pixel_values"])
+    needed = np.asarray(rows) if held_out_rows is None else np.concatenate([rows, held_out_rows])
+    has_mirror = settings.augmentation != "none" and bool(getattr(examples, "flip", False))
+    stores = []
+    with torch.inference_mode(), precision.autocast(device):
+        for name in ("plain", "mirror")[: 1 + has_mirror]:
+
+            def compute(part: range, name: str = name) -> Tensor:
+                batch = next(iter(examples.plain(needed[part.start : part.stop], batch_size=len(part))))
+                pixels = batch["pixel_values"].to(device)
+                found: Tensor = boundary.frozen(pixel_values=pixels.flip(-1) if name == "mirror" else pixels)
+                return found
+
+            path = where.folder / f"activations-{name}.npy"
+            if where.processes.is_main:
+                if not where.resume:
+                    path.unlink(missing_ok=True)
+                store_activations(path, len(needed), compute=compute, is_bf16=precision.name == "bf16")
+            where.processes.wait()
+            stores.append(ActivationStore(path))
+    targets = examples.targets[needed]
+    own = np.arange(len(rows))
+    batches = ActivationBatches(stores, targets, rows=own, batch_size=batch_size, seed=seed)
+    return boundary.tail, batches, _Activations(stores[0], targets, examples.n_classes, needed)
+
+
+class _Activations:
+    """Held-out examples as cached activations; rows are those of the original examples."""
+
+    def __init__(self, store: ActivationStore, targets: NDArray[np.int64], n_classes: int, rows: Rows) -> None:
+        self._store, self.targets, self.n_classes = store, targets, n_classes
+        self._place = {int(row): place for place, row in enumerate(rows)}
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def batches(self, rows: Rows, **_: Any) -> Batches:
+        raise NotImplementedError("held-out activations are looked at, not trained on")
+
+    def plain(self, rows: Rows, *, batch_size: int) -> Iterable[dict[str, Tensor]]:
+        for first in range(0, len(rows), batch_size):
+            places = np.array([self._place[int(row)] for row in rows[first : first + batch_size]])
+            yield {
+                "pixel_values": self._store.read(places).float(),
+                "labels": torch.from_numpy(np.asarray(self.targets[places], dtype=np.int64)),
+            }

@@ -1,0 +1,86 @@
+"""Low-rank updates of every linear layer and every convolution that is not grouped; the one file that knows peft.
+
+Hu et al., LoRA, 2022: https://arxiv.org/abs/2106.09685
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from graft.core.errors import ModelError
+from graft.methods.prepared import Prepared
+from graft.methods.rates import LORA_FACTOR, prior_rate
+from graft.methods.settings import FineTuning
+from graft.training.optimizers import ParameterGroup
+
+__all__ = ["LoRA"]
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """Fine-tune low-rank updates and the head, from the probe's head.
+
+    Parameters
+    ----------
+    rank : of each update.
+    alpha : the update is scaled by ``alpha / rank``.
+    dropout : share of an adapted layer's inputs that is dropped on the update's side.
+    settings : of fine-tuning; its learning rate is that of the updates, 10 times the family's prior where none is given.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    settings: FineTuning = field(default_factory=FineTuning)
+    name: str = field(default="lora", init=False)
+    start: Literal["probe", "fresh"] = field(default="probe", init=False)
+
+    def prepare(self, network: nn.Module, *, head: str, family: str) -> Prepared:
+        """Wrap the network in adapters; its own weights are frozen, but for the head."""
+        from peft import LoraConfig, get_peft_model
+
+        targets = [name for name, module in network.named_modules() if name != head and _is_adaptable(module)]
+        if not targets:
+            raise ModelError(
+                f"no layer of this {family} can take a low-rank update",
+                expected="linear layers or convolutions that are not grouped",
+                fix="--strategy lp-ft (Python: strategy='lp-ft')",
+            )
+        config = LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules=targets,
+            modules_to_save=[head],
+        )
+        wrapped: Any = get_peft_model(network, config)
+        names = [name for name, parameter in wrapped.named_parameters() if parameter.requires_grad]
+        updates = tuple(name for name in names if ".lora_" in name)
+        rest = tuple(name for name in names if ".lora_" not in name)
+        # The head is a full matrix: it gets a full layer's rate.
+        groups = (ParameterGroup(updates), ParameterGroup(rest, rate_factor=1 / LORA_FACTOR, is_new=True))
+
+        def merged(trained: nn.Module) -> nn.Module:
+            found: nn.Module = trained.merge_and_unload()  # type: ignore[operator]
+            return found
+
+        def save(folder: Path) -> None:
+            wrapped.save_pretrained(folder)
+
+        return Prepared(wrapped, groups, finish=merged, save_adapter=save)
+
+    def learning_rate(self, family: str) -> float:
+        """Return the rate of the updates."""
+        return self.settings.learning_rate or LORA_FACTOR * prior_rate(family)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+
+def _is_adaptable(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)

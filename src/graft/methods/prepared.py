@@ -1,0 +1,78 @@
+"""What every fine-tuning method gives the loop: a network, which of its parameters move, and how it is handed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from torch import nn
+
+from graft.methods.settings import FineTuning
+from graft.training.optimizers import ParameterGroup
+
+__all__ = ["FineTuningMethod", "Prepared"]
+
+
+def _as_it_is(network: nn.Module) -> nn.Module:
+    return network
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network ready for the loop.
+
+    Parameters
+    ----------
+    network : what is trained; its ``requires_grad`` flags are set.
+    groups : shares of the learning rate.
+    n_frozen_blocks : blocks from the input on that stay frozen, so that their output may be cached; 0: none is cut off.
+    finish : turns the trained network into one of the original architecture.
+    save_adapter : writes what the method keeps apart from the network's own weights; None: nothing.
+    """
+
+    network: nn.Module
+    groups: tuple[ParameterGroup, ...]
+    n_frozen_blocks: int = 0
+    finish: Callable[[nn.Module], nn.Module] = _as_it_is
+    save_adapter: Callable[[Path], None] | None = None
+
+
+@runtime_checkable
+class FineTuningMethod(Protocol):
+    """A way of fine-tuning: a frozen value.
+
+    Attributes
+    ----------
+    name : as ``--strategy`` has it.
+    settings : all that does not depend on which weights move.
+    start : ``"probe"``: the solver's head is the start; ``"fresh"``: a head of zeros is.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings(self) -> FineTuning: ...
+
+    @property
+    def start(self) -> Literal["probe", "fresh"]: ...
+
+    def prepare(self, network: nn.Module, *, head: str, family: str) -> Prepared:
+        """Set ``requires_grad`` of `network` and return it, wrapped where the method wraps.
+
+        Parameters
+        ----------
+        head : dotted name of the network's last linear layer.
+        family : the architecture, for example ``"resnet"``.
+        """
+        ...
+
+    def learning_rate(self, family: str) -> float:
+        """Return the highest learning rate: that of the settings, or the family's prior."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        ...

@@ -1,0 +1,76 @@
+"""Looking at held-out examples while training: figures by step, the best weights, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["BestWeights", "HeldOut"]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What is looked at, how often, and with how much patience.
+
+    Parameters
+    ----------
+    evaluate : gives figures of a network in eval mode; ``"log_loss"`` must be among them, and decides.
+    every_steps : optimizer steps between two evaluations; there is one more after the last step.
+    patience : evaluations without a better log-loss after which training stops; None: it runs to its end.
+    """
+
+    evaluate: Callable[[nn.Module], Mapping[str, float]]
+    every_steps: int
+    patience: int | None = None
+
+
+class BestWeights:
+    """The weights of least held-out log-loss so far, and all figures.
+
+    Parameters
+    ----------
+    network : whose trainable parameters and buffers are kept.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        trainable = {name for name, p in network.named_parameters() if p.requires_grad}
+        parameters = {name for name, _ in network.named_parameters()}
+        self._live = {
+            name: tensor.detach()
+            for name, tensor in network.state_dict(keep_vars=True).items()
+            if name in trainable or name not in parameters
+        }
+        self.tensors: dict[str, Tensor] = {}
+        self.history: list[dict[str, Any]] = []
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The line of the history with the least log-loss."""
+        lines = [line for line in self.history if math.isfinite(line["log_loss"])]
+        return min(lines, key=lambda line: line["log_loss"]) if lines else None
+
+    def n_since_best(self) -> int:
+        """Return how many evaluations came after the best one."""
+        best = self.best
+        return 0 if best is None else sum(line["step"] > best["step"] for line in self.history)
+
+    @torch.no_grad()
+    def take(self, step: int, figures: Mapping[str, float]) -> bool:
+        """Note figures after `step` finished steps; keep the network's present weights if they are the best."""
+        self.history.append({"step": step, **figures})
+        best = self.best
+        if best is None or best["step"] != step:
+            return False
+        self.tensors = {name: tensor.clone() for name, tensor in self._live.items()}
+        return True
+
+    @torch.no_grad()
+    def write_to_network(self) -> None:
+        """Give the network the best weights."""
+        for name, tensor in self.tensors.items():
+            self._live[name].copy_(tensor)
