@@ -29,12 +29,11 @@ import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from graft.backbones.loading import ImageModel, load_image_model, random_network  # noqa: E402
-from graft.core.devices import Precision  # noqa: E402
 from graft.core.seeds import generator  # noqa: E402
 from graft.data.splitting import stratified_split  # noqa: E402
 from graft.evaluation import mcnemar_exact, wilson  # noqa: E402
 from graft.methods.contest import hold_contest  # noqa: E402
-from graft.methods.fine_tuning import Where, fine_tune  # noqa: E402
+from graft.methods.fine_tuning import Where, fine_tune, training_precision  # noqa: E402
 from graft.methods.full import Full  # noqa: E402
 from graft.methods.head_only import HeadOnly  # noqa: E402
 from graft.methods.lora import LoRA  # noqa: E402
@@ -48,7 +47,7 @@ SHARED = Path(os.environ.get("GRAFT_SHARED", Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results")
 SIDES = {"cifar10": 64, "flowers5": 96, "mnist": 64}
 METHODS = ("head", "lp-ft", "lp-ft+wise", "full", "lora", "scratch", "auto")
-SCRATCH_STEPS = 300
+SCRATCH_STEPS = 200
 DEFAULT_CELLS = [
     f"{data}:{network}:{sizes}:0,1,2"
     for data, sizes in (("cifar10", "10,50,200"), ("flowers5", "10,50,200"), ("mnist", "10,50"))
@@ -144,7 +143,8 @@ class Bed:
         for name, (pixels, targets) in self.tests.items():
             examples = PictureExamples(pixels, targets, len(self.labels), self.mean.tolist(), self.std.tolist())
             logits = predict_logits(
-                network, examples, np.arange(len(targets)), predict=self.task.predict, precision=Precision("fp32", "")
+                network, examples, np.arange(len(targets)), predict=self.task.predict,
+                precision=training_precision(network, torch.device("cpu")),
             )
             found[name] = logits.argmax(1) == targets
         return found

@@ -20,6 +20,13 @@ from small_things import checkpoint, make_folders, pictures  # noqa: F401
 SOURCE = Path(__file__).parents[2] / "src"
 
 
+def with_strategy(words: tuple[object, ...]) -> list[str]:
+    """Return the words of a command; `fit` trains the head alone, which is fast, unless a strategy is named."""
+    said = [str(word) for word in words]
+    is_open = said[:1] == ["fit"] and not any(word.startswith(("--strategy", "--help")) for word in said)
+    return [*said, "--strategy", "head"] if is_open else said
+
+
 class Told(NamedTuple):
     """What a command said and how it ended."""
 
@@ -52,7 +59,7 @@ def graft(environment: dict[str, str]) -> Callable[..., Told]:
     """Run ``graft`` with some words in a process of its own, as a user does."""
 
     def run(*words: object, **more: str) -> Told:
-        command = [sys.executable, "-m", "graft", *map(str, words)]
+        command = [sys.executable, "-m", "graft", *with_strategy(words)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment | more, timeout=120)
         return Told(done.returncode, done.stdout, done.stderr)
 
@@ -74,7 +81,7 @@ def here(
 
     def call(*words: object) -> Told:
         capsys.readouterr()
-        code = run([str(word) for word in words])
+        code = run(with_strategy(words))
         said = capsys.readouterr()
         return Told(code, said.out, said.err)
 

@@ -96,7 +96,7 @@ def test_a_picture_that_cannot_be_read(
 def test_a_class_that_is_unreadable_as_a_whole(refused: Callable[..., str], data: Path) -> None:
     for file in sorted((data / "red").iterdir())[1:]:
         file.write_bytes(b"")
-    assert "after skipping unreadable pictures" in refused(data, 3, "--skip-unreadable")
+    assert "after skipping pictures" in refused(data, 3, "--skip-unreadable")
 
 
 def test_a_label_column_that_is_missing(refused: Callable[..., str], data: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_the_run_folder_holds_what_it_promises(finished: Path, pictures: Path, c
     names = {path.name for path in finished.iterdir()}
     assert names == {
         "config.toml", "leaderboard.json", "log.txt", "manifest.json", "metrics.json", "model", "predictions.parquet",
-        "reads.json", "report.html",
+        "reads.json", "report.html", "strategy.json",
     }  # fmt: skip
     with open(finished / "config.toml", "rb") as file:
         config = tomllib.load(file)
@@ -125,6 +125,7 @@ def test_no_test_split_is_said_and_made(finished: Path) -> None:
 
 
 def fit(data: object, checkpoint: Path, out: Path, **options: Any) -> package.api.fit.FitResult:
+    options = {"strategy": "head", **options}
     return package.fit(
         str(data), model=str(checkpoint), out=out, workers=0, engine="eager", precision="fp32", **options
     )

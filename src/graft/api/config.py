@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from graft.core.errors import UsageError, did_you_mean
 
-__all__ = ["FitConfig", "read_config_file"]
+__all__ = ["STRATEGIES", "FitConfig", "read_config_file", "seconds_of"]
 
-STRATEGIES = ("head",)
+STRATEGIES = ("auto", "head", "lp-ft", "full", "partial", "lora", "gradual")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,63 @@ class FitConfig:
     test_fraction
         Share held out for the test when the data has no test split.
     strategy
-        What to train: head (frozen network, new last layer).
+        What to train: auto (head first, then lp-ft, kept only if it is better on held-out examples), head (frozen
+        network, new last layer), lp-ft (head, then all layers), full (all layers, fresh head), partial (last blocks),
+        lora (low-rank updates), gradual (block after block).
+    time_limit
+        When the command must end, from its start: 90s, 10m, 1h. Default: none, and auto fine-tunes if 10 minutes do.
+    learning_rate
+        Highest rate of fine-tuning (default: by architecture and strategy).
+    epochs
+        Passes over the training pictures in fine-tuning.
+    fewest_steps
+        Optimizer steps of fine-tuning that few pictures get at least.
+    micro_batch_size
+        Pictures that one forward pass of fine-tuning takes; a batch is worked off in several.
+    optimizer
+        Of fine-tuning: adamw or sgd.
+    weight_decay
+        Of fine-tuning; never on norms and biases.
+    schedule
+        Of the learning rate after the warm-up: cosine, linear or constant.
+    warmup_fraction
+        Share of fine-tuning in which the rate rises.
+    layer_decay
+        Share of the rate that each block keeps of the next one's (default: by strategy).
+    last_k_blocks
+        Blocks that strategy partial trains.
+    cache_boundary
+        Let strategy partial compute the frozen blocks once and keep their output on disk.
+    lora_rank
+        Rank of the updates of strategy lora.
+    ema_decay
+        Average of the weights over the steps, for example 0.99 (default: none).
+    l2_sp
+        Pull of the weights towards the pretrained ones.
+    augmentation
+        Distortions in fine-tuning: none, light, medium or strong.
+    mixup
+        Parameter of mixup; 0 is off.
+    cutmix
+        Parameter of CutMix; 0 is off.
+    label_smoothing
+        Share of each label spread over all classes in fine-tuning.
+    class_weights
+        Against imbalance in fine-tuning: none, balanced or logit-adjustment.
+    batch_norm
+        Statistics of BatchNorm in fine-tuning: frozen, recalibrate (anew at the end) or train.
+    patience
+        Looks at held-out pictures without gain after which fine-tuning stops.
+    wise
+        Share of the way from the head-only to the fine-tuned weights: auto (chosen on held-out pictures), or 0 to 1.
+    soup
+        Fine-tuning runs whose weights are averaged.
+    soup_kind
+        uniform, or greedy (needs a validation split).
+    compile
+        Run fine-tuning through torch.compile (pays on GPUs and in long runs).
+    checkpoint_minutes
+        Minutes between two checkpoints of fine-tuning.
     views
         Looks at each training picture: 1 plain, 2 adds the mirror image, more add random crops.
     flip
@@ -81,7 +139,34 @@ class FitConfig:
     label_column: str | None = None
     group_column: str | None = None
     test_fraction: float = 0.2
-    strategy: str = "head"
+    strategy: str = "auto"
+    time_limit: str | None = None
+    learning_rate: float | None = None
+    epochs: float = 6.0
+    fewest_steps: int = 100
+    micro_batch_size: int | None = None
+    optimizer: str = "adamw"
+    weight_decay: float = 0.01
+    schedule: str = "cosine"
+    warmup_fraction: float = 0.1
+    layer_decay: float | None = None
+    last_k_blocks: int = 2
+    cache_boundary: bool = True
+    lora_rank: int = 16
+    ema_decay: float | None = None
+    l2_sp: float = 0.0
+    augmentation: str = "light"
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
+    batch_norm: str = "frozen"
+    patience: int = 3
+    wise: str = "auto"
+    soup: int = 1
+    soup_kind: str = "uniform"
+    compile: bool = False
+    checkpoint_minutes: float = 2.0
     views: int = 1
     flip: bool = True
     folds: int = 5
@@ -104,7 +189,35 @@ class FitConfig:
             ("views", self.views >= 1, "1 or more"),
             ("folds", self.folds >= 2, "2 or more"),
             ("engine", self.engine in ("auto", "eager", "compile", "openvino"), "auto, eager, compile or openvino"),
-            ("precision", self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32"),
+            ("precision", self.precision in ("auto", "bf16", "fp16", "fp32"), "auto, bf16, fp32, or fp16 on a GPU"),
+            ("optimizer", self.optimizer in ("adamw", "sgd"), "adamw or sgd"),
+            ("schedule", self.schedule in ("cosine", "linear", "constant"), "cosine, linear or constant"),
+            (
+                "augmentation",
+                self.augmentation in ("none", "light", "medium", "strong"),
+                "none, light, medium or strong",
+            ),
+            (
+                "class_weights",
+                self.class_weights in ("none", "balanced", "logit-adjustment"),
+                "none, balanced or logit-adjustment",
+            ),
+            ("batch_norm", self.batch_norm in ("frozen", "recalibrate", "train"), "frozen, recalibrate or train"),
+            ("soup_kind", self.soup_kind in ("uniform", "greedy"), "uniform or greedy"),
+            ("wise", self.wise == "auto" or _is_share(self.wise), "auto, or a share from 0 to 1"),
+            ("learning_rate", self.learning_rate is None or self.learning_rate > 0, "a number above 0, such as 2e-4"),
+            ("epochs", self.epochs > 0, "above 0"),
+            ("fewest_steps", self.fewest_steps >= 1, "1 or more"),
+            ("last_k_blocks", self.last_k_blocks >= 1, "1 or more"),
+            ("lora_rank", self.lora_rank >= 1, "1 or more"),
+            ("soup", self.soup >= 1, "1 or more"),
+            ("patience", self.patience >= 1, "1 or more"),
+            ("checkpoint_minutes", self.checkpoint_minutes > 0, "above 0"),
+            (
+                "time_limit",
+                self.time_limit is None or seconds_of(self.time_limit) is not None,
+                "a time such as 90s, 10m or 1h",
+            ),
             ("batch_size", self.batch_size >= 1, "1 or more"),
             ("workers", self.workers >= 0, "0 or more"),
         ]
@@ -116,6 +229,27 @@ class FitConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return the options as JSON values."""
         return asdict(self)
+
+
+def seconds_of(duration: str) -> float | None:
+    """Return the seconds of a time such as ``"90s"``, ``"10m"``, ``"1h"`` or ``"90"``; None where it is none.
+
+    Examples
+    --------
+    >>> seconds_of("10m"), seconds_of("1.5h"), seconds_of("soon")
+    (600.0, 5400.0, None)
+    """
+    found = _DURATION.fullmatch(str(duration).strip().lower())
+    if found is None or float(found[1]) <= 0:
+        return None
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def read_config_file(path: Path) -> dict[str, Any]:

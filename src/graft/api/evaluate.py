@@ -56,7 +56,7 @@ def evaluate(
     import numpy as np
 
     from graft.api.config import FitConfig
-    from graft.api.stations import extractor_for
+    from graft.api.embedding import extractor_for
     from graft.core.files import read_json
     from graft.core.run_folder import Run
     from graft.core.text import counted

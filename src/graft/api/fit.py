@@ -14,13 +14,18 @@ from graft.core.errors import Interrupted, UsageError
 from graft.core.files import read_json, write_json
 from graft.core.memory import seconds_since_process_start
 from graft.core.process import prepare_process
+from graft.core.processes import Processes, join_processes
 from graft.core.run_folder import Run
 
 if TYPE_CHECKING:
-    from graft.api.stations import Embedded
+    from graft.api.embedding import Embedded
+    from graft.api.tuning import Tuned
+    from graft.core.types import Predictions
     from graft.methods.head_only import HeadFit
 
 __all__ = ["FitResult", "fit"]
+
+_RESERVE_S = 8.0  # of a time limit, for all that comes after the pass over the pictures
 
 
 @dataclass(frozen=True)
@@ -90,22 +95,26 @@ def fit(
     """
     prepare_process()
     started = seconds_since_process_start()
+    processes = join_processes()
     console = console or Console()
     chosen = _gather(model=model, out=out, config=config, options=options)
     folder = Path(chosen.out)
-    run = Run.open(folder, {"data": str(data), **chosen.as_dict()}, resume=resume, overwrite=overwrite)
-    say = run.logger(lambda text: console.print(f"[dim]·[/dim] {_escape(text)}", highlight=False))
-    if run.is_resumed and run.is_finished:
-        say(f"the run in {folder} is finished; nothing to do (--overwrite starts anew)")
-        return FitResult(folder, read_json(folder / "metrics.json"))
-    run.seconds["start-up"] = started
-    try:
-        return _run(str(data), chosen, run, say=say, console=console)
-    except KeyboardInterrupt as error:
-        raise Interrupted(
-            "interrupted; the features computed so far are kept",
-            fix=f"the same command with --resume goes on (Python: fit(..., out='{folder}', resume=True))",
-        ) from error
+    options_kept = {"data": str(data), **chosen.as_dict()}
+    with Run.beside(folder, options_kept, processes, resume=resume, overwrite=overwrite) as run:
+        silent = Console(quiet=True)
+        talk = console if processes.is_main else silent
+        say = run.logger(lambda text: talk.print(f"[dim]·[/dim] {_escape(text)}", highlight=False))
+        if run.is_resumed and run.is_finished:
+            say(f"the run in {folder} is finished; nothing to do (--overwrite starts anew)")
+            return FitResult(folder, read_json(folder / "metrics.json"))
+        run.seconds["start-up"] = started
+        try:
+            return _run(str(data), chosen, run, folder, processes, say=say, console=talk)
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                "interrupted; the features computed so far are kept",
+                fix=f"the same command with --resume goes on (Python: fit(..., out='{folder}', resume=True))",
+            ) from error
 
 
 def _gather(
@@ -140,10 +149,20 @@ def _gather(
     return FitConfig(**merged)
 
 
-def _run(data: str, config: FitConfig, run: Run, *, say: Callable[[str], None], console: Console) -> FitResult:
+def _run(
+    data: str,
+    config: FitConfig,
+    run: Run,
+    folder: Path,
+    processes: Processes,
+    *,
+    say: Callable[[str], None],
+    console: Console,
+) -> FitResult:
     with run.phase("imports"):
-        from graft.api import stations
+        from graft.api import embedding, stations, tuning
         from graft.data.readers import read_splits
+    deadline = tuning.Deadline.of(config)
     with run.phase("data"):
         splits = read_splits(
             data,
@@ -157,20 +176,44 @@ def _run(data: str, config: FitConfig, run: Run, *, say: Callable[[str], None], 
             say(note)
         n_files = sum(len(part.content_hashes()) for part in splits.present().values())
     with run.phase("model"):
-        model = stations.load_model(config, splits.train.label_names)
-        say(stations.describe_model(model))
-    embedded = stations.embed(splits, model, config, run, say=say, console=console)
+        model = embedding.load_model(config, splits.train.label_names)
+        say(embedding.describe_model(model))
+    seconds = deadline.left_s(reserve_s=_RESERVE_S)
+    embedded = embedding.embed(
+        splits, model, config, run, seconds=seconds, processes=processes, say=say, console=console
+    )
     with run.phase("checks and split"):
-        embedded = stations.divide(embedded, config, say=say)
+        embedded = embedding.divide(embedded, config, say=say)
     with run.phase("head"):
-        head = stations.fit_head(embedded, config, say=say)
+        head = processes.from_main(stations.fit_head(embedded, config, say=say) if processes.is_main else None)
+    with run.phase("fine-tuning"):
+        tuned = tuning.tune(
+            embedded, head, config, run, folder=folder, deadline=deadline, processes=processes, say=say, console=console
+        )
+    if not processes.is_main:
+        processes.wait()
+        return FitResult(folder, {})
+    is_kept = tuned.model is not None
     with run.phase("save"):
-        saved = stations.save(model, head, embedded, run, say=say)
+        saved = stations.save(tuned.model or model, None if is_kept else head, embedded, run, say=say)
     with run.phase("baselines"):
-        baselines = stations.baselines(embedded, model, config, console=console, say=say)
+        baselines = stations.baselines(
+            embedded, model, config, probe=head if is_kept else None, console=console, say=say
+        )
     with run.phase("evaluation"):
-        judged = stations.judge(embedded, head, baselines, config, run)
-    return _write(run, config, embedded, head, judged, saved, n_files=n_files, say=say, console=console)
+        out_of_fold: Predictions | None
+        logits, out_of_fold = stations.head_logits(embedded, head)
+        if tuned.model is not None:
+            logits = {
+                name: tuning.network_logits(tuned.model, embedded.splits[name], config, say=say, console=console)
+                for name in logits
+            }
+            out_of_fold = tuned.out_of_fold(embedded)
+        judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run)
+    result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
+    tuning.forget(folder)
+    processes.wait()
+    return result
 
 
 def _write(
@@ -178,6 +221,7 @@ def _write(
     config: FitConfig,
     embedded: Embedded,
     head: HeadFit,
+    tuned: Tuned,
     judged: Any,
     saved: Any,
     *,
@@ -192,11 +236,19 @@ def _write(
 
     with run.phase("report"):
         write_json(run.folder / "leaderboard.json", head.leaderboard)
+        write_json(run.folder / "strategy.json", tuned.facts)
         stations.write_predictions(run.folder / "predictions.parquet", judged.predictions)
         manifest = run.write_manifest(
-            {"seed": config.seed, "n_files": n_files, **embedded.facts(), **saved, "head": stations.head_facts(head)}
+            {
+                "seed": config.seed,
+                "n_files": n_files,
+                **embedded.facts(),
+                **saved,
+                "head": stations.head_facts(head),
+                "strategy": tuned.facts,
+            }
         )
-        metrics = {**judged.metrics, "seconds": run.seconds}
+        metrics = {**judged.metrics, "strategy": tuned.facts, "seconds": run.seconds}
         test = judged.predictions["test"]
         write_report(
             run.folder / "report.html",
@@ -205,7 +257,7 @@ def _write(
             config=run.config,
             predictions={"test": test},
             leaderboard=head.leaderboard,
-            notes=[*embedded.notes, *head.notes],
+            notes=[*embedded.notes, *head.notes, *tuned.notes],
             thumbnails=stations.thumbnails(embedded, test),
             title=f"{Path(str(run.config['data'])).name}: {Path(config.model).name or config.model}",
         )

@@ -20,7 +20,9 @@ from graft.backbones.views import PLAIN, View
 from graft.core.devices import Precision
 from graft.core.errors import DataError, ResourceError
 from graft.core.memory import is_out_of_memory
+from graft.core.processes import Processes
 from graft.core.progress import count_progress
+from graft.core.seeds import generator
 from graft.data.dataset import LabeledDataset
 from graft.data.images import decode_image, perceptual_hash
 
@@ -106,6 +108,7 @@ class Extractor:
     skip_unreadable : leave out pictures that cannot be decoded, and count them, where an error is the default.
     say : told one sentence at a time.
     console : for the progress bar; None shows none.
+    processes : those of the job; each computes its share, through the cache that they have in common.
     """
 
     def __init__(
@@ -122,7 +125,9 @@ class Extractor:
         skip_unreadable: bool = False,
         say: Callable[[str], None] = lambda text: None,
         console: Console | None = None,
+        processes: Processes | None = None,
     ) -> None:
+        self._processes = processes or Processes()
         self._model, self._cache = model, cache
         self._device, self._precision, self._wanted = device, precision, engine
         self._is_strict = is_strict_precision
@@ -130,16 +135,19 @@ class Extractor:
         self._skip_unreadable, self._say, self._console = skip_unreadable, say, console
         self._running: tuple[Engine, EngineChoice] | None = None
         self._refused: set[str] = set()
+        self.n_unreached = 0
         self.engine_label = ""
         self.seconds_engine = 0.0
         self.seconds_forward = 0.0
 
-    def run(self, data: LabeledDataset, *, n_pictures: int, view: View = PLAIN) -> Features:
+    def run(self, data: LabeledDataset, *, n_pictures: int, view: View = PLAIN, until: float | None = None) -> Features:
         """Return the features of every example of `data` under one view.
 
         Parameters
         ----------
         n_pictures : pictures of the whole job, all splits and views, cached or not: the engine is chosen for these.
+        until : reading of ``time.monotonic`` after which no further batch is begun; pictures not reached, a random
+            part, count as not readable, and `n_unreached` tells how many. None: all are computed.
 
         Raises
         ------
@@ -165,7 +173,7 @@ class Extractor:
             self.engine_label = complete.label
             self._say(f"features of {len(data):,} pictures: all in the cache, nothing to compute")
         else:
-            space, n_computed = self._compute(data, keys, choices, view, unreadable)
+            space, n_computed = self._compute(data, keys, choices, view, unreadable, until)
         is_readable = np.array([key not in unreadable for key in keys])
         matrix, perceptual = space.read([key for key in keys if key not in unreadable])
         if unreadable:
@@ -192,6 +200,22 @@ class Extractor:
         ):
             yield first, self._forward(pixels), errors
 
+    def pixels(self, data: Readable) -> Iterator[NDArray[np.uint8]]:
+        """Yield preprocessed pixels, (n, n_channels, height, width) uint8, of batch after batch, in order.
+
+        Raises
+        ------
+        DataError
+            When a picture cannot be read.
+        """
+        pictures = _Pictures(data, range(len(data)), self._model.preprocessing, PLAIN, [""] * len(data))
+        with count_progress("pictures", len(data), unit="pictures", console=self._console) as advance:
+            for _, pixels, _, errors in self._batches(pictures):
+                for error in filter(None, errors):
+                    raise DataError(*error.split("\nTo fix: ")[:1], fix=error.partition("\nTo fix: ")[2])
+                yield pixels
+                advance(len(errors))
+
     def _space(self, choice: EngineChoice, view: View) -> FeatureSpace:
         return self._cache.space(
             {
@@ -211,6 +235,7 @@ class Extractor:
         choices: list[EngineChoice],
         view: View,
         unreadable: dict[str, str],
+        until: float | None,
     ) -> tuple[FeatureSpace, int]:
         if self._running is None:
             # Before its own batches, the pass shows the engine a few real pictures, always the same ones.
@@ -220,8 +245,32 @@ class Extractor:
         todo = space.missing(keys)
         if len(todo) < len(set(keys)):
             self._say(f"features of {len(set(keys)) - len(todo):,} pictures are in the cache, {len(todo):,} to compute")
+        if until is not None:
+            todo = generator(0, "in case time runs out", len(todo)).permutation(np.array(todo, dtype=np.int64)).tolist()
+        n_computed = self._fill(space, data, keys, todo[self._processes.share(len(todo))], view, unreadable, until)
+        self._processes.wait()
+        space.refresh()
+        # Of other processes: what they could not read, or wrote to a disk that is not shared.
+        left = [i for i in space.missing(keys) if keys[i] not in unreadable]
+        if left and until is None:
+            n_computed += self._fill(space, data, keys, left, view, unreadable, None)
+        self.n_unreached = len(left) if until is not None else 0
+        unreadable.update({keys[i]: "not reached in time" for i in left if until is not None})
+        return space, n_computed
+
+    def _fill(
+        self,
+        space: FeatureSpace,
+        data: LabeledDataset,
+        keys: Sequence[str],
+        todo: Sequence[int],
+        view: View,
+        unreadable: dict[str, str],
+        until: float | None,
+    ) -> int:
+        """Compute the features of some examples into the cache, and return of how many."""
         pictures = _Pictures(data, todo, self._model.preprocessing, view, keys)
-        n_computed = 0
+        n_done, n_bad = 0, 0
         buffer = _ShardBuffer(space)
         try:
             with count_progress("features", len(todo), unit="pictures", console=self._console) as advance:
@@ -231,14 +280,17 @@ class Extractor:
                             if not self._skip_unreadable:
                                 raise DataError(*error.split("\nTo fix: ")[:1], fix=error.partition("\nTo fix: ")[2])
                             unreadable[keys[todo[first + offset]]] = error
+                            n_bad += 1
                     features = self._forward(pixels)
                     batch_keys = [keys[todo[first + i]] for i in range(len(errors))]
                     buffer.add(batch_keys, features, hashes, [not error for error in errors])
-                    n_computed += len(errors)
+                    n_done += len(errors)
                     advance(len(errors))
+                    if until is not None and time.monotonic() > until:
+                        break
         finally:
             buffer.flush()
-        return space, n_computed - len(unreadable)
+        return n_done - n_bad
 
     def _start(
         self, data: Readable, keys: Sequence[str], choices: list[EngineChoice], view: View

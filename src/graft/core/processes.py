@@ -1,4 +1,4 @@
-"""The processes of one job, as ``accelerate launch`` or ``torchrun`` start them: who writes, who waits, who computes what.
+"""The processes of one job, as ``accelerate launch`` or ``torchrun`` start them: who writes, who computes what.
 
 Everything here also works in a job of one process, without torch.distributed and without importing torch.
 """

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ import tomli_w
 from graft.core.errors import UsageError
 from graft.core.files import as_resource_error, read_json, write_json, write_text
 from graft.core.memory import peak_memory_mib
+from graft.core.processes import Processes
 from graft.core.version import VERSION
 
 __all__ = ["RUN_FORM", "Run", "environment"]
@@ -29,10 +31,13 @@ RUN_FORM = "graft-run-1"
 
 _OURS = (
     "config.toml", "manifest.json", "metrics.json", "predictions.parquet", "log.txt", "report.html", "leaderboard.json",
-    "reads.json", "model", "model.partial", "scratch",
+    "reads.json", "model", "model.partial", "scratch", "training", "adapter", "strategy.json",
 )  # fmt: skip
 _LEFTOVERS = ".*.partial"  # what `atomic_path` leaves behind in a killed process
-_VERSIONS_OF = ("torch", "transformers", "datasets", "numpy", "scipy", "pillow", "safetensors", "openvino")
+_VERSIONS_OF = (
+    "torch", "transformers", "datasets", "numpy", "scipy", "pillow", "safetensors", "accelerate", "peft",
+    "openvino",
+)  # fmt: skip
 
 
 class Run:
@@ -92,6 +97,27 @@ class Run:
             raise as_resource_error(error, folder) from error
         write_text(folder / "config.toml", tomli_w.dumps({k: v for k, v in config.items() if v is not None}))
         return cls(folder, config, is_resumed=is_filled and resume)
+
+    @classmethod
+    @contextmanager
+    def beside(
+        cls, folder: Path, config: Mapping[str, Any], processes: Processes, *, resume: bool, overwrite: bool
+    ) -> Iterator[Run]:
+        """Yield the run: of the main process the one in `folder`, of the others one in a temporary folder each.
+
+        Raises
+        ------
+        UsageError, ResourceError
+            As `open` does.
+        """
+        if processes.is_main:
+            run = cls.open(folder, config, resume=resume, overwrite=overwrite)
+            run.is_resumed = processes.from_main(run.is_resumed)
+            yield run
+            return
+        is_resumed = processes.from_main(None)
+        with tempfile.TemporaryDirectory(prefix="graft-process-") as own:
+            yield cls(Path(own), config, is_resumed=is_resumed)
 
     @property
     def is_finished(self) -> bool:

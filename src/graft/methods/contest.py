@@ -33,9 +33,10 @@ from graft.methods.weights import greedy_soup, interpolate, uniform_soup
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples, predict_logits
 
-__all__ = ["ALPHAS", "Contest", "Verdict", "hold_contest", "judge_contender", "n_contest_folds"]
+__all__ = ["ALPHAS", "Contest", "Verdict", "hold_contest", "judge_contender", "n_contest_folds", "refuse_soup"]
 
 ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0)
+_FEWEST_STEPS = 50  # of a run that is cut short by a time limit; with fewer it is not worth its time
 _LEVEL = 0.9  # of the two-sided interval, so that being below zero is a one-sided test at 5 %
 
 
@@ -162,6 +163,7 @@ def hold_contest(
     soup: int = 1,
     is_greedy: bool = False,
     seconds_left: Callable[[], float] | None = None,
+    is_cut_short: bool = True,
     is_kept_anyway: bool = False,
     seed: int = 0,
     where: Where,
@@ -180,12 +182,13 @@ def hold_contest(
     alphas : shares to choose from; (1.0,): no interpolation.
     soup : runs whose weights are averaged; greedily by held-out loss or all.
     seconds_left : of the budget for all of this; None: no bound.
+    is_cut_short : runs may be shortened to fit the budget; False: what does not fit whole is left out.
     is_kept_anyway : the user named the method: the last run is made whatever the verdict says.
 
     Notes
     -----
-    With a bound on time, a run takes its share of what is left. Where less than a quarter of the planned steps of a
-    single held-out run and a last run would fit, nothing is done, and that is a note.
+    With a bound on time, folds are given up first; then a run takes its share of what is left. Where neither 50
+    steps nor a quarter of the planned ones would fit, nothing is done, and that is a note.
     """
     started = time.perf_counter()
     targets = examples.targets
@@ -206,10 +209,14 @@ def hold_contest(
         budget = _Budget(method, seconds_left, n_train=n_train)
         seconds_a_step = budget.measure(network, start=start, where=where, **common)
         splits, ratio = budget.affordable(splits, has_valid=has_valid)
-        if ratio < 0.25:
+        planned = method.settings.n_steps(n_train)
+        fewest = 1 if is_kept_anyway else min(_FEWEST_STEPS, planned / 4)
+        if ratio * planned < (fewest if is_cut_short else planned):
+            needed = budget.planned_s(1, has_valid=has_valid)
             note = (
-                f"{method.name} left out: {seconds_left():.0f} s are left, and {budget.planned_s(1):.0f} s would be"
-                f" needed ({seconds_a_step * 1e3:.0f} ms a step)"
+                f"{method.name} left out: it would take about {needed:,.0f} s, {seconds_a_step * 1e3:.0f} ms a step, and"
+                f" {max(0.0, seconds_left()):,.0f} s are left; --time-limit {needed * 1.5 / 60 + 1:.0f}m or"
+                f" --strategy {method.name} gives it the time"
             )
             say(note)
             return Contest(method.name, None, np.empty(0, np.int64), None, None, {"left_out": note}, (note,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from torch import nn
@@ -23,17 +23,20 @@ class Full:
     ----------
     settings : of fine-tuning.
     layer_decay : share of the rate that each block keeps of the next one's (0.65 to 0.75 is usual for ViTs).
+    head_factor : the head's rate over that of the last block: a head of zeros has far to go.
     """
 
     settings: FineTuning = field(default_factory=FineTuning)
     layer_decay: float = 0.9
+    head_factor: float = 10.0
     name: str = field(default="full", init=False)
     start: Literal["probe", "fresh"] = field(default="fresh", init=False)
 
     def prepare(self, network: nn.Module, *, head: str, family: str) -> Prepared:
         """Make all parameters trainable, each block at its rate."""
         network.requires_grad_(True)
-        return Prepared(network, layer_groups(network, layer_blocks(network, head=head), layer_decay=self.layer_decay))
+        groups = layer_groups(network, layer_blocks(network, head=head), layer_decay=self.layer_decay)
+        return Prepared(network, (*groups[:-1], replace(groups[-1], rate_factor=self.head_factor)))
 
     def learning_rate(self, family: str) -> float:
         """Return the rate of the settings, or the family's prior."""

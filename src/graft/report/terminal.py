@@ -55,7 +55,7 @@ def print_summary(
     console.print(table)
     console.print()
     for fact in verdict.facts:
-        if fact.topic in ("Confidence", "Weakest point"):
+        if fact.topic in ("Strategy", "Confidence", "Weakest point"):
             console.print(Text(_without_marks(fact.text)))
 
 

@@ -58,6 +58,7 @@ def build_verdict(
         _accuracy(metrics, noun),
         _baselines(metrics),
         _calibration(metrics),
+        _strategy(metrics),
         _weakest(metrics),
         _selection(leaderboard),
         _cost(metrics),
@@ -82,6 +83,8 @@ def _ranked(metrics: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _headline(metrics: Mapping[str, Any]) -> str:
     ranked = _ranked(metrics)
+    # The probe is a graft as well: not to be told apart from it is no failure.
+    ranked["tied"] = [name for name in ranked["tied"] if name != "probe"]
     if not any(ranked.values()):
         return "A result with nothing to compare it with."
     if "majority" in ranked["tied"] or "majority" in ranked["lost"]:
@@ -161,6 +164,40 @@ def _calibration(metrics: Mapping[str, Any]) -> Fact | None:
         f"Its probabilities are off: calibration error {error}, where a perfectly calibrated model shows up to {limit}."
         f" {direction}, by {w.points(gap)} on average.",
     )
+
+
+def _strategy(metrics: Mapping[str, Any]) -> Fact | None:
+    """Return which strategy won on held-out examples, by how much, and what the contest cost."""
+    found = metrics.get("strategy") or {}
+    if "contender" not in found:
+        return None
+    name = w.plain(found.get("method", "fine-tuning"))
+    if not found.get("n"):
+        return Fact("Strategy", f"The network stayed frozen: {w.plain(found.get('why', ''))}.")
+    n, place = w.count(found["n"]), w.plain(found["held_out"])
+    gap = found["contender"]["accuracy"] - found["probe"]["accuracy"]
+    loss = found["log_loss_difference"]
+    span = w.interval(loss, share=False) if loss.get("low") is not None else "–"
+    side = "above" if gap > 0 else "below"
+    score = f"{w.points(abs(gap))} {side} the probe" if gap else "level with the probe"
+    evidence = (
+        f"on {n} held-out examples ({place}) {name} was {score} ({w.percent(found['contender']['accuracy'])} against"
+        f" {w.percent(found['probe']['accuracy'])}), its log-loss {w.decimal(abs(loss['value']))} {'lower' if loss['value'] < 0 else 'higher'}"
+        f" ({100 * loss['level']:.0f}{w.THIN}% interval of the difference {span})"
+    )
+    if found["kept"] == "head":
+        text = f"The frozen network with the new head was kept: {evidence}; that is no proof of a gain."
+    elif found.get("is_better"):
+        text = f"{name} was kept: {evidence}."
+        text = text[0].upper() + text[1:]
+    else:
+        text = f"{name} was asked for, and is no proven gain: {evidence}."
+        text = text[0].upper() + text[1:]
+    cost = f" The contest took {w.duration(found['seconds'])}."
+    if found["kept"] != "head":
+        share = found["alpha"]
+        cost += f" The weights lie {100 * share:.0f}{w.THIN}% of the way from the probe's to the fine-tuned ones."
+    return Fact("Strategy", (text + cost).replace(" -", " −"))
 
 
 def _weakest(metrics: Mapping[str, Any]) -> Fact | None:

@@ -33,6 +33,7 @@ THIN = "\u202f"  # narrow no-break space, between number and unit
 BASELINES = {
     "majority": ("Most frequent class", "always answering the most frequent class"),
     "knn": ("Nearest neighbours", "nearest neighbours on the same features"),
+    "probe": ("Frozen network, new head", "the frozen network with a new head"),
     "pixel_knn": ("Nearest neighbours on pixels", "nearest neighbours on the pixels"),
     "from_scratch": ("Trained from scratch", "the same network trained from scratch"),
     "scratch": ("Trained from scratch", "the same network trained from scratch"),

@@ -27,13 +27,27 @@ Rows = NDArray[np.integer[Any]]
 class TrainingExamples(Protocol):
     """Labelled examples of one task, encoded."""
 
-    targets: NDArray[np.int64]
-    n_classes: int
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """Class numbers: (n_examples,)."""
+        ...
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        ...
 
     def __len__(self) -> int: ...
 
     def batches(
-        self, rows: Rows, *, batch_size: int, augmentation: Strength, mixing: Mixing | None, label_smoothing: float, seed: int
+        self,
+        rows: Rows,
+        *,
+        batch_size: int,
+        augmentation: Strength,
+        mixing: Mixing | None,
+        label_smoothing: float,
+        seed: int,
     ) -> Batches:
         """Return endless shuffled batches of some rows; `augmentation` is none, light, medium or strong."""
         ...
@@ -66,7 +80,14 @@ class PictureExamples:
         return len(self.pictures)
 
     def batches(
-        self, rows: Rows, *, batch_size: int, augmentation: Strength, mixing: Mixing | None, label_smoothing: float, seed: int
+        self,
+        rows: Rows,
+        *,
+        batch_size: int,
+        augmentation: Strength,
+        mixing: Mixing | None,
+        label_smoothing: float,
+        seed: int,
     ) -> Batches:
         """Return endless shuffled batches of some rows, distorted."""
         return PictureBatches(

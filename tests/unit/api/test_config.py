@@ -17,7 +17,7 @@ NAMES = {"model": "m", "out": "o"}
     ("name", "value"),
     [
         ("test_fraction", 0.0), ("test_fraction", 1.0), ("strategy", "everything"), ("views", 0), ("folds", 1),
-        ("engine", "onnx"), ("precision", "fp16"), ("batch_size", 0), ("workers", -1),
+        ("engine", "onnx"), ("precision", "fp8"), ("batch_size", 0), ("workers", -1),
     ],
 )  # fmt: skip
 def test_values_that_cannot_be_meant(name: str, value: Any) -> None:

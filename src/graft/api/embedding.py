@@ -1,0 +1,291 @@
+"""The first stations of `fit`: the pretrained model, one pass over all pictures, and what is held out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from graft.api.config import FitConfig
+from graft.backbones.cache import FeatureCache, default_cache_folder
+from graft.backbones.extraction import Extractor, Features
+from graft.backbones.loading import ImageModel, load_image_model
+from graft.backbones.views import training_views
+from graft.core.devices import choose_device, choose_precision
+from graft.core.errors import DataError
+from graft.core.files import hash_json
+from graft.core.processes import Processes
+from graft.core.run_folder import Run
+from graft.core.text import counted
+from graft.data.dataset import LabeledDataset, Splits
+from graft.data.duplicates import cross_split_duplicates, duplicate_groups
+from graft.data.splitting import stratified_split
+
+__all__ = ["Embedded", "describe_model", "divide", "embed", "extractor_for", "load_model"]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """All splits with their features.
+
+    Parameters
+    ----------
+    splits : name to examples; ``"train"`` always, ``"valid"`` and ``"test"`` where there are any.
+    features : name to features of the plain view, in the same order.
+    views : features of further views of train, without the plain one.
+    groups : group of each training example that a fold must not tear: copies, and the user's groups.
+    label_names : the one label map.
+    notes : sentences for the report.
+    engine : what computed the features.
+    seconds : spent in starting the engine and in its forward passes.
+    n_computed : pictures computed now, not read from the cache.
+    """
+
+    splits: Mapping[str, LabeledDataset]
+    features: Mapping[str, Features]
+    views: tuple[Features, ...]
+    groups: NDArray[np.int64] | None
+    label_names: tuple[str, ...]
+    model: ImageModel
+    notes: tuple[str, ...]
+    engine: str
+    seconds: Mapping[str, float]
+    n_computed: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest keeps of data and model."""
+        return {
+            "backbone": self.model.backbone.as_dict(),
+            "preprocessing": self.model.preprocessing.fingerprint,
+            "engine": self.engine,
+            "labels": list(self.label_names),
+            "splits": {
+                name: {"n": len(part), "fingerprint": part.fingerprint, "ids": hash_json(part.ids)}
+                for name, part in self.splits.items()
+            },
+        }
+
+
+def load_model(config: FitConfig, label_names: tuple[str, ...]) -> ImageModel:
+    """Return the pretrained model that the options name."""
+    return load_image_model(
+        config.model,
+        label_names=label_names,
+        weights=config.weights,
+        revision=config.revision,
+        is_offline=config.offline,
+        trust_remote_code=config.trust_remote_code,
+    )
+
+
+def describe_model(model: ImageModel) -> str:
+    """Return one sentence on the model."""
+    backbone = model.backbone
+    notes = "".join(f"; {note}" for note in model.notes)
+    return (
+        f"model {backbone.id}: {backbone.architecture}, {backbone.n_parameters / 1e6:.1f} M parameters, all frozen;"
+        f" {backbone.n_features} features a picture of {' x '.join(map(str, model.preprocessing.shape))}{notes}"
+    )
+
+
+def extractor_for(
+    model: ImageModel,
+    config: FitConfig,
+    *,
+    say: Callable[[str], None],
+    console: Console | None,
+    processes: Processes | None = None,
+) -> Extractor:
+    """Return the extractor that the options ask for."""
+    device = choose_device(config.device)
+    return Extractor(
+        model,
+        FeatureCache(Path(config.cache) if config.cache else default_cache_folder()),
+        device=device,
+        precision=choose_precision(device, wanted=config.precision),
+        engine=config.engine,
+        is_strict_precision=config.precision != "auto",
+        batch_size=config.batch_size,
+        n_workers=config.workers,
+        skip_unreadable=config.skip_unreadable,
+        say=say,
+        console=console,
+        processes=processes,
+    )
+
+
+def embed(
+    splits: Splits,
+    model: ImageModel,
+    config: FitConfig,
+    run: Run,
+    *,
+    seconds: float = float("inf"),
+    processes: Processes | None = None,
+    say: Callable[[str], None],
+    console: Console | None,
+) -> Embedded:
+    """Return the features of every split: one pass over all pictures, through the cache.
+
+    Parameters
+    ----------
+    seconds : that the pass may take; what is not reached of a split, a random part, is left out, and that is said.
+    """
+    views = training_views(config.views, has_flip=config.flip, seed=config.seed)
+    parts = splits.present()
+    n_pictures = sum(map(len, parts.values())) + (len(views) - 1) * len(splits.train)
+    extractor = extractor_for(model, config, say=say, console=console, processes=processes)
+    features: dict[str, Features] = {}
+    unreached: dict[str, int] = {}
+    with run.phase("features"):
+        end, n_left = time.monotonic() + seconds, n_pictures
+        for name, part in parts.items():
+            now = time.monotonic()
+            until = None if seconds == float("inf") else now + max(0.0, end - now) * len(part) / n_left
+            features[name] = extractor.run(part, n_pictures=n_pictures, until=until)
+            unreached[name], n_left = extractor.n_unreached, n_left - len(part)
+        more = tuple(extractor.run(splits.train, n_pictures=n_pictures, view=view) for view in views[1:])
+    if extractor.seconds_engine:
+        run.seconds["features"] -= extractor.seconds_engine
+        run.seconds["engine set-up"] = extractor.seconds_engine
+    n_computed = sum(f.n_computed for f in (*features.values(), *more))
+    if n_computed:
+        seconds = run.seconds["features"]
+        say(f"{n_computed:,} pictures computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
+    embedded = Embedded(
+        splits=parts,
+        features=features,
+        views=more,
+        groups=None,
+        label_names=splits.train.label_names,
+        model=model,
+        notes=splits.notes,
+        engine=extractor.engine_label,
+        seconds={"engine": extractor.seconds_engine, "forward": extractor.seconds_forward},
+        n_computed=n_computed,
+    )
+    return _without_unreadable(embedded, unreached, say=say)
+
+
+def divide(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None]) -> Embedded:
+    """Hold out a test split where the data brings none; count the copies between splits; set the fold groups."""
+    train, features = embedded.splits["train"], embedded.features["train"]
+    copies = duplicate_groups(features.keys, perceptual=features.perceptual, features=features.matrix)
+    groups = copies if train.groups is None else _joined(copies, train.groups)
+    notes = []
+    n_copies = len(copies) - len(np.unique(copies))
+    if n_copies:
+        verb = "is a copy or near copy" if n_copies == 1 else "are copies or near copies"
+        notes.append(f"{counted(n_copies, 'picture')} of train {verb} of another; copies share a fold")
+    if "test" in embedded.splits:
+        for name in ("test", "valid"):
+            if name in embedded.splits:
+                other = embedded.features[name]
+                overlap = cross_split_duplicates(
+                    features.keys,
+                    other.keys,
+                    first_perceptual=features.perceptual,
+                    second_perceptual=other.perceptual,
+                    first_features=features.matrix,
+                    second_features=other.matrix,
+                )
+                if overlap.count:
+                    first, second = overlap.pairs[0]
+                    verb = "has" if overlap.count == 1 else "have"
+                    notes.append(
+                        f"{counted(overlap.count, 'picture')} of {name} {verb} a copy or near copy in train:"
+                        f" {embedded.splits[name].ids[second]} of {train.ids[first]}; figures on {name} flatter a bit"
+                    )
+        result = replace(embedded, groups=groups)
+    else:
+        fractions = {"train": 1 - config.test_fraction, "test": config.test_fraction}
+        parts = stratified_split(train.labels, groups=groups, fractions=fractions, seed=config.seed)
+        empty = [name for name, rows in parts.items() if not len(rows)]
+        if empty:
+            raise DataError(
+                f"{len(train)} examples leave nothing for {' and '.join(empty)}",
+                expected="enough examples to hold some out",
+                fix="add examples, or name a test split with --test (Python: test=)",
+            )
+        notes.append(
+            f"no test split given: {len(parts['test']):,} of {len(train):,} pictures held out, stratified by class,"
+            f" copies kept together, seed {config.seed}"
+        )
+        result = replace(
+            embedded,
+            splits={**embedded.splits, **{name: train.select(rows) for name, rows in parts.items()}},
+            features={**embedded.features, **{name: _rows(features, rows) for name, rows in parts.items()}},
+            views=tuple(_rows(view, parts["train"]) for view in embedded.views),
+            groups=groups[parts["train"]],
+        )
+    if "valid" not in result.splits:
+        notes.append(f"no validation split needed: choices are made by {config.folds}-fold cross-validation on train")
+    for note in notes:
+        say(note)
+    return replace(result, notes=(*embedded.notes, *notes))
+
+
+def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say: Callable[[str], None]) -> Embedded:
+    """Drop examples whose picture could not be read, or not in time, and say how many."""
+    splits, features, views, notes = (
+        dict(embedded.splits),
+        dict(embedded.features),
+        embedded.views,
+        list(embedded.notes),
+    )
+    for name, part in embedded.splits.items():
+        is_readable = features[name].is_readable
+        if is_readable.all():
+            continue
+        rows = np.flatnonzero(is_readable)
+        example = part.ids[int(np.argmin(is_readable))]
+        n_bad = len(part) - len(rows) - unreached.get(name, 0)
+        if unreached.get(name):
+            notes.append(
+                f"the time limit left {unreached[name]:,} of {len(part):,} pictures of {name} unused, a random part"
+            )
+            say(notes[-1])
+        if n_bad > 0:
+            notes.append(f"{counted(n_bad, 'unreadable picture')} of {name} skipped, for example {example}")
+            say(notes[-1])
+        splits[name], features[name] = part.select(rows), _rows(features[name], rows)
+        if name == "train":
+            views = tuple(_rows(view, rows) for view in views)
+        fewest = int(np.bincount(splits[name].labels, minlength=len(embedded.label_names)).min())
+        if name == "train" and fewest < 2:
+            raise DataError(
+                f"after skipping pictures a class has {fewest} examples left in train",
+                expected="at least 2 a class",
+                fix="replace the unreadable files" if not unreached.get(name) else "a longer --time-limit",
+            )
+    return replace(embedded, splits=splits, features=features, views=views, notes=tuple(notes))
+
+
+def _rows(features: Features, rows: NDArray[np.int64]) -> Features:
+    return Features(
+        features.matrix[rows],
+        features.perceptual[rows],
+        tuple(features.keys[i] for i in rows),
+        features.is_readable[rows],
+        0,
+    )
+
+
+def _joined(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return groups that join whatever either grouping joins."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(first)
+    rows = np.arange(n)
+    first_ids = np.unique(first, return_inverse=True)[1] + n
+    second_ids = np.unique(second, return_inverse=True)[1] + n + first_ids.max() + 1 - n
+    size = int(second_ids.max()) + 1
+    edges = coo_array((np.ones(2 * n), (np.tile(rows, 2), np.concatenate([first_ids, second_ids]))), shape=(size, size))
+    return np.asarray(connected_components(edges, directed=False)[1][:n], dtype=np.int64)

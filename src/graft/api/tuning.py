@@ -1,0 +1,306 @@
+"""The station that goes past the head: which strategy, whether it is kept, and the network that comes of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+
+from graft.api.config import FitConfig, seconds_of
+from graft.api.embedding import Embedded, extractor_for
+from graft.backbones.heads import Head
+from graft.backbones.loading import ImageModel, hash_weights
+from graft.core.errors import UsageError
+from graft.core.files import atomic_path, read_json, write_json
+from graft.core.memory import seconds_since_process_start
+from graft.core.processes import Processes
+from graft.core.run_folder import Run
+from graft.core.types import Predictions
+from graft.data.dataset import LabeledDataset
+from graft.methods.contest import ALPHAS, Contest, hold_contest, refuse_soup
+from graft.methods.fine_tuning import Where
+from graft.methods.full import Full
+from graft.methods.gradual import GradualUnfreeze
+from graft.methods.head_only import HeadFit
+from graft.methods.lora import LoRA
+from graft.methods.lp_ft import LPFT
+from graft.methods.partial import Partial
+from graft.methods.prepared import FineTuningMethod
+from graft.methods.settings import FineTuning
+from graft.tasks.image_classification import ImageClassification
+from graft.training.examples import PictureExamples
+
+__all__ = ["Deadline", "Tuned", "forget", "method_of", "network_logits", "picture_examples", "tune"]
+
+_AUTO_BUDGET_S = 600.0  # of fine-tuning where no time limit was given; a strategy that was named has none
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When the command must end, and what is still to be done at the end.
+
+    Parameters
+    ----------
+    limit_s : seconds from the start of the process; None: no limit.
+    """
+
+    limit_s: float | None
+
+    @classmethod
+    def of(cls, config: FitConfig) -> Deadline:
+        """Return the deadline that the options set."""
+        return cls(None if config.time_limit is None else seconds_of(config.time_limit))
+
+    def left_s(self, *, reserve_s: float = 0.0) -> float:
+        """Return the seconds until the deadline, less what is kept in reserve; infinite without a limit."""
+        return float("inf") if self.limit_s is None else self.limit_s - seconds_since_process_start() - reserve_s
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What the strategy came to.
+
+    Parameters
+    ----------
+    contest : the contender and the evidence; None: the strategy was the head alone, or nothing could be tried.
+    model : with the fine-tuned network; None: the probe is kept.
+    facts : JSON values for ``strategy.json``, metrics and report.
+    notes : sentences for the report.
+    """
+
+    contest: Contest | None
+    model: ImageModel | None
+    facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def out_of_fold(self, embedded: Embedded) -> Predictions | None:
+        """Return the kept fine-tuned model's predictions of training examples that its runs had not seen."""
+        if self.contest is None or self.contest.verdict is None:
+            return None
+        train = embedded.splits["train"]
+        if (self.contest.rows >= len(train)).any():
+            return None
+        rows = self.contest.rows
+        ids = [train.ids[i] for i in rows]
+        return Predictions(ids, train.labels[rows], self.contest.verdict.logits, embedded.label_names, "out_of_fold")
+
+
+def method_of(config: FitConfig, strategy: str) -> FineTuningMethod:
+    """Return the method that a strategy's name and the options mean."""
+    settings = FineTuning(
+        learning_rate=config.learning_rate,
+        epochs=config.epochs,
+        fewest_steps=config.fewest_steps,
+        batch_size=config.batch_size,
+        micro_batch_size=config.micro_batch_size,
+        optimizer=config.optimizer,  # type: ignore[arg-type]
+        weight_decay=config.weight_decay,
+        schedule=config.schedule,  # type: ignore[arg-type]
+        warmup_fraction=config.warmup_fraction,
+        ema_decay=config.ema_decay,
+        l2_sp=config.l2_sp,
+        augmentation=config.augmentation,  # type: ignore[arg-type]
+        mixup=config.mixup,
+        cutmix=config.cutmix,
+        label_smoothing=config.label_smoothing,
+        class_weights=config.class_weights,  # type: ignore[arg-type]
+        batch_norm=config.batch_norm,  # type: ignore[arg-type]
+        patience=config.patience,
+        is_compiled=config.compile,
+    )
+    decay: dict[str, Any] = {} if config.layer_decay is None else {"layer_decay": config.layer_decay}
+    if strategy == "full":
+        return Full(settings, **decay)
+    if strategy == "partial":
+        return Partial(config.last_k_blocks, settings, is_cached=config.cache_boundary, **decay)
+    if strategy == "gradual":
+        return GradualUnfreeze(settings, **decay)
+    if strategy == "lora":
+        return LoRA(rank=config.lora_rank, alpha=2.0 * config.lora_rank, settings=settings)
+    return LPFT(settings, **decay)
+
+
+def tune(
+    embedded: Embedded,
+    head: HeadFit,
+    config: FitConfig,
+    run: Run,
+    *,
+    folder: Path,
+    deadline: Deadline,
+    processes: Processes,
+    say: Callable[[str], None],
+    console: Console | None,
+) -> Tuned:
+    """Return the contender of the strategy, held against the probe, and the model that is kept.
+
+    Parameters
+    ----------
+    folder : the run's own, the same in all processes; ``folder/training`` is written to.
+    """
+    if config.strategy == "head":
+        return Tuned(None, None, {"strategy": "head", "kept": "head", "why": "asked for"})
+    is_auto = config.strategy == "auto"
+    method = method_of(config, "lp-ft" if is_auto else config.strategy)
+    model = embedded.model
+    refuse_soup(config.soup, config.soup_kind == "greedy", "valid" in embedded.splits)
+    pre = model.preprocessing
+    if not pre.is_split or pre.shape[0] != 3 or pre.shape[1] != pre.shape[2]:
+        told = f"its preprocessing gives {pre.shape} pictures that are not square, RGB and normalised at the end"
+        if not is_auto:
+            raise UsageError(
+                f"--strategy {config.strategy} with {model.backbone.id}: {told}",
+                expected="square RGB pictures, resized and normalised",
+                fix="--strategy head (Python: strategy='head')",
+            )
+        return _left_out(method.name, f"{method.name} left out: {told}", say=say)
+    training = folder / "training"
+    decided = training / "decision.json"
+    reserve = _reserve_s(embedded, run)
+    began = seconds_since_process_start()
+    budget_s = deadline.left_s(reserve_s=reserve)
+    if is_auto:
+        budget_s = min(budget_s, _AUTO_BUDGET_S)
+    if processes.from_main(budget_s) < 1:
+        return _left_out(method.name, f"{method.name} left out: the time limit leaves no time for it", say=say)
+    model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
+    if run.is_resumed and decided.is_file():
+        return _left_out(method.name, str(read_json(decided)["why"]), say=say)
+
+    parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
+    examples = picture_examples(parts, embedded, config, training, processes=processes, say=say, console=console)
+    is_bounded = deadline.limit_s is not None or is_auto
+
+    def seconds_left() -> float:
+        return float(processes.from_main(budget_s - (seconds_since_process_start() - began)))
+
+    has_valid = len(parts) > 1
+    contest = hold_contest(
+        method,
+        model.network,
+        head=model.head.name,
+        probe=head,
+        features=embedded.features["train"].matrix,
+        task=ImageClassification(model),
+        examples=examples,
+        n_train=len(parts[0]),
+        valid_logits=head.logits(embedded.features["valid"].matrix) if has_valid else None,
+        alphas=ALPHAS if config.wise == "auto" else (float(config.wise),),
+        soup=config.soup,
+        is_greedy=config.soup_kind == "greedy",
+        seconds_left=seconds_left if is_bounded else None,
+        is_cut_short=deadline.limit_s is not None,
+        is_kept_anyway=not is_auto,
+        seed=config.seed,
+        where=Where(
+            device=config.device,
+            precision=config.precision,
+            folder=training,
+            checkpoint_every_s=60 * config.checkpoint_minutes,
+            resume=run.is_resumed,
+            processes=processes,
+            console=console,
+        ),
+        say=say,
+    )
+    facts: dict[str, Any] = {"strategy": config.strategy, "method": method.name, "contender": None, **contest.facts}
+    if contest.network is None:
+        if contest.verdict is None and processes.is_main and deadline.limit_s is None:
+            write_json(decided, {"decision": "left out", "why": contest.notes[0]})
+        facts |= {"kept": "head", "why": contest.facts.get("left_out", "not better on held-out examples")}
+        return Tuned(contest, None, facts, contest.notes)
+    is_better = contest.verdict is not None and contest.verdict.is_better
+    facts |= {"kept": method.name, "why": "better on held-out examples" if is_better else "asked for"}
+    tuned = replace(
+        model,
+        network=contest.network,
+        head=Head(contest.network, model.head.name),
+        backbone=replace(model.backbone, weights_hash=hash_weights(contest.network, without=model.head.name)),
+    )
+    if processes.is_main and contest.final is not None and contest.final.save_adapter is not None:
+        contest.final.save_adapter(folder / "adapter")
+    return Tuned(contest, tuned, facts, contest.notes)
+
+
+def picture_examples(
+    parts: list[LabeledDataset],
+    embedded: Embedded,
+    config: FitConfig,
+    training: Path,
+    *,
+    processes: Processes,
+    say: Callable[[str], None],
+    console: Console | None,
+) -> PictureExamples:
+    """Return the pictures of some splits, one after the other, preprocessed once into a file that is mapped."""
+    pre = embedded.model.preprocessing
+    n = sum(map(len, parts))
+    path = training / "pictures.npy"
+    if processes.is_main and not path.exists():
+        extractor = extractor_for(embedded.model, config, say=say, console=console)
+        with atomic_path(path) as temporary:
+            stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(n, *pre.shape))
+            at = 0
+            for part in parts:
+                for pixels in extractor.pixels(part):
+                    stored[at : at + len(pixels)] = pixels
+                    at += len(pixels)
+            stored.flush()
+            del stored
+    processes.wait()
+    std = 1 / (255 * pre.scale)
+    return PictureExamples(
+        pictures=np.load(path, mmap_mode="r"),
+        targets=np.concatenate([part.labels for part in parts]),
+        n_classes=len(embedded.label_names),
+        mean=(-pre.offset * std).tolist(),
+        std=std.tolist(),
+        flip=config.flip,
+    )
+
+
+def network_logits(
+    model: ImageModel, part: LabeledDataset, config: FitConfig, *, say: Callable[[str], None], console: Console | None
+) -> NDArray[np.float32]:
+    """Return the logits (n_examples, n_classes) of a fine-tuned network, by the fastest engine, without the cache."""
+    weights = model.head.layer.weight.detach().numpy()
+    bias = model.head.layer.bias.detach().numpy()
+    extractor = extractor_for(model, config, say=say, console=console)
+    found = [features @ weights.T + bias for _, features, _ in extractor.stream(part)]
+    return np.concatenate(found).astype(np.float32)
+
+
+def forget(folder: Path) -> None:
+    """Remove what only an unfinished run needs: pictures, activations and checkpoints; the step logs stay."""
+    training = folder / "training"
+    for path in (*training.glob("**/*.npy"), *training.glob("**/*.npz"), training / "decision.json"):
+        path.unlink(missing_ok=True)
+    for path in training.glob("**/checkpoints"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _left_out(name: str, note: str, *, say: Callable[[str], None]) -> Tuned:
+    say(note)
+    return Tuned(
+        None, None, {"strategy": "auto", "method": name, "contender": None, "kept": "head", "why": note}, (note,)
+    )
+
+
+def _reserve_s(embedded: Embedded, run: Run) -> float:
+    """Return the seconds that saving, predicting the test split, judging and the report will take."""
+    n_test = sum(len(part) for name, part in embedded.splits.items() if name != "train")
+    n_forward = max(1, embedded.n_computed)
+    a_picture = embedded.seconds.get("forward", 0.0) / n_forward if embedded.n_computed else 0.01
+    return (
+        5.0
+        + 1.3 * n_test * max(a_picture, 0.002)
+        + embedded.seconds.get("engine", 0.0)
+        + 0.4 * run.seconds.get("head", 0.0)
+    )
