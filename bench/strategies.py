@@ -143,7 +143,10 @@ class Bed:
         for name, (pixels, targets) in self.tests.items():
             examples = PictureExamples(pixels, targets, len(self.labels), self.mean.tolist(), self.std.tolist())
             logits = predict_logits(
-                network, examples, np.arange(len(targets)), predict=self.task.predict,
+                network,
+                examples,
+                np.arange(len(targets)),
+                predict=self.task.predict,
                 precision=training_precision(network, torch.device("cpu")),
             )
             found[name] = logits.argmax(1) == targets

@@ -85,8 +85,8 @@ class Contest:
 
 
 def n_contest_folds(n_examples: int, n_folds: int) -> int:
-    """Return how many of the probe's folds a contender is trained on: three for few examples, one for many."""
-    wanted = 3 if n_examples <= 1_000 else 2 if n_examples <= 3_000 else 1
+    """Return how many of the probe's folds a contender is trained on: all for few examples, one for many."""
+    wanted = 5 if n_examples <= 250 else 3 if n_examples <= 1_000 else 2 if n_examples <= 3_000 else 1
     return min(wanted, n_folds)
 
 
