@@ -17,6 +17,9 @@ BENCHES = {
     "solver": ["--real", "--tight"],
     "kill": [],
     "memory": [],
+    "loop_overhead": [],
+    "partial_cache": [],
+    "time_limit": [],
     "seed_job": [],
     "article_accuracy": ["--keep-pages"],
 }

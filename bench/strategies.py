@@ -100,6 +100,7 @@ class Bed:
     """A data set as one network sees it: training pixels with features, and test sets by name."""
 
     def __init__(self, data: str, network: str, folder: Path) -> None:
+        """Load everything."""
         self.labels = sorted(p.name for p in (SHARED / "data" / data / "train").iterdir())
         self.model = load_image_model(str(small_checkpoint(network, SIDES[data], folder)), label_names=self.labels)
         self.task = ImageClassification(self.model)
@@ -133,11 +134,13 @@ class Bed:
         )
 
     def examples(self, rows: np.ndarray) -> PictureExamples:
+        """Return some training pictures as methods take them."""
         return PictureExamples(
             self.train[rows], self.targets[rows], len(self.labels), self.mean.tolist(), self.std.tolist(), self.flip
         )
 
     def is_right(self, network: torch.nn.Module) -> dict[str, np.ndarray]:
+        """Return, by test set, which pictures a network names rightly."""
         network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         found = {}
         for name, (pixels, targets) in self.tests.items():
@@ -275,15 +278,13 @@ def print_summary(found: dict[str, Any]) -> None:
         )
         print(f"{row['data']:9}{row['network']:22}{row['n_each']:8} {row['test']:16}{cells}")
     for row in found["bars"]["auto_regret"]:
-        print(
-            f"auto against the best in hindsight ({row['best']}): {row['data']} {row['network']} {row['n_each']}: {row['regret_points']:+.2f} points"
-        )
+        place = f"{row['data']} {row['network']} {row['n_each']}"
+        print(f"auto against the best in hindsight ({row['best']}): {place}: {row['regret_points']:+.2f} points")
     for name in ("wise_under_shift", "scratch"):
         for row in found["bars"].get(name, []):
             d = row["accuracy_difference"]
-            print(
-                f"{row['a']} against {row['b']} on {row['place']}: {100 * d['value']:+.2f} points ({100 * d['low']:+.2f} to {100 * d['high']:+.2f}), n={row['n']}, p={row['p_value']:.2g}"
-            )
+            gap = f"{100 * d['value']:+.2f} points ({100 * d['low']:+.2f} to {100 * d['high']:+.2f})"
+            print(f"{row['a']} against {row['b']} on {row['place']}: {gap}, n={row['n']}, p={row['p_value']:.2g}")
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 from graft.api.demo import demo
 from graft.api.evaluate import evaluate
 from graft.api.fit import FitResult, fit
+from graft.api.plan import Plan, plan
 from graft.api.predict import predict
 from graft.api.pretrain import pretrain
 
-__all__ = ["FitResult", "demo", "evaluate", "fit", "predict", "pretrain"]
+__all__ = ["FitResult", "Plan", "demo", "evaluate", "fit", "plan", "predict", "pretrain"]

@@ -155,6 +155,7 @@ def embed(
         run.seconds["features"] -= extractor.seconds_engine
         run.seconds["engine set-up"] = extractor.seconds_engine
     n_computed = sum(f.n_computed for f in (*features.values(), *more))
+    seconds_forward = sum((processes or Processes()).gathered(extractor.seconds_forward))
     if n_computed:
         seconds = run.seconds["features"]
         say(f"{n_computed:,} pictures computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
@@ -167,16 +168,21 @@ def embed(
         model=model,
         notes=splits.notes,
         engine=extractor.engine_label,
-        seconds={"engine": extractor.seconds_engine, "forward": extractor.seconds_forward},
+        seconds={"engine": extractor.seconds_engine, "forward": seconds_forward},
         n_computed=n_computed,
     )
     return _without_unreadable(embedded, unreached, say=say)
 
 
-def divide(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None]) -> Embedded:
+def divide(
+    embedded: Embedded, config: FitConfig, *, processes: Processes | None = None, say: Callable[[str], None]
+) -> Embedded:
     """Hold out a test split where the data brings none; count the copies between splits; set the fold groups."""
     train, features = embedded.splits["train"], embedded.features["train"]
-    copies = duplicate_groups(features.keys, perceptual=features.perceptual, features=features.matrix)
+    processes = processes or Processes()
+    copies = processes.from_main(
+        duplicate_groups(features.keys, perceptual=features.perceptual, features=features.matrix)
+    )
     groups = copies if train.groups is None else _joined(copies, train.groups)
     notes = []
     n_copies = len(copies) - len(np.unique(copies))

@@ -95,18 +95,19 @@ def fit(
     """
     prepare_process()
     started = seconds_since_process_start()
-    processes = join_processes()
-    console = console or Console()
     chosen = _gather(model=model, out=out, config=config, options=options)
+    processes = join_processes(chosen.device)
+    _refuse_small_batches(chosen, processes)
+    console = console or Console()
     folder = Path(chosen.out)
     options_kept = {"data": str(data), **chosen.as_dict()}
     with Run.beside(folder, options_kept, processes, resume=resume, overwrite=overwrite) as run:
         silent = Console(quiet=True)
         talk = console if processes.is_main else silent
         say = run.logger(lambda text: talk.print(f"[dim]·[/dim] {_escape(text)}", highlight=False))
-        if run.is_resumed and run.is_finished:
+        if processes.from_main(run.is_resumed and run.is_finished):
             say(f"the run in {folder} is finished; nothing to do (--overwrite starts anew)")
-            return FitResult(folder, read_json(folder / "metrics.json"))
+            return FitResult(folder, read_json(folder / "metrics.json") if processes.is_main else {})
         run.seconds["start-up"] = started
         try:
             return _run(str(data), chosen, run, folder, processes, say=say, console=talk)
@@ -149,6 +150,15 @@ def _gather(
     return FitConfig(**merged)
 
 
+def _refuse_small_batches(config: FitConfig, processes: Processes) -> None:
+    if config.batch_size < processes.n:
+        raise UsageError(
+            f"--batch-size {config.batch_size} with {processes.n} processes",
+            expected="at least one example of every batch for each process",
+            fix=f"--batch-size {processes.n} (Python: batch_size={processes.n}), or fewer processes",
+        )
+
+
 def _run(
     data: str,
     config: FitConfig,
@@ -183,7 +193,7 @@ def _run(
         splits, model, config, run, seconds=seconds, processes=processes, say=say, console=console
     )
     with run.phase("checks and split"):
-        embedded = embedding.divide(embedded, config, say=say)
+        embedded = embedding.divide(embedded, config, processes=processes, say=say)
     with run.phase("head"):
         head = processes.from_main(stations.fit_head(embedded, config, say=say) if processes.is_main else None)
     with run.phase("fine-tuning"):

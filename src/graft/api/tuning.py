@@ -166,13 +166,14 @@ def tune(
     reserve = _reserve_s(embedded, run)
     began = seconds_since_process_start()
     budget_s = deadline.left_s(reserve_s=reserve)
-    if is_auto:
-        budget_s = min(budget_s, _AUTO_BUDGET_S)
+    if is_auto and deadline.limit_s is None:
+        budget_s = _AUTO_BUDGET_S
     if processes.from_main(budget_s) < 1:
         return _left_out(method.name, f"{method.name} left out: the time limit leaves no time for it", say=say)
     model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
-    if run.is_resumed and decided.is_file():
-        return _left_out(method.name, str(read_json(decided)["why"]), say=say)
+    why = processes.from_main(str(read_json(decided)["why"]) if run.is_resumed and decided.is_file() else None)
+    if why is not None:
+        return _left_out(method.name, why, say=say)
 
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
     examples = picture_examples(parts, embedded, config, training, processes=processes, say=say, console=console)

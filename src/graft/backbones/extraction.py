@@ -42,7 +42,7 @@ class Features:
     perceptual : (n_examples, 4), uint64, a 256-bit perceptual hash a picture.
     keys : n_examples content hashes.
     is_readable : (n_examples,), False where a picture could not be read and was to be skipped; its row is zero.
-    n_computed : how many were computed now, not read from the cache.
+    n_computed : how many were computed now by all processes, not read from the cache.
     """
 
     matrix: NDArray[np.float32]
@@ -165,7 +165,8 @@ class Extractor:
             is_strict_precision=self._is_strict,
         )
         choices = [choice for choice in choices if choice.label not in self._refused]
-        complete = next((c for c in choices if not self._space(c, view).missing(keys)), None)
+        # The main process decides: another may already see rows that a third one has just written.
+        complete = self._processes.from_main(next((c for c in choices if not self._space(c, view).missing(keys)), None))
         unreadable: dict[str, str] = {}
         n_computed = 0
         if complete is not None:
@@ -240,23 +241,29 @@ class Extractor:
         if self._running is None:
             # Before its own batches, the pass shows the engine a few real pictures, always the same ones.
             self._running = self._start(data, keys, choices, view)
-        _, choice = self._running
+        choice = self._processes.from_main(self._running[1])
+        if choice.label != self._running[1].label:
+            self._running = self._start(data, keys, [choice], view)
         space = self._space(choice, view)
-        todo = space.missing(keys)
+        todo = self._processes.from_main(space.missing(keys))
         if len(todo) < len(set(keys)):
             self._say(f"features of {len(set(keys)) - len(todo):,} pictures are in the cache, {len(todo):,} to compute")
         if until is not None:
             todo = generator(0, "in case time runs out", len(todo)).permutation(np.array(todo, dtype=np.int64)).tolist()
         n_computed = self._fill(space, data, keys, todo[self._processes.share(len(todo))], view, unreadable, until)
-        self._processes.wait()
+        for of_another in self._processes.gathered(unreadable):  # where all wait for all
+            unreadable.update(of_another)
         space.refresh()
-        # Of other processes: what they could not read, or wrote to a disk that is not shared.
         left = [i for i in space.missing(keys) if keys[i] not in unreadable]
-        if left and until is None:
-            n_computed += self._fill(space, data, keys, left, view, unreadable, None)
-        self.n_unreached = len(left) if until is not None else 0
-        unreadable.update({keys[i]: "not reached in time" for i in left if until is not None})
-        return space, n_computed
+        if until is None:
+            if left:  # other processes wrote them to a disk that is not shared
+                self._fill(space, data, keys, left, view, unreadable, None)
+            self.n_unreached = 0
+        else:  # each had its own clock, and now all leave out the same
+            left = sorted(set().union(*self._processes.gathered(left)))
+            unreadable.update({keys[i]: "not reached in time" for i in left})
+            self.n_unreached = len(left)
+        return space, sum(self._processes.gathered(n_computed))
 
     def _fill(
         self,

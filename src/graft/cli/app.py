@@ -11,9 +11,11 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 import graft
-from graft.cli import demo, doctor, evaluate, fit, predict, pretrain
+from graft.cli import demo, doctor, evaluate, fit, plan, predict, pretrain
 from graft.cli.config_file import with_config_file
 from graft.core.errors import GraftError, Interrupted
+from graft.core.job_errors import is_mine_to_tell, is_of_several, lost_another
+from graft.core.processes import leave_processes
 
 __all__ = ["app", "run"]
 
@@ -23,12 +25,12 @@ app = App(
     version=graft.__version__,
     version_flags=["--version"],
 )
-for _verb in (fit.fit, predict.predict, evaluate.evaluate, pretrain.pretrain, demo.demo, doctor.doctor):
+for _verb in (fit.fit, plan.plan, predict.predict, evaluate.evaluate, pretrain.pretrain, demo.demo, doctor.doctor):
     app.command(_verb)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code.
+    """Run one command and return its exit code. Of several processes of a job one tells what went wrong.
 
     Parameters
     ----------
@@ -44,31 +46,33 @@ def run(arguments: Sequence[str]) -> int:
             console=Console(),
             result_action="return_value",
         )
+        leave_processes()
+        return 0
     except CycloptsError as error:
-        errors.print(f"[bold red]error:[/bold red] {_plain(error)}")
-        return 2
+        code, word, told = 2, "error:", str(error)
     except KeyboardInterrupt:
-        errors.print("[bold red]interrupted[/bold red]")
-        return 130
+        code, word, told = 130, "interrupted", ""
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except GraftError as error:
-        word = "interrupted:" if isinstance(error, Interrupted) else "error:"
-        errors.print(f"[bold red]{word}[/bold red]", end=" ")
-        errors.print(str(error), markup=False)
-        return error.exit_code
+        code, word, told = error.exit_code, "interrupted:" if isinstance(error, Interrupted) else "error:", str(error)
     except MemoryError:
-        errors.print("[bold red]error:[/bold red] out of memory. To fix: a smaller --batch-size or --workers 0")
-        return 5
-    return 0
+        code, word, told = 5, "error:", "out of memory. To fix: a smaller --batch-size or --workers 0"
+    except Exception as error:
+        if not is_of_several():
+            raise
+        if not is_mine_to_tell():
+            return 1
+        if not lost_another(error):
+            raise
+        errors.print("[bold red]error:[/bold red] another process of this job died; --resume goes on with the run")
+        return 1
+    if is_mine_to_tell():
+        errors.print(f"[bold red]{word}[/bold red]", end=" " if told else "\n")
+        errors.print(told, markup=False, end="\n" if told else "")
+    return code
 
 
 def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
-
-
-def _plain(error: CycloptsError) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))

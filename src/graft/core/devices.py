@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from graft.core.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Precision", "choose_device", "choose_precision"]
+__all__ = ["Precision", "choose_device", "choose_precision", "is_cpu_told"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ class Precision:
         )
 
 
+def is_cpu_told() -> bool:
+    """Return whether ``accelerate launch --cpu`` or its configuration wants the CPU."""
+    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+
+
 def choose_device(wanted: str = "auto") -> torch.device:
-    """Return the device to compute on: the first GPU where there is one, else the CPU.
+    """Return the device to compute on: this process's GPU where there is one, else the CPU.
 
     Parameters
     ----------
@@ -57,7 +63,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
     import torch
 
     if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() and not is_cpu_told() else "cpu")
     try:
         device = torch.device(wanted)
         torch.empty(1, device=device)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["is_out_of_memory", "keep_freed_pages", "peak_memory_mib", "seconds_since_process_start"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "PeakMemory", "is_out_of_memory", "keep_freed_pages", "peak_memory", "peak_memory_mib",
+    "seconds_since_process_start",
+]  # fmt: skip
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _KEEP_BYTES = 1 << 30
@@ -48,6 +60,65 @@ def peak_memory_mib() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+@dataclass
+class PeakMemory:
+    """The most memory that a piece of work took at any time.
+
+    Parameters
+    ----------
+    n_bytes : on a GPU all that torch had allocated, on a CPU the growth of the resident set; None: not known.
+    held : bytes that the process held before; on a CPU they come on top.
+    """
+
+    n_bytes: int | None = None
+    held: int = 0
+
+
+@contextmanager
+def peak_memory(device: torch.device) -> Iterator[PeakMemory]:
+    """Measure the work inside; the figures are there at its end. On CPUs only Linux tells."""
+    found = PeakMemory()
+    gc.collect()
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        yield found
+        torch.cuda.synchronize(device)
+        found.n_bytes = torch.cuda.max_memory_allocated(device)
+        return
+    _give_freed_pages_back()
+    is_told = device.type == "cpu" and _forget_peak()
+    found.held = _status_bytes("VmRSS") if is_told else 0
+    yield found
+    if is_told:
+        found.n_bytes = max(0, _status_bytes("VmHWM") - found.held)
+
+
+def _give_freed_pages_back() -> None:
+    """Undo for once what `keep_freed_pages` does: pages that are kept for reuse would not count as growth."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _forget_peak() -> bool:
+    """Set the peak of the resident set to its present size; return whether the system does that (man 5 proc)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _status_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) << 10
+    return 0
 
 
 def seconds_since_process_start() -> float:

@@ -6,17 +6,22 @@ Everything here also works in a job of one process, without torch.distributed an
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graft.core.devices import is_cpu_told
+from graft.core.errors import UsageError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Processes", "join_processes"]
+__all__ = ["Processes", "join_processes", "leave_processes"]
+
+_LONGEST_WAIT: Final = timedelta(hours=12)  # for what the main process does alone; a dead process is noticed at once
 
 
 @dataclass(frozen=True)
@@ -76,28 +81,70 @@ class Processes:
         dist.all_gather_object(parts, rows)
         return np.concatenate([part for part in parts if len(part)] or [rows])
 
-    def any(self, flag: bool) -> bool:
-        """Return whether the flag is up in any process."""
+    def gathered(self, value: Any) -> list[Any]:
+        """Return every process's value, in the order of the ranks."""
         if self.n == 1:
-            return flag
-        import torch
+            return [value]
         import torch.distributed as dist
 
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        return bool(self.add(torch.tensor([int(flag)], device=device)))
+        values: list[Any] = [None] * self.n
+        dist.all_gather_object(values, value)
+        return values
 
 
-def join_processes(environment: Sequence[str] = ("RANK", "WORLD_SIZE")) -> Processes:
+def join_processes(device: str = "auto") -> Processes:
     """Return this process's place in its job, and connect it with the others where there are any.
+
+    On GPUs each process gets its own, which is from then on what ``"cuda"`` means.
 
     Parameters
     ----------
-    environment : names of the variables that the launcher sets: the rank, and the number of processes.
+    device : what is computed on, as `graft.core.devices.choose_device` has it.
+
+    Raises
+    ------
+    UsageError
+        When several processes would share a GPU.
     """
-    n = int(os.environ.get(environment[1], "1") or 1)
-    if n == 1:
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
         return Processes()
+    import torch
     from accelerate import PartialState
 
-    state = PartialState(cpu=os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"))
+    is_cpu = is_cpu_told() or device == "cpu" or not torch.cuda.is_available()
+    if not is_cpu:
+        _refuse_shared_gpu(device)
+    # With it, transformers gives weights to the main process alone; but all compute features.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
+    # Without `cpu`, accelerate makes processes on a machine without GPUs strangers to each other.
+    state = PartialState(cpu=is_cpu, timeout=_LONGEST_WAIT)
     return Processes(state.process_index, state.num_processes)
+
+
+def leave_processes() -> None:
+    """Part from the other processes at the end of a job that went well."""
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+        return
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _refuse_shared_gpu(device: str) -> None:
+    import torch
+
+    n_here = int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
+    n_gpus = torch.cuda.device_count()
+    if n_here > 1 and ":" in device:
+        raise UsageError(
+            f"--device {device} with {n_here} processes",
+            expected="a GPU for each process",
+            fix="leave --device away (Python: device='auto')",
+        )
+    if n_here > n_gpus:
+        raise UsageError(
+            f"{n_here} processes for {n_gpus} GPUs",
+            expected="a GPU for each process",
+            fix=f"--num_processes {n_gpus} (torchrun: --nproc-per-node {n_gpus}), or --device cpu (Python: device=)",
+        )

@@ -214,8 +214,8 @@ def hold_contest(
         if ratio * planned < (fewest if is_cut_short else planned):
             needed = budget.planned_s(1, has_valid=has_valid)
             note = (
-                f"{method.name} left out: it would take about {needed:,.0f} s, {seconds_a_step * 1e3:.0f} ms a step, and"
-                f" {max(0.0, seconds_left()):,.0f} s are left; --time-limit {needed * 1.5 / 60 + 1:.0f}m or"
+                f"{method.name} left out: it would take about {needed:,.0f} s, {seconds_a_step * 1e3:.0f} ms a step,"
+                f" and {max(0.0, seconds_left()):,.0f} s are left; --time-limit {needed * 1.5 / 60 + 1:.0f}m or"
                 f" --strategy {method.name} gives it the time"
             )
             say(note)
@@ -235,7 +235,8 @@ def hold_contest(
             own_start = where.processes.from_main(own_start)
         kept = None if where.folder is None else where.folder / f"fold-{number + 1}.npz"
         run_where = where.inside(f"fold-{number + 1}")
-        if kept is not None and where.resume and kept.exists() and not has_valid:
+        is_done = kept is not None and where.resume and not has_valid and kept.exists()
+        if where.processes.from_main(is_done) and kept is not None:
             with np.load(kept) as found:
                 logits_of.append(found["logits"])
                 runs.append(_Finished(int(found["best_step"]), int(found["n_steps"]), str(found["ended_by"])))  # type: ignore[arg-type]
@@ -293,10 +294,11 @@ def hold_contest(
         weights = second
     else:
         share = None if budget is None else budget.share(1, 1)
-        if share is not None and share < 0.15 * budget.planned_run_s():  # type: ignore[union-attr]
+        is_too_late = share is not None and share < 0.15 * budget.planned_run_s()  # type: ignore[union-attr]
+        if is_too_late and isinstance(runs[-1], FineTuned):  # of a fold of an earlier process only the logits are left
             notes.append("no time was left to train once more on all examples: the held-out run is kept")
             say(notes[-1])
-            first, weights = _with_head(network, head, own_start).state_dict(), second
+            final, weights = runs[-1], second
             probe_network = _with_head(network, head, own_start)
         else:
             n_steps = _final_steps(method, runs, n_train)
@@ -372,7 +374,7 @@ class _Budget:
             began = time.perf_counter()
             fine_tune(method, network, rows=np.arange(self._n_train), n_steps=n_steps, where=alone, **common)
             seconds.append(time.perf_counter() - began)
-        self._step_s = max((seconds[1] - seconds[0]) / 2, 1e-4)
+        self._step_s = float(where.processes.from_main(max((seconds[1] - seconds[0]) / 2, 1e-4)))
         del examples
         return self._step_s
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from graft.backbones.heads import Head
 from graft.core.devices import Precision, choose_device, choose_precision
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
+from graft.core.seeds import derive_seed
 from graft.methods.prepared import FineTuningMethod, Prepared
 from graft.tasks.base import Task
 from graft.training.activations import ActivationBatches, ActivationStore, store_activations
@@ -29,6 +30,7 @@ from graft.training.examples import BatchExtras, Rows, TrainingExamples, predict
 from graft.training.freezing import recalibrate_batch_norms
 from graft.training.held_out import HeldOut
 from graft.training.loop import Training, train
+from graft.training.mixing import soft_targets
 
 __all__ = [
     "FineTuned", "Where", "family_of", "fine_tune", "held_out_figures", "mend_dropout",
@@ -171,7 +173,9 @@ def fine_tune(
     if device.type == "cpu":
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    prepared = method.prepare(network, head=head, family=family)
+    with torch.random.fork_rng(devices=[]):  # low-rank updates start from random numbers
+        torch.default_generator.manual_seed(derive_seed(seed, "prepare"))
+        prepared = method.prepare(network, head=head, family=family)
     n_trainable = sum(p.numel() for p in prepared.network.parameters() if p.requires_grad)
     rate = method.learning_rate(family)
     recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
@@ -291,8 +295,22 @@ def _cached(
             stores.append(ActivationStore(path))
     targets = examples.targets[needed]
     own = np.arange(len(rows))
-    batches = ActivationBatches(stores, targets, rows=own, batch_size=batch_size, seed=seed)
+    batches: Batches = ActivationBatches(stores, targets, rows=own, batch_size=batch_size, seed=seed)
+    if settings.label_smoothing:
+        batches = _Smoothed(batches, examples.n_classes, settings.label_smoothing)
     return boundary.tail, batches, _Activations(stores[0], targets, examples.n_classes, needed)
+
+
+class _Smoothed:
+    """Batches whose targets are spread a little over all classes."""
+
+    def __init__(self, inner: Batches, n_classes: int, smoothing: float) -> None:
+        self._inner, self._n_classes, self._smoothing = inner, n_classes, smoothing
+        self.batch_size = inner.batch_size
+
+    def batch(self, step: int, part: slice = slice(None)) -> Mapping[str, Tensor]:
+        given = self._inner.batch(step, part)
+        return {**given, "soft_labels": soft_targets(given["labels"], self._n_classes, smoothing=self._smoothing)}
 
 
 class _Activations:

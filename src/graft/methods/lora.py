@@ -5,6 +5,8 @@ Hu et al., LoRA, 2022: https://arxiv.org/abs/2106.09685
 
 from __future__ import annotations
 
+import copy
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +31,7 @@ class LoRA:
     rank : of each update.
     alpha : the update is scaled by ``alpha / rank``.
     dropout : share of an adapted layer's inputs that is dropped on the update's side.
-    settings : of fine-tuning; its learning rate is that of the updates, 10 times the family's prior where none is given.
+    settings : of fine-tuning; its learning rate is that of the updates, by default 10 times the family's prior.
     """
 
     rank: int = 16
@@ -57,7 +59,10 @@ class LoRA:
             target_modules=targets,
             modules_to_save=[head],
         )
-        wrapped: Any = get_peft_model(network, config)
+        with warnings.catch_warnings():  # peft asks transformers for a property that is about to be renamed
+            warnings.simplefilter("ignore", FutureWarning)
+            wrapped: Any = get_peft_model(network, config)
+        _lend_attributes(wrapped)
         names = [name for name, parameter in wrapped.named_parameters() if parameter.requires_grad]
         updates = tuple(name for name in names if ".lora_" in name)
         rest = tuple(name for name in names if ".lora_" not in name)
@@ -65,7 +70,8 @@ class LoRA:
         groups = (ParameterGroup(updates), ParameterGroup(rest, rate_factor=1 / LORA_FACTOR, is_new=True))
 
         def merged(trained: nn.Module) -> nn.Module:
-            found: nn.Module = trained.merge_and_unload()  # type: ignore[operator]
+            own: Any = copy.deepcopy(trained)  # merging takes the adapters away, and they are still to be saved
+            found: nn.Module = own.merge_and_unload()
             return found
 
         def save(folder: Path) -> None:
@@ -84,3 +90,13 @@ class LoRA:
 
 def _is_adaptable(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+
+
+def _lend_attributes(wrapped: nn.Module) -> None:
+    """Let adapted convolutions show their base layer's geometry: MobileNets read it to pad as TensorFlow does."""
+    for module in wrapped.modules():
+        base = getattr(module, "base_layer", None)
+        if isinstance(base, nn.Conv2d):
+            for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"):
+                if not hasattr(module, name):
+                    setattr(module, name, getattr(base, name))

@@ -41,23 +41,22 @@ class Prepared:
 
 @runtime_checkable
 class FineTuningMethod(Protocol):
-    """A way of fine-tuning: a frozen value.
-
-    Attributes
-    ----------
-    name : as ``--strategy`` has it.
-    settings : all that does not depend on which weights move.
-    start : ``"probe"``: the solver's head is the start; ``"fresh"``: a head of zeros is.
-    """
+    """A way of fine-tuning: a frozen value."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As ``--strategy`` has it."""
+        ...
 
     @property
-    def settings(self) -> FineTuning: ...
+    def settings(self) -> FineTuning:
+        """All that does not depend on which weights move."""
+        ...
 
     @property
-    def start(self) -> Literal["probe", "fresh"]: ...
+    def start(self) -> Literal["probe", "fresh"]:
+        """``"probe"``: the solver's head is the start; ``"fresh"``: a head of zeros is."""
+        ...
 
     def prepare(self, network: nn.Module, *, head: str, family: str) -> Prepared:
         """Set ``requires_grad`` of `network` and return it, wrapped where the method wraps.

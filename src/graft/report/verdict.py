@@ -179,10 +179,11 @@ def _strategy(metrics: Mapping[str, Any]) -> Fact | None:
     loss = found["log_loss_difference"]
     span = w.interval(loss, share=False) if loss.get("low") is not None else "–"
     side = "above" if gap > 0 else "below"
+    way = "lower" if loss["value"] < 0 else "higher"
     score = f"{w.points(abs(gap))} {side} the probe" if gap else "level with the probe"
     evidence = (
         f"on {n} held-out examples ({place}) {name} was {score} ({w.percent(found['contender']['accuracy'])} against"
-        f" {w.percent(found['probe']['accuracy'])}), its log-loss {w.decimal(abs(loss['value']))} {'lower' if loss['value'] < 0 else 'higher'}"
+        f" {w.percent(found['probe']['accuracy'])}), its log-loss {w.decimal(abs(loss['value']))} {way}"
         f" ({100 * loss['level']:.0f}{w.THIN}% interval of the difference {span})"
     )
     if found["kept"] == "head":

@@ -12,7 +12,7 @@ __all__ = ["WeightAverage"]
 
 
 class WeightAverage:
-    """Exponential moving average of a network's parameters; its buffers are copied, not averaged.
+    """Exponential moving average of a network's trainable parameters; all else is the network's own.
 
     Parameters
     ----------
@@ -30,22 +30,17 @@ class WeightAverage:
 
     def __init__(self, network: nn.Module, *, decay: float) -> None:
         self.decay = decay
-        self._of_network = {name: tensor.detach() for name, tensor in network.state_dict(keep_vars=True).items()}
+        self._of_network = {
+            name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.is_floating_point()
+        }
         self.tensors: dict[str, Tensor] = {name: tensor.clone() for name, tensor in self._of_network.items()}
-        parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
-        self._averaged = [n for n, t in self.tensors.items() if n in parameters and t.is_floating_point()]
-        self._copied = sorted(set(self.tensors) - set(self._averaged))
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the network's weights after optimizer step `step`, counted from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        if self._averaged:
-            torch._foreach_lerp_(
-                [self.tensors[n] for n in self._averaged], [self._of_network[n] for n in self._averaged], 1 - decay
-            )
-        for name in self._copied:
-            self.tensors[name].copy_(self._of_network[name])
+        if self.tensors:
+            torch._foreach_lerp_(list(self.tensors.values()), list(self._of_network.values()), 1 - decay)
 
     @torch.no_grad()
     def write_to_network(self) -> None:

@@ -26,6 +26,7 @@ from graft.core.files import atomic_path
 from graft.training.averaging import WeightAverage
 from graft.training.held_out import BestWeights
 from graft.training.optimizers import StartPull
+from graft.training.sharded import copy_into, whole
 
 __all__ = ["Checkpoint", "CheckpointClock", "CheckpointPlan", "TrainingState", "read_checkpoint", "write_checkpoint"]
 
@@ -140,8 +141,14 @@ class Checkpoint:
             state.scaler.load_state_dict({key: type(as_before[key])(value) for key, value in kept.items()})
 
 
-def write_checkpoint(plan: CheckpointPlan, state: TrainingState, *, step: int, seconds: float) -> Path:
+def write_checkpoint(
+    plan: CheckpointPlan, state: TrainingState, *, step: int, seconds: float, is_writer: bool = True
+) -> Path:
     """Write everything that the run needs to go on after `step` finished steps; drop files beyond `keep_last`.
+
+    Parameters
+    ----------
+    is_writer : False in a process that only hands over its shards.
 
     Raises
     ------
@@ -156,14 +163,20 @@ def write_checkpoint(plan: CheckpointPlan, state: TrainingState, *, step: int, s
         "identity": dict(plan.identity),
     }
     # Clones: tied weights share memory, which safetensors refuses.
-    flat = {
-        name: t.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, t in state.tensors().items()
-    }
+    flat = {}
+    for name, tensor in state.tensors().items():
+        of_all = whole(tensor.detach())
+        if is_writer:
+            flat[name] = of_all.to("cpu", copy=True, memory_format=torch.contiguous_format)
     path = plan.folder / f"step-{step:08d}.safetensors"
+    if not is_writer:
+        return path
     with atomic_path(path) as temporary:
         save_file(flat, temporary, metadata={"graft": json.dumps(header)})
-    for old in plan.files()[max(1, plan.keep_last) :]:
+    # Files of later steps are damaged or of a run that was begun anew; partial ones are those of a killed process.
+    own = plan.files()
+    stale = own[own.index(path) + max(1, plan.keep_last) :] + own[: own.index(path)]
+    for old in (*stale, *plan.folder.glob(".step-*.partial")):
         old.unlink(missing_ok=True)
     return path
 
@@ -227,11 +240,13 @@ class CheckpointClock:
 
 def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor], *, prefix: str) -> None:
     for name, tensor in target.items():
-        tensor.copy_(source[prefix + name])
+        copy_into(tensor, source[prefix + name])
 
 
 def _like(parameter: Tensor, tensor: Tensor) -> Tensor:
     """Return `tensor` on the parameter's device, in its memory format where the shapes agree."""
     if tensor.shape != parameter.shape:
         return tensor.to(parameter.device, copy=True)
-    return torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
+    like = torch.empty_like(parameter, dtype=tensor.dtype)
+    copy_into(like, tensor)
+    return like

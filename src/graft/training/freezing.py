@@ -57,9 +57,11 @@ def recalibrate_batch_norms(
         norm.reset_running_stats()
         norm.momentum = None
         norm.train()
-    for batch in batches:
-        predict(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
+    try:
+        for batch in batches:
+            predict(batch)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
     return len(norms)

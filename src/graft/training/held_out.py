@@ -39,7 +39,7 @@ class BestWeights:
 
     def __init__(self, network: nn.Module) -> None:
         trainable = {name for name, p in network.named_parameters() if p.requires_grad}
-        parameters = {name for name, _ in network.named_parameters()}
+        parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
         self._live = {
             name: tensor.detach()
             for name, tensor in network.state_dict(keep_vars=True).items()

@@ -7,17 +7,41 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from runs import N_STEPS, digit_batches, run, tiny_network
+from runs import (
+    BODY,
+    HEAD,
+    N_RICH_STEPS,
+    N_STEPS,
+    WithoutSomeTargets,
+    digit_batches,
+    held_out_loss,
+    loss_where_there_is_a_target,
+    run,
+    run_replica,
+    run_rich,
+    tiny_network,
+    weights_of,
+)
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from graft.core.devices import Precision
 from graft.core.errors import DataError, Interrupted, ModelError, UsageError
-from graft.training.loop import train
+from graft.core.processes import Processes
+from graft.training import loop
+from graft.training.checkpoints import CheckpointPlan
+from graft.training.held_out import HeldOut
+from graft.training.loop import batch_parts, train
 from graft.training.losses import classification_loss
+from graft.training.optimizers import ParameterGroup
 from graft.training.recipe import Recipe
+from graft.training.schedules import rate_factor
 
 
 class KilledError(Exception):
@@ -51,26 +75,154 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, optimiz
     assert asked[0] == steps[1] // 3 * 3  # it went on from the checkpoint, not from the start
 
 
-def test_killed_with_sigkill_then_resumed(tmp_path):
-    """As a user meets it: killed in one process, resumed in the next, beside a third that was left alone."""
+def program(*words: object) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("runs.py")), *map(str, words)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3] / "src")}
+
+
+def outcome_in(path: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["history"])  # noqa: SIM118
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_all_that_a_run_has_is_resumed_bit_for_bit(tmp_path, optimizer):
+    """Held-out looks, average, pull to the start, micro-batches, late groups, missing targets; killed between parts."""
+    whole, told = run_rich(None, n_steps=20, optimizer=optimizer)
+    assert len(told.history) == 5
+    for resume, when in enumerate((2, 6, 11, 18)):
+        calls: list[int] = []
+
+        def die(step: int, when: int = when, calls: list[int] = calls) -> None:
+            calls.append(step)
+            if calls.count(when) == 2:  # in the middle of a step
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            run_rich(tmp_path / "c", resume=bool(resume), on_step=die, n_steps=20, optimizer=optimizer)
+    asked: list[int] = []
+    again, told_again = run_rich(tmp_path / "c", resume=True, on_step=asked.append, n_steps=20, optimizer=optimizer)
+    assert asked[0] == 18
+    assert equal(whole, again)
+    assert told_again.history == told.history
+    assert (told_again.best_step, told_again.n_steps) == (told.best_step, 20)
+
+
+def test_killed_with_sigkill_ten_times_on_end(tmp_path):
+    """As a user meets it: each process goes on where the one before was killed, beside one that was left alone."""
+    log, folder = tmp_path / "log.jsonl", tmp_path / "c"
+    n_parts = 4  # batches of 16 in parts of 5
+    chance = np.random.default_rng(0)
+    whole = subprocess.Popen(program("rich", tmp_path / "whole"), env=environment())
+    for _ in range(10):
+        words = program("rich", tmp_path / "resumed", folder, log, chance.integers(3 * n_parts + 1, 7 * n_parts))
+        assert subprocess.run(words, env=environment(), timeout=60, check=False).returncode == -signal.SIGKILL
+    assert 25 < len(log.read_text().splitlines()) < N_RICH_STEPS
+    subprocess.run(program("rich", tmp_path / "resumed", folder, log), env=environment(), check=True, timeout=60)
+    assert whole.wait(60) == 0
+    (weights, history), (expected, expected_history) = (outcome_in(tmp_path / name) for name in ("resumed", "whole"))
+    assert equal(weights, expected)
+    assert history == expected_history
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, N_RICH_STEPS + 1))
+
+
+def test_killed_with_sigkill_from_outside(tmp_path):
     log = tmp_path / "log.jsonl"
-    program = [sys.executable, str(Path(__file__).with_name("runs.py"))]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3] / "src")}
-    killed = [*program, str(tmp_path / "resumed"), str(tmp_path / "c"), str(log)]
-    process = subprocess.Popen([*killed, "0.15"], env=environment)
-    deadline = time.monotonic() + 120
+    words = (tmp_path / "resumed", tmp_path / "c", log)
+    process = subprocess.Popen(program("plain", *words, 0.1), env=environment())
+    deadline = time.monotonic() + 60
     while not (log.exists() and len(log.read_text().splitlines()) >= 5) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.02)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    assert (tmp_path / "c").exists()
-    for command in (killed, [*program, str(tmp_path / "whole")]):
-        subprocess.run(command, env=environment, check=True, timeout=120)
-    assert equal(load_file(tmp_path / "resumed"), load_file(tmp_path / "whole"))
+    assert list((tmp_path / "c").iterdir())
+    subprocess.run(program("plain", *words, 0), env=environment(), check=True, timeout=60)
+    assert equal(load_file(tmp_path / "resumed"), run(None))
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, N_STEPS + 1))
     assert set(lines[0]) == {"step", "loss", "learning_rate", "gradient_norm", "n", "seconds"}
+
+
+def test_two_processes_equal_one(tmp_path):
+    """Batches of 7 in parts of 3, so that one process has one part and the other two; some targets are missing."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    subprocess.run([*launch, *program("replicas", tmp_path / "two")[1:]], env=environment(), check=True, timeout=120)
+    for optimizer in ("sgd", "adamw"):
+        (tmp_path / "one" / optimizer).mkdir()
+        one, told = run_replica(tmp_path / "one" / optimizer, optimizer=optimizer)
+        place = tmp_path / "two" / optimizer
+        (first, history), (second, other_history) = (outcome_in(place / f"weights-{rank}") for rank in (0, 1))
+        assert equal(first, second)
+        assert history == other_history
+        assert not equal(one, weights_of(tiny_network()))
+        for name, tensor in one.items():
+            torch.testing.assert_close(first[name], tensor, rtol=0, atol=1e-6)
+        assert [line["step"] for line in history] == [line["step"] for line in told.history] == [4, 8, 12]
+        for line, expected in zip(history, told.history, strict=True):
+            assert line["log_loss"] == pytest.approx(expected["log_loss"], abs=1e-6)
+        lines, expected_lines = (
+            [json.loads(text) for text in (folder / "log.jsonl").read_text().splitlines()]
+            for folder in (place, tmp_path / "one" / optimizer)
+        )
+        assert [line["step"] for line in lines] == list(range(1, 13))  # written once
+        assert [line["n"] for line in lines] == [line["n"] for line in expected_lines]
+        for line, expected in zip(lines, expected_lines, strict=True):
+            assert (line["loss"], line["gradient_norm"]) == pytest.approx((expected["loss"], expected["gradient_norm"]))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("are_all_there", [True, False])
+def test_micro_batches_equal_one_batch(tmp_path, optimizer, are_all_there):
+    given = []
+    for size in (None, 4, 3):
+        network = tiny_network(dropout=0.0)
+        batches: Any = digit_batches() if are_all_there else WithoutSomeTargets(digit_batches())
+        log = tmp_path / f"{size}.jsonl"
+        recipe = Recipe(
+            n_steps=8,
+            optimizer=optimizer,
+            learning_rate=0.01,
+            micro_batch_size=size,
+            batch_norm="frozen",
+            clip_norm=0.5,
+        )
+        train(
+            network, batches, loss=loss_where_there_is_a_target, recipe=recipe, precision="fp32", device="cpu", log=log
+        )
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        assert {line["n"] for line in lines} <= ({16} if are_all_there else {10, 11})
+        given.append((weights_of(network), lines))
+    for weights, lines in given[1:]:
+        for name, tensor in given[0][0].items():
+            torch.testing.assert_close(weights[name], tensor, rtol=0, atol=1e-6)
+        for line, expected in zip(lines, given[0][1], strict=True):
+            assert line["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+            assert line["gradient_norm"] == pytest.approx(expected["gradient_norm"], rel=1e-5)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.3, 100.0])
+def test_a_step_is_that_of_plain_torch(clip_norm):
+    """Mean loss, torch's own clipping, one step of SGD at the first step's rate."""
+    recipe = Recipe(
+        n_steps=1, optimizer="sgd", learning_rate=0.1, momentum=0.0, weight_decay=0.0, clip_norm=clip_norm,
+        schedule="constant", warmup_fraction=0.0, batch_norm="frozen",
+    )  # fmt: skip
+    ours, theirs = tiny_network(dropout=0.0), tiny_network(dropout=0.0).eval()
+    batches = WithoutSomeTargets(digit_batches())
+    train(ours, batches, loss=loss_where_there_is_a_target, recipe=recipe, precision="fp32", device="cpu")
+    total, count = loss_where_there_is_a_target(theirs, batches.batch(0))
+    (total / count).backward()
+    torch.nn.utils.clip_grad_norm_(theirs.parameters(), float("inf") if clip_norm is None else clip_norm)
+    torch.optim.SGD(theirs.parameters(), lr=0.1).step()
+    for name, tensor in weights_of(theirs).items():
+        torch.testing.assert_close(weights_of(ours)[name], tensor, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -110,8 +262,10 @@ def test_it_learns_and_leaves_the_random_state_alone():
 def test_loss_sums_do_not_depend_on_how_examples_are_grouped():
     # The loop divides the sum by the count, so twice the batch gives the same step.
     class Twice:
-        def batch(self, step: int) -> dict[str, torch.Tensor]:
-            return {name: torch.cat([t, t]) for name, t in digit_batches().batch(step).items()}
+        batch_size = 32
+
+        def batch(self, step: int, part: slice = slice(None)) -> dict[str, torch.Tensor]:
+            return {name: torch.cat([t, t])[part] for name, t in digit_batches().batch(step).items()}
 
     weights = []
     for batches in (digit_batches(), Twice()):
@@ -131,13 +285,17 @@ def test_loss_sums_do_not_depend_on_how_examples_are_grouped():
 
 
 def test_frozen_parameters_stay():
+    """With their buffers: a BatchNorm whose parameters are frozen does not learn from the batches either."""
     network = tiny_network()
     network.convolution.requires_grad_(False)
-    before = network.convolution.weight.clone()
-    head = network.head.weight.clone()
-    train(network, digit_batches(), loss=classification_loss(), recipe=Recipe(n_steps=3), device="cpu")
-    assert torch.equal(network.convolution.weight, before)
-    assert not torch.equal(network.head.weight, head)
+    network.norm.requires_grad_(False)
+    before = weights_of(network)
+    train(
+        network, digit_batches(), loss=classification_loss(), recipe=Recipe(n_steps=3, ema_decay=0.9, l2_sp=0.1),
+        held_out=HeldOut(held_out_loss, every_steps=2), device="cpu",
+    )  # fmt: skip
+    after = weights_of(network)
+    assert {name for name in before if not torch.equal(before[name], after[name])} == set(HEAD)
 
 
 def test_time_bounds_the_run_and_the_schedule_ends(tmp_path):
@@ -153,6 +311,160 @@ def test_time_bounds_the_run_and_the_schedule_ends(tmp_path):
     rates = [json.loads(line)["learning_rate"] for line in log.read_text().splitlines()]
     assert max(rates) > 0.005
     assert rates[-1] < 0.05 * max(rates) or len(rates) < 20
+
+
+class Scripted:
+    """Held-out figures that are given beforehand; notes the head's bias at each look."""
+
+    def __init__(self, losses: list[float]) -> None:
+        self.losses, self.seen = losses, []
+
+    def __call__(self, network: Any) -> dict[str, float]:
+        self.seen.append(network.head.bias.detach().clone())
+        return {"log_loss": self.losses[len(self.seen) - 1]}
+
+
+def test_patience_ends_the_run_and_the_best_weights_come_back(tmp_path):
+    looks = Scripted([0.9, 0.5, 0.7, float("nan"), 0.6, 0.1])
+    network = tiny_network()
+    done = train(
+        network, digit_batches(), loss=classification_loss(), recipe=Recipe(n_steps=50, learning_rate=0.01),
+        held_out=HeldOut(looks, every_steps=2, patience=3), device="cpu", log=tmp_path / "log.jsonl",
+    )  # fmt: skip
+    assert (done.ended_by, done.n_steps, done.best_step) == ("patience", 10, 4)
+    assert [line["step"] for line in done.history] == [2, 4, 6, 8, 10]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 10
+    assert torch.equal(network.head.bias, looks.seen[1])
+    assert not torch.equal(network.head.bias, looks.seen[-1])
+
+
+def test_the_last_step_is_looked_at_also_when_time_ends_the_run():
+    looks = Scripted([0.5])
+    network = tiny_network()
+    done = train(
+        network, digit_batches(), loss=classification_loss(), recipe=Recipe(n_steps=10**6, ema_decay=0.9),
+        held_out=HeldOut(looks, every_steps=10**5), max_seconds=0.3, device="cpu",
+    )  # fmt: skip
+    assert done.ended_by == "time"
+    assert [line["step"] for line in done.history] == [done.n_steps]
+    assert torch.equal(network.head.bias, looks.seen[0])
+
+
+def test_looks_never_finite_leave_the_last_weights():
+    looks = Scripted([float("nan")] * 3)
+    network = tiny_network()
+    done = train(
+        network, digit_batches(), loss=classification_loss(), recipe=Recipe(n_steps=6),
+        held_out=HeldOut(looks, every_steps=2), device="cpu",
+    )  # fmt: skip
+    assert (done.best_step, done.ended_by) == (6, "steps")
+    assert torch.equal(network.head.bias, looks.seen[-1])
+
+
+@pytest.mark.parametrize("on_improvement", [True, False])
+def test_a_better_look_writes_a_checkpoint(tmp_path, on_improvement):
+    plan = CheckpointPlan(tmp_path / "c", identity={}, every_s=None, on_improvement=on_improvement, keep_last=9)
+    train(
+        tiny_network(), digit_batches(), loss=classification_loss(), recipe=Recipe(n_steps=8),
+        held_out=HeldOut(Scripted([0.9, 1.0, 0.5, 0.6]), every_steps=2), checkpoints=plan, device="cpu",
+    )  # fmt: skip
+    assert [int(path.stem[5:]) for path in plan.files()] == ([6, 2] if on_improvement else [])
+
+
+def test_where_the_newest_checkpoint_is_damaged_the_run_goes_on_from_the_one_before(tmp_path):
+    whole, told = run_rich(None, n_steps=12)
+    log = tmp_path / "log.jsonl"
+
+    def die(step: int) -> None:
+        if step == 10:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run_rich(tmp_path / "c", on_step=die, log=log, n_steps=12)
+    newest, before = CheckpointPlan(tmp_path / "c", identity={}).files()
+    assert (newest.name, before.name) == ("step-00000009.safetensors", "step-00000006.safetensors")
+    newest.write_bytes(newest.read_bytes()[:-100])
+    asked: list[int] = []
+    again, told_again = run_rich(tmp_path / "c", resume=True, on_step=asked.append, log=log, n_steps=12)
+    assert asked[0] == 6
+    assert equal(whole, again)
+    assert told_again.history == told.history
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == list(range(1, 13))
+
+
+def test_groups_move_when_and_as_fast_as_they_are_told(tmp_path, monkeypatch):
+    """SGD without momentum, gradients of 1: each weight moves by the sum of its rates."""
+
+    class Ones:
+        batch_size = 2
+
+        def batch(self, step: int, part: slice = slice(None)) -> dict[str, torch.Tensor]:
+            return {"x": torch.ones(2)[part]}
+
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.early, self.late = (nn.Parameter(torch.zeros(2, 2)) for _ in range(2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(self.late.detach().clone())
+            return (self.early.sum() + self.late.sum()) * x.sum()
+
+    seen: list[torch.Tensor] = []
+    network, log = Pair(), tmp_path / "log.jsonl"
+    recipe = Recipe(n_steps=10, optimizer="sgd", learning_rate=0.1, momentum=0.0, weight_decay=0.0, clip_norm=None,
+                    warmup_fraction=0.2)  # fmt: skip
+    train(
+        network, Ones(), loss=lambda net, batch: (net(batch["x"]), torch.tensor(2)), recipe=recipe, precision="fp32",
+        groups=[ParameterGroup(("early",)), ParameterGroup(("late",), rate_factor=0.25, starts_at=0.4)],
+        device="cpu", log=log,
+    )  # fmt: skip
+    rates = [0.1 * rate_factor((s + 0.5) / 10, schedule="cosine", warmup_fraction=0.2) for s in range(10)]
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["learning_rate"] for line in lines] == pytest.approx(rates)  # the highest, of a factor of 1
+    assert [line["gradient_norm"] for line in lines] == pytest.approx([2.0] * 4 + [8**0.5] * 6)  # of what moves
+    torch.testing.assert_close(network.early.detach(), torch.full((2, 2), -sum(rates)))
+    torch.testing.assert_close(network.late.detach(), torch.full((2, 2), -0.25 * sum(rates[4:])))
+    assert all(torch.equal(late, torch.zeros(2, 2)) for late in seen[:5])  # until the step after 0.4 of the run
+    assert not torch.equal(seen[5], torch.zeros(2, 2))
+
+
+def test_late_groups_have_no_moments_and_do_not_decay_before_they_start():
+    network = tiny_network()
+    before = weights_of(network)
+    train(
+        network, digit_batches(), loss=classification_loss(), recipe=Recipe(n_steps=6, weight_decay=0.5, l2_sp=0.5),
+        groups=[ParameterGroup(HEAD, is_new=True), ParameterGroup(BODY, starts_at=0.999)], device="cpu",
+    )  # fmt: skip
+    assert all(torch.equal(before[name], network.state_dict()[name]) for name in BODY)
+    assert not torch.equal(before["head.weight"], network.head.weight)
+
+
+def test_fp16_is_refused_on_a_cpu_and_scaled_where_it_is_had(tmp_path, monkeypatch):
+    def trained(network: nn.Module, folder: Path | None, n_steps: int = 6, **options: Any) -> dict[str, torch.Tensor]:
+        plan = None if folder is None else CheckpointPlan(folder, identity={}, every_steps=2)
+        train(
+            network, digit_batches(), loss=classification_loss(), recipe=Recipe(n_steps=6, micro_batch_size=5),
+            checkpoints=plan, precision="fp16", device="cpu", **options,
+        )  # fmt: skip
+        return weights_of(network)
+
+    with pytest.raises(UsageError, match="fp16"):
+        trained(tiny_network(), None)
+    monkeypatch.setattr(loop, "choose_precision", lambda device, wanted: Precision("fp16", "for the test"))
+    whole = trained(tiny_network(), tmp_path / "c")
+    assert not equal(whole, weights_of(tiny_network()))
+    newest, _ = CheckpointPlan(tmp_path / "c", identity={}).files()
+    newest.unlink()
+    assert equal(trained(tiny_network(), tmp_path / "c", resume=True), whole)
+
+
+def test_parts_of_processes_cover_the_batch_once():
+    for n, size in ((1, None), (2, 3), (3, 2), (7, 1)):
+        parts = [p for rank in range(n) for p in batch_parts(7, Processes(rank, n), size)]
+        assert [i for part in parts for i in range(7)[part]] == list(range(7))
+    with pytest.raises(UsageError, match="7 for 8 processes"):
+        batch_parts(7, Processes(0, 8), None)
 
 
 def test_errors_say_what_to_do():

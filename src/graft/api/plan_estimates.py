@@ -1,0 +1,204 @@
+"""From what was measured on a few pictures to what a run of `fit` will take: seconds, bytes, and whether it fits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from graft.api.config import FitConfig, seconds_of
+from graft.api.plan_measures import MethodMeasure, PassMeasure
+from graft.api.tuning import _AUTO_BUDGET_S
+from graft.backbones.loading import ImageModel
+from graft.methods.contest import ALPHAS
+from graft.methods.prepared import FineTuningMethod
+from graft.methods.settings import FineTuning
+
+__all__ = ["Fit", "Job", "checkpoint_bytes", "run_s", "state_bytes"]
+
+_FEWEST_STEPS = 50  # as in `graft.methods.contest`
+_INDEX_BYTES = 48  # of the feature cache a picture: its key and its perceptual hash
+_KEPT_CHECKPOINTS = 2
+_END_S = 5.0  # saving, reloading, baselines, evaluation and report, as `graft.api.tuning` reserves it
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a method fits into the time it is given.
+
+    Parameters
+    ----------
+    is_whole : with all its folds and steps.
+    n_folds : that it is held against the head on; 0: it does not fit at all.
+    share : of its planned steps.
+    """
+
+    is_whole: bool
+    n_folds: int
+    share: float
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether it runs at all, however shortened."""
+        return self.n_folds > 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """The sizes of a run of `fit` and the speeds of this machine.
+
+    Parameters
+    ----------
+    n_train, n_valid, n_test : pictures; what `fit` will hold out for the test is in `n_test`.
+    is_test_ours : the data has no test split.
+    n_folds : of the contest between the head and a fine-tuned network.
+    picture_bytes : of a preprocessed picture.
+    start_s : from the command to the loaded model.
+    decode_s : seconds a picture in one process.
+    head_s : of the solver.
+    """
+
+    config: FitConfig
+    n_train: int
+    n_valid: int
+    n_test: int
+    is_test_ours: bool
+    n_folds: int
+    n_features: int
+    picture_bytes: int
+    start_s: float
+    decode_s: float
+    head_s: float
+    is_gpu: bool
+    measured: PassMeasure
+
+    @property
+    def n_pass(self) -> int:
+        """Pictures that the frozen network sees, views included."""
+        return self.n_all + (self.config.views - 1) * (self.n_train + (self.n_test if self.is_test_ours else 0))
+
+    @property
+    def n_all(self) -> int:
+        """Pictures of all splits."""
+        return self.n_train + self.n_valid + self.n_test
+
+    @property
+    def n_runs(self) -> int:
+        """Runs of a contest, the last on all pictures included; with a validation split that is the only one."""
+        return self.config.soup + (0 if self.n_valid else self.n_folds)
+
+    def decoded_s(self, n: int) -> float:
+        """Return the seconds to read and preprocess `n` pictures by the worker processes."""
+        return n * self.decode_s / max(1, min(self._n_workers(n), _n_cores()))
+
+    @property
+    def pass_s(self) -> float:
+        """Seconds of the one pass over all pictures, the engine's start included; nothing is taken from the cache.
+
+        On a CPU decoding takes its share of the cores from the network; beside a GPU both go on at the same time.
+        """
+        n, forward, decode = self.n_pass, self.measured.forward_s, self.decode_s
+        if not self._n_workers(n):
+            return self.measured.engine_s + n * (forward + decode)
+        alone = self.decoded_s(n)
+        return self.measured.engine_s + max(alone, n * (forward if self.is_gpu else forward + decode / _n_cores()))
+
+    @property
+    def end_s(self) -> float:
+        """Seconds from the end of fine-tuning to the report, as `graft.api.tuning` reserves them."""
+        n_held_out = self.n_valid + self.n_test
+        a_picture = max(self.measured.forward_s, 0.002)
+        return _END_S + 1.3 * n_held_out * a_picture + self.measured.engine_s + 0.4 * self.head_s
+
+    def seconds(self, settings: FineTuning | None = None, measure: MethodMeasure | None = None) -> dict[str, float]:
+        """Return the seconds of each part of `fit` and of all; without a method those of the head alone."""
+        parts = {"start": self.start_s, "pass": self.pass_s, "head": self.head_s}
+        if settings is not None and measure is not None:
+            own = run_s(settings, self.n_train, measure.step_s)
+            cached = (self.n_train + self.n_valid) * measure.activations_s
+            parts |= {
+                "pictures": self.decoded_s(self.n_train + self.n_valid),
+                "contest": self.n_runs * (own + cached),
+            }
+        parts["end"] = self.end_s
+        return {**parts, "total": sum(parts.values())}
+
+    def fit(self, method: FineTuningMethod, measure: MethodMeasure) -> Fit:
+        """Return how `fit` would decide on a method: as `graft.methods.contest.hold_contest` does."""
+        limit_s = self.limit_s
+        is_named = self.config.strategy != "auto" or method.name != "lp-ft"  # auto tries no other
+        budget_s = _AUTO_BUDGET_S
+        if limit_s is not None:
+            budget_s = limit_s - self.start_s - self.pass_s - self.head_s - self.end_s
+            if not is_named:
+                budget_s = min(budget_s, _AUTO_BUDGET_S)
+        budget_s -= self.decoded_s(self.n_train + self.n_valid) + 4 * measure.full_step_s
+        # With a limit the contest measures steps without the cache, and takes those for its own.
+        step_s = measure.step_s if limit_s is None else measure.full_step_s
+        own = run_s(method.settings, self.n_train, step_s)
+        if limit_s is None:
+            own += (self.n_train + self.n_valid) * measure.activations_s
+        last = 0 if self.n_valid else 1
+        n = wanted = 1 if self.n_valid else self.n_folds
+        while n > 1 and (n + last) * own > budget_s:
+            n -= 1
+        share = max(0.0, min(1.0, budget_s / ((n + last) * own)))
+        planned = method.settings.n_steps(self.n_train)
+        fewest = 1.0 if is_named else min(_FEWEST_STEPS, planned / 4)
+        if share * planned < (planned if limit_s is None else fewest) or (limit_s is not None and budget_s < 1):
+            return Fit(False, 0, share)
+        return Fit(share == 1 and n == wanted, n, share)
+
+    @property
+    def limit_s(self) -> float | None:
+        """The time limit that was given."""
+        return None if self.config.time_limit is None else seconds_of(self.config.time_limit)
+
+    def disk(self, model: ImageModel, method: FineTuningMethod | None, measure: MethodMeasure | None) -> dict[str, int]:
+        """Return the bytes of each kind of file when there is most, and of all.
+
+        Feature cache and model stay; pictures, activations and checkpoints go when the run ends.
+        """
+        found = {
+            "features": self.n_pass * (4 * self.n_features + _INDEX_BYTES),
+            "pictures": 0,
+            "activations": 0,
+            "checkpoints": 0,
+            "model": state_bytes(model),
+        }
+        if method is not None and measure is not None:
+            n = self.n_train + self.n_valid
+            found["pictures"] = n * self.picture_bytes
+            found["activations"] = self.n_runs * n * measure.activation_bytes
+            found["checkpoints"] = self.n_runs * _KEPT_CHECKPOINTS * checkpoint_bytes(method, model, measure)
+            found["model"] += 4 * measure.n_trainable if method.name == "lora" else 0
+        return {**found, "total": sum(found.values())}
+
+    def _n_workers(self, n: int) -> int:
+        return min(self.config.workers, n // (2 * self.config.batch_size))
+
+
+def run_s(settings: FineTuning, n_train: int, step_s: float) -> float:
+    """Return the seconds of one run with its looks at held-out pictures, by the contest's own formula."""
+    looks = (settings.evaluations + len(ALPHAS)) * 0.2 * n_train / settings.batch_size * step_s / 3
+    return 1.1 * (settings.n_steps(n_train) * step_s + looks) + 1.0
+
+
+def state_bytes(model: ImageModel) -> int:
+    """Return the bytes of the network's weights and buffers with its new head."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in model.network.state_dict().values())
+
+
+def checkpoint_bytes(method: FineTuningMethod, model: ImageModel, measure: MethodMeasure) -> int:
+    """Return the bytes of one checkpoint: weights, the best weights, the optimizer's moments, average and start."""
+    settings: Any = method.settings
+    trainable = 4 * measure.n_trainable
+    weights = trainable if measure.activation_bytes else state_bytes(model)
+    if method.name == "lora":
+        weights += trainable
+    n_more = 1 + (2 if settings.optimizer == "adamw" else 1) + (settings.ema_decay is not None) + (settings.l2_sp > 0)
+    return weights + n_more * trainable
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

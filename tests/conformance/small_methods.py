@@ -1,0 +1,173 @@
+"""All methods on small networks of every task, as the conformance tests and their two programs run them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from graft.backbones.heads import Head
+from graft.backbones.loading import load_image_model
+from graft.core.devices import Precision
+from graft.data.images import decode_image
+from graft.methods.fine_tuning import FineTuned, Where, fine_tune
+from graft.methods.full import Full
+from graft.methods.gradual import GradualUnfreeze
+from graft.methods.lora import LoRA
+from graft.methods.lp_ft import LPFT
+from graft.methods.partial import Partial
+from graft.methods.prepared import FineTuningMethod
+from graft.methods.settings import FineTuning
+from graft.tasks.base import Task
+from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
+from graft.tasks.image_classification import ImageClassification
+from graft.training.examples import PictureExamples, TrainingExamples, predict_logits
+from small_things import COLOURS, make_checkpoint, make_picture
+
+LABELS = ("blue", "red")
+
+# Of the tasks with a network that Graft can fine-tune past its head.
+METHODS: dict[str, Callable[[FineTuning], FineTuningMethod]] = {
+    "lp-ft": LPFT,
+    "lp-ft with layer decay": partial(LPFT, layer_decay=0.5),
+    "full": Full,
+    "partial, cached": partial(Partial, 1),
+    "partial": partial(Partial, 1, is_cached=False),
+    "gradual": GradualUnfreeze,
+    "lora": lambda settings: LoRA(rank=4, alpha=8, settings=settings),
+}
+ARCHITECTURES = ("resnet", "vit", "mobilenet_v2")
+
+
+@dataclass(frozen=True)
+class Small:
+    """A task with its examples: half of them of one class, half of the other.
+
+    Parameters
+    ----------
+    head : dotted name of the network's last layer.
+    probe : weights and bias that a run may start from.
+    save_and_load : writes a network of the task into a folder as a run does, and gives what is read from there.
+    """
+
+    task: Task
+    head: str
+    examples: TrainingExamples
+    probe: tuple[NDArray[np.float32], NDArray[np.float32]]
+    save_and_load: Callable[[nn.Module, Path], nn.Module]
+
+    @property
+    def network(self) -> nn.Module:
+        return self.task.build()
+
+    def logits(self, network: nn.Module) -> NDArray[np.float32]:
+        """Return what a network says of all examples, undistorted."""
+        rows = np.arange(len(self.examples))
+        return predict_logits(
+            network, self.examples, rows, predict=self.task.predict, precision=Precision("fp32", "tested")
+        )
+
+    def tune(
+        self,
+        method: FineTuningMethod,
+        *,
+        folder: Path,
+        n: int = 12,
+        n_steps: int = 6,
+        has_looks: bool = True,
+        seed: int = 0,
+        where: Where | None = None,
+        task: Task | None = None,
+    ) -> FineTuned:
+        """Return what `n_steps` on the first `n` of 16 examples come to; the last four may be looked at."""
+        where = where or Where()
+        return fine_tune(
+            method,
+            self.network,
+            head=self.head,
+            start=self.probe,
+            task=task or self.task,
+            examples=self.examples,
+            rows=np.arange(n),
+            held_out_rows=np.arange(12, 16) if has_looks else None,
+            n_steps=n_steps,
+            seed=seed,
+            where=replace(where, device="cpu", precision="fp32", folder=folder),
+        )
+
+
+def settings(**changes: Any) -> FineTuning:
+    """Return settings in which small networks move fast."""
+    plain: dict[str, Any] = {
+        "learning_rate": 5e-3, "batch_size": 8, "evaluations": 3, "patience": None, "warmup_fraction": 0.0,
+        "schedule": "constant",
+    }  # fmt: skip
+    return FineTuning(**{**plain, **changes})
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of all parameters and buffers."""
+    return {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def make_architecture(architecture: str, folder: Path) -> Path:
+    """Save a small random network of a kind; where it has BatchNorm, its statistics are not the initial ones."""
+    if architecture == "resnet":
+        return make_checkpoint(folder)
+    from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, ViTConfig, ViTForImageClassification
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network: Any
+        if architecture == "vit":
+            sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+            network = ViTForImageClassification(ViTConfig(**sizes, image_size=32, patch_size=8, initializer_range=0.2))
+        else:
+            network = MobileNetV2ForImageClassification(
+                MobileNetV2Config(depth_multiplier=0.25, depth_divisible_by=4, min_depth=4, image_size=32)
+            )
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight)
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    network.save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def small_images(checkpoint: Path, *, n: int = 16, noise: float = 60.0) -> Small:
+    """Return image classification with `n` pictures."""
+    model = load_image_model(str(checkpoint), label_names=LABELS)
+    pre = model.preprocessing
+    pictures = []
+    for i in range(n):
+        file = io.BytesIO()
+        make_picture(COLOURS[LABELS[i % 2]], seed=i, noise=noise).save(file, "PNG")
+        pictures.append(pre(decode_image(file.getvalue(), name=str(i))))
+    std = 1 / (255 * pre.scale)
+    examples = PictureExamples(
+        np.stack(pictures), np.arange(n) % 2, 2, mean=(-pre.offset * std).tolist(), std=std.tolist()
+    )
+    random = np.random.default_rng(0)
+    probe = random.normal(0, 0.3, (2, model.head.n_features)).astype(np.float32), np.zeros(2, np.float32)
+
+    def save_and_load(network: nn.Module, folder: Path) -> nn.Module:
+        own = replace(model, network=network, head=Head(network, model.head.name))
+        save_fine_tuned(own, folder, label_names=LABELS, pictures=[make_picture(COLOURS["red"], seed=1)])
+        return load_fine_tuned(folder).model.network
+
+    return Small(ImageClassification(model), model.head.name, examples, probe, save_and_load)
+
+
+SMALL: dict[str, Callable[[Path], Small]] = {"image-classification": small_images}

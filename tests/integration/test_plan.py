@@ -1,0 +1,202 @@
+"""`graft plan`: figures of every strategy, and nothing left behind."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from rich.console import Console
+
+import graft
+from graft.core.files import read_json
+from small_things import make_folders
+
+Run = Callable[..., Any]
+STRATEGIES = ["head", "lp-ft", "full", "partial", "lora", "gradual"]
+SMALL = {"workers": 0, "engine": "eager", "precision": "fp32", "device": "cpu", "batch_size": 4, "last_k_blocks": 1}
+WORDS = ["--workers", 0, "--engine", "eager", "--precision", "fp32", "--device", "cpu", "--batch-size", 4,
+         "--last-k-blocks", 1]  # fmt: skip
+
+
+class Planned(NamedTuple):
+    """A plan, what was printed, and what is on disk after it."""
+
+    plan: Any
+    text: str
+    json: Path
+    left: list[str]
+    n_read: int
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, pictures: Path) -> Planned:
+    """A plan of the little pictures, printed 80 columns wide."""
+    from graft.data.dataset import LabeledDataset
+
+    folder, read, said = tmp_path_factory.mktemp("plan"), [], io.StringIO()
+    reads = LabeledDataset.read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(tempfile, "tempdir", str(folder))
+        patch.setattr(LabeledDataset, "read", lambda self, index: read.append(index) or reads(self, index))
+        plan = graft.plan(
+            pictures,
+            model=str(checkpoint),
+            json="plan.json",
+            cache=str(folder / "cache"),
+            lora_rank=2,
+            console=Console(file=said, width=80),
+            **SMALL,
+        )
+    left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    return Planned(plan, said.getvalue(), folder / "plan.json", left, len(read))
+
+
+def test_the_figures_of_every_strategy(planned: Planned) -> None:
+    assert [method.name for method in planned.plan.methods] == STRATEGIES
+    for method in planned.plan.methods:
+        assert not method.why
+        assert method.n_trainable > 0
+        assert method.memory_bytes is None or method.memory_bytes >= 0
+        assert method.disk["total"] == sum(size for kind, size in method.disk.items() if kind != "total")
+        assert method.seconds["total"] == pytest.approx(sum(s for k, s in method.seconds.items() if k != "total"))
+        assert method.fits == "yes"
+        if method.name != "head":
+            assert method.n_steps == 100, "29 pictures, 6 epochs of batches of 4: below the fewest steps"
+            assert method.n_runs == 6, "five folds and the run on all"
+            assert method.epoch_s == pytest.approx(method.step_s * 29 / 4)
+            assert method.disk["checkpoints"] > 0
+    assert planned.plan.method("lp-ft").disk["pictures"] == 29 * 3 * 32 * 32
+    assert planned.plan.method("head").disk["pictures"] == 0
+
+
+def test_trainable_parameters_by_hand(planned: Planned, checkpoint: Path) -> None:
+    from transformers import AutoModelForImageClassification
+
+    network = AutoModelForImageClassification.from_pretrained(checkpoint)
+    body = sum(p.numel() for name, p in network.named_parameters() if not name.startswith("classifier."))
+    n = {method.name: method.n_trainable for method in planned.plan.methods}
+    assert n["head"] == 3 * (16 + 1)
+    assert n["lp-ft"] == n["full"] == n["gradual"] == body + n["head"]
+    assert n["head"] < n["lora"] < n["lp-ft"]
+    assert n["head"] < n["partial"] < n["lp-ft"]
+    assert planned.plan.method("lp-ft").trainable_share == 1
+
+
+def test_partial_counts_the_activations_at_the_boundary(planned: Planned) -> None:
+    # The stem of the tiny network and its first stage keep 8 channels of 32 / 4 pixels a side; two views; float32.
+    a_picture = 2 * 8 * 8 * 8 * 4
+    disk = planned.plan.method("partial").disk["activations"]
+    assert disk == pytest.approx(6 * 29 * a_picture, rel=0.02)
+    assert planned.plan.method("lp-ft").disk["activations"] == 0
+
+
+def test_nothing_is_left_behind_and_little_is_read(planned: Planned) -> None:
+    assert planned.left == ["plan.json"]
+    assert planned.n_read == 2 * 4
+
+
+def test_json_says_the_same(planned: Planned) -> None:
+    found = read_json(planned.json)
+    assert found == planned.plan.as_dict()
+    assert found["data"]["splits"] == {"train": 29, "test": 7}
+    assert found["data"]["classes"] == ["blue", "green", "red"]
+    assert found["compute"]["memory"] == "growth of the resident set"
+    assert {method["name"]: method["n_trainable"] for method in found["methods"]}["head"] == 51
+
+
+def test_what_is_printed(planned: Planned, checkpoint: Path) -> None:
+    *lines, command = planned.text.rstrip().splitlines()
+    assert max(map(len, lines)) <= 80
+    header = next(i for i, line in enumerate(lines) if "trainable" in line)
+    for word in ("memory", "disk", "steps", "total", "fits 10 min"):
+        assert word in lines[header]
+    assert [line.split()[0] for line in lines[header + 1 : header + 7]] == STRATEGIES
+    flat = " ".join(planned.text.split())
+    assert "36 pictures of 3 classes (blue, green, red): 29 train, 7 test (held out here)" in flat
+    assert "fine-tuning in fp32 (asked for)" in flat
+    assert "lp-ft fits into 10 minutes: graft fit will try it" in flat
+    assert command.strip().startswith("graft fit ")
+    assert f"--model {checkpoint} --out run" in command
+    assert "--lora-rank 2" in command
+
+
+def test_the_command_line_and_an_architecture_without_known_order(
+    here: Run, pictures: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from graft.backbones import depth
+
+    monkeypatch.delitem(depth.DEPTHS, "resnet")  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    told = here("plan", pictures, "--model", checkpoint, "--json", tmp_path / "p.json", *WORDS)
+    assert told.code == 0, told.err
+    methods = {method["name"]: method for method in read_json(tmp_path / "p.json")["methods"]}
+    for name in ("full", "partial", "gradual"):
+        assert "the order of the blocks of 'resnet' is not known" in methods[name]["why"]
+        line = next(line for line in told.out.splitlines() if line.startswith(f"{name} "))
+        assert "is not known" in line
+        assert "MiB" not in line
+    assert not methods["lp-ft"]["why"]
+    assert not methods["lora"]["why"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.json"]
+
+
+def test_a_time_limit_and_a_named_strategy(pictures: Path, checkpoint: Path) -> None:
+    said = io.StringIO()
+    plan = graft.plan(
+        pictures, model=str(checkpoint), strategy="full", time_limit="3s", console=Console(file=said), **SMALL
+    )
+    assert plan.method("full").fits == "no"
+    assert "full does not fit into 3.0 s" in plan.recommendation
+    assert "--time-limit 3s" in plan.command
+    assert "fits 3.0 s" in said.getvalue()
+
+
+def test_a_run_is_reckoned_as_the_contest_does() -> None:
+    from graft.api.config import FitConfig
+    from graft.api.plan_estimates import run_s
+    from graft.api.tuning import method_of
+    from graft.methods.contest import _Budget
+
+    method = method_of(FitConfig(model="m", out="o"), "lp-ft")
+    for n_train, step_s in ((29, 0.01), (5_000, 0.8)):
+        budget = _Budget(method, lambda: 0.0, n_train=n_train)
+        budget._step_s = step_s
+        assert run_s(method.settings, n_train, step_s) == pytest.approx(budget.planned_run_s())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--strategy", "lpft"], 2, "--strategy lpft"),
+        (["--time-limit", "soon"], 2, "a time such as 90s"),
+        (["--model", "nowhere/at-all", "--offline"], 4, "nowhere/at-all"),
+        (["--soup", 2, "--soup-kind", "greedy"], 2, "greedy soup"),
+        (["--modle", "x"], 2, "--modle"),
+    ],
+)
+def test_bad_options(here: Run, pictures: Path, checkpoint: Path, words: list[Any], code: int, message: str) -> None:
+    model = [] if "--model" in words else ["--model", checkpoint]
+    told = here("plan", pictures, *model, *words)
+    assert told.code == code, told.err
+    assert told.err.startswith("error: ")
+    assert message in told.err
+
+
+def test_bad_data(here: Run, checkpoint: Path, tmp_path: Path) -> None:
+    told = here("plan", tmp_path / "nothing", "--model", checkpoint)
+    assert told.code == 3
+    assert "no such file or folder" in told.err
+    data = make_folders(tmp_path / "data", 4)
+    for path in data.glob("*/*.png"):
+        path.write_bytes(b"no picture")
+    told = here("plan", data, "--model", checkpoint, *WORDS)
+    assert told.code == 3
+    assert ".png" in told.err
+    told = here("plan", data, "--model", checkpoint, "--skip-unreadable", *WORDS)
+    assert told.code == 3
+    assert "error: " in told.err
