@@ -24,7 +24,7 @@ LAB = Path(__file__).parent / "processes_lab.py"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--num_processes", "2",
               "--main_process_port", "0"]  # fmt: skip
-OPTIONS: dict[str, Any] = {"workers": 0, "epochs": 2, "fewest_steps": 40, "precision": "fp32", "ema_decay": 0.9,
+OPTIONS: dict[str, Any] = {"workers": 0, "epochs": 2, "fewest_steps": 24, "precision": "fp32", "ema_decay": 0.9,
                            "l2_sp": 0.1}  # fmt: skip
 Run = Callable[..., Any]
 
