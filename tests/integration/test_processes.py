@@ -125,8 +125,9 @@ def test_interrupted_in_replicas_and_resumed_in_shards(
     os.kill(process.pid, signal.SIGTERM)
     _, error = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert error.count("interrupted: stopped by SIGTERM after step") == 1
-    assert list((tmp_path / "run/training/fold-2/checkpoints").glob("step-*.safetensors"))
+    assert error.count("interrupted: ") == 1, error
+    assert "--resume" in error
+    assert list((tmp_path / "run/training").glob("fold-*/checkpoints/step-*.safetensors"))
     process = start(*ACCELERATE, "--use_fsdp", "--fsdp_version", "2", *words, "--resume")
     _, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
