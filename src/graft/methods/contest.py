@@ -49,7 +49,8 @@ class Verdict:
     alpha : share of the way from the probe's weights to the fine-tuned ones that had the least log-loss.
     temperature : of the logits at that share.
     logits : (n_held_out, n_classes), at that share, divided by the temperature.
-    is_better : whether the log-loss is below the probe's by a one-sided paired test at 5 %, and the accuracy not below.
+    is_better : whether the log-loss is below the probe's by a one-sided paired test at 5 %, and no such test finds the
+        accuracy below the probe's: at a hundred examples accuracy itself is too lumpy to ask more of it.
     figures : JSON values: both models' accuracy and log-loss, the differences with their intervals, and McNemar's test.
     """
 
@@ -122,8 +123,8 @@ def judge_contender(
     _, alpha, temperature, contender = min(tried, key=lambda row: (row[0], row[1]))
     probe = Predictions(ids, targets, np.asarray(probe_logits, dtype=np.float32), names, "held_out")
     loss = paired_log_loss(contender, probe, level=_LEVEL, seed=seed)
-    accuracy = mcnemar_exact(contender.is_correct, probe.is_correct)
-    is_better = not isinstance(loss, NoInterval) and loss.high < 0 and accuracy.difference.value >= 0
+    accuracy = mcnemar_exact(contender.is_correct, probe.is_correct, level=_LEVEL)
+    is_better = not isinstance(loss, NoInterval) and loss.high < 0 and accuracy.difference.high >= 0
     return Verdict(
         alpha=alpha,
         temperature=temperature,
