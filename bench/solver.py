@@ -81,8 +81,8 @@ def real(n: int, work: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     model = load_image_model(str(shared() / "models" / "mobilenet_v2_1.0_224"), label_names=train.label_names)
     device = choose_device()
     cache = FeatureCache(work / "cache")
-    extractor = Extractor(model, cache, device=device, precision=choose_precision(device))
-    return _standardised(extractor.run(part, n_pictures=n).matrix), np.array(part.labels)
+    extractor = Extractor(model.source(), cache, device=device, precision=choose_precision(device))
+    return _standardised(extractor.run(part, n_examples=n).matrix), np.array(part.labels)
 
 
 def real_elsewhere(n: int, work: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

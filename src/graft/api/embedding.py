@@ -105,7 +105,7 @@ def extractor_for(
     """Return the extractor that the options ask for."""
     device = choose_device(config.device)
     return Extractor(
-        model,
+        model.source(),
         FeatureCache(Path(config.cache) if config.cache else default_cache_folder()),
         device=device,
         precision=choose_precision(device, wanted=config.precision),
@@ -148,9 +148,9 @@ def embed(
         for name, part in parts.items():
             now = time.monotonic()
             until = None if seconds == float("inf") else now + max(0.0, end - now) * len(part) / n_left
-            features[name] = extractor.run(part, n_pictures=n_pictures, until=until)
+            features[name] = extractor.run(part, n_examples=n_pictures, until=until)
             unreached[name], n_left = extractor.n_unreached, n_left - len(part)
-        more = tuple(extractor.run(splits.train, n_pictures=n_pictures, view=view) for view in views[1:])
+        more = tuple(extractor.run(splits.train, n_examples=n_pictures, view=view) for view in views[1:])
     if extractor.seconds_engine:
         run.seconds["features"] -= extractor.seconds_engine
         run.seconds["engine set-up"] = extractor.seconds_engine

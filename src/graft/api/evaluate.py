@@ -81,7 +81,7 @@ def evaluate(
         data, label_names=fine_tuned.label_names, split=split, path_column=path_column, label_column=label_column
     )
     extractor = extractor_for(fine_tuned.model, config, say=say, console=console)
-    features = extractor.run(part, n_pictures=len(part))
+    features = extractor.run(part, n_examples=len(part))
     rows = np.flatnonzero(features.is_readable)
     if len(rows) < len(part):
         say(f"{counted(len(part) - len(rows), 'unreadable picture')} skipped")

@@ -60,7 +60,7 @@ def predict(
     fine_tuned = load_fine_tuned(folder if (folder / "graft.json").is_file() else folder / "model")
     chosen_device = choose_device(device)
     extractor = Extractor(
-        fine_tuned.model,
+        fine_tuned.model.source(),
         FeatureCache(default_cache_folder()),
         device=chosen_device,
         precision=choose_precision(chosen_device, wanted=precision),

@@ -250,7 +250,7 @@ def picture_examples(
             stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(n, *pre.shape))
             at = 0
             for part in parts:
-                for pixels in extractor.pixels(part):
+                for pixels in extractor.examples(part):
                     stored[at : at + len(pixels)] = pixels
                     at += len(pixels)
             stored.flush()

@@ -9,6 +9,7 @@ features, so a shard exists wholly or not at all; several processes may write to
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from graft.core.files import atomic_path, hash_json, write_json
 
-__all__ = ["FeatureCache", "FeatureSpace", "default_cache_folder"]
+__all__ = ["FeatureCache", "FeatureSpace", "ShardBuffer", "default_cache_folder"]
 
 _INDEX_TYPE: Final = np.dtype([("key", "V16"), ("perceptual", "<u8", (4,))])
+_SHARD_ROWS: Final = 1024
+_SHARD_S: Final = 5.0
 _FORM = 1  # of the files below; a change makes new spaces
 
 
@@ -121,6 +124,38 @@ class FeatureSpace:
             features[at] = stored[places[at, 1]]
             perceptual[at] = np.load(path, mmap_mode="r", allow_pickle=False)["perceptual"][places[at, 1]]
         return features if features is not None else np.empty((0, 0), np.float32), perceptual
+
+
+class ShardBuffer:
+    """Rows on their way to a shard; written at batch boundaries, so that a resumed pass makes the same batches.
+
+    Parameters
+    ----------
+    space : where the shards go.
+    """
+
+    def __init__(self, space: FeatureSpace) -> None:
+        self._space, self._since = space, time.perf_counter()
+        self._keys: list[str] = []
+        self._rows: list[NDArray[np.float32]] = []
+        self._hashes: list[NDArray[np.uint64]] = []
+
+    def add(
+        self, keys: Sequence[str], features: NDArray[np.float32], hashes: NDArray[np.uint64], is_good: Sequence[bool]
+    ) -> None:
+        """Take the rows of a batch, those that are good; write a shard when there are 1,024, or after 5 s."""
+        good = np.asarray(is_good, dtype=bool)
+        self._keys += [key for key, is_kept in zip(keys, good, strict=True) if is_kept]
+        self._rows.append(features[good])
+        self._hashes.append(hashes[good])
+        if len(self._keys) >= _SHARD_ROWS or time.perf_counter() - self._since > _SHARD_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._keys:
+            self._space.write(self._keys, np.concatenate(self._rows), np.concatenate(self._hashes))
+        self._keys, self._rows, self._hashes, self._since = [], [], [], time.perf_counter()
 
 
 class FeatureCache:

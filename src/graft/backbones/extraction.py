@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from graft.backbones.cache import FeatureCache, FeatureSpace
-from graft.backbones.engines import Engine, EngineChoice, candidates, start_engine
-from graft.backbones.loading import ImageModel
-from graft.backbones.preprocessing import Preprocessing
+from graft.backbones.cache import FeatureCache, FeatureSpace, ShardBuffer
+from graft.backbones.engines import Engine, EngineChoice
+from graft.backbones.source import FeatureSource, Readable
 from graft.backbones.views import PLAIN, View
 from graft.core.devices import Precision
 from graft.core.errors import DataError, ResourceError
@@ -23,13 +22,10 @@ from graft.core.memory import is_out_of_memory
 from graft.core.processes import Processes
 from graft.core.progress import count_progress
 from graft.core.seeds import generator
+from graft.core.text import counted
 from graft.data.dataset import LabeledDataset
-from graft.data.images import decode_image, perceptual_hash
 
-__all__ = ["Extractor", "Features", "Readable"]
-
-_SHARD_ROWS: Final = 1024
-_SHARD_S: Final = 5.0
+__all__ = ["Extractor", "Features"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +35,9 @@ class Features:
     Parameters
     ----------
     matrix : (n_examples, n_features), float32.
-    perceptual : (n_examples, 4), uint64, a 256-bit perceptual hash a picture.
+    perceptual : (n_examples, 4), uint64, a 256-bit hash for near copies an example, zeros where its kind has none.
     keys : n_examples content hashes.
-    is_readable : (n_examples,), False where a picture could not be read and was to be skipped; its row is zero.
+    is_readable : (n_examples,), False where an example could not be read and was to be skipped; its row is zero.
     n_computed : how many were computed now by all processes, not read from the cache.
     """
 
@@ -52,47 +48,32 @@ class Features:
     n_computed: int
 
 
-class Readable(Protocol):
-    """What an extractor needs of its pictures."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, index: int, /) -> bytes:
-        """Return the bytes of a picture file."""
-        ...
-
-    def place(self, index: int, /) -> str:
-        """Return where the picture comes from, for messages."""
-        ...
-
-
-class _Pictures(torch.utils.data.Dataset[Any]):
-    """Decodes, hashes and preprocesses in worker processes."""
+class _Reading(torch.utils.data.Dataset[Any]):
+    """Reads examples, in worker processes where that pays."""
 
     def __init__(
-        self, data: Readable, positions: Sequence[int], preprocessing: Preprocessing, view: View, keys: Sequence[str]
+        self, source: FeatureSource, data: Readable, positions: Sequence[int], view: View, keys: Sequence[str]
     ) -> None:
-        self._data, self._positions, self._preprocessing = data, positions, preprocessing
-        self._view, self._keys = view, keys
+        self._source, self._data, self._positions, self._view, self._keys = source, data, positions, view, keys
 
     def __len__(self) -> int:
         return len(self._positions)
 
-    def __getitem__(self, item: int) -> tuple[NDArray[Any], NDArray[np.uint64], str]:
-        position = self._positions[item]
+    def __getitem__(self, item: int) -> tuple[Any, NDArray[np.uint64], str]:
+        at = self._positions[item]
         try:
-            picture = decode_image(self._data.read(position), name=self._data.place(position))
-            pixels = self._preprocessing(self._view.apply(picture, self._keys[position]))
-            return pixels, perceptual_hash(picture), ""
+            content, name = self._data.read(at), self._data.place(at)
+            return *self._source.read(content, name=name, key=self._keys[at], view=self._view), ""
         except DataError as error:
-            blank = np.zeros(self._preprocessing.shape, np.uint8 if self._preprocessing.is_split else np.float32)
-            return blank, np.zeros(4, np.uint64), str(error)
+            return self._source.blank(), np.zeros(4, np.uint64), str(error)
 
-
-def _collate(rows: list[tuple[NDArray[Any], NDArray[np.uint64], str]]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-    pixels = torch.from_numpy(np.stack([row[0] for row in rows]))
-    hashes = torch.from_numpy(np.stack([row[1] for row in rows]).view(np.int64))
-    return pixels, hashes, [row[2] for row in rows]
+    def collate(self, rows: list[tuple[Any, NDArray[np.uint64], str]]) -> tuple[Any, torch.Tensor, list[str]]:
+        """Return a batch, its hashes and its errors; arrays travel from workers as tensors."""
+        batch = self._source.collate([row[0] for row in rows])
+        if isinstance(batch, np.ndarray):
+            batch = torch.from_numpy(batch)
+        hashes = torch.from_numpy(np.stack([row[1] for row in rows]).view(np.int64))
+        return batch, hashes, [row[2] for row in rows]
 
 
 class Extractor:
@@ -100,12 +81,12 @@ class Extractor:
 
     Parameters
     ----------
-    model : the pretrained model.
+    source : reads the examples and runs the network.
     cache : where features are kept.
     device, precision, engine : how the network is run; see `graft.backbones.engines`.
-    batch_size : pictures a batch; halved, and said, when memory runs out.
-    n_workers : processes that decode and resize; 0 does it in this process.
-    skip_unreadable : leave out pictures that cannot be decoded, and count them, where an error is the default.
+    batch_size : examples a batch; halved, and said, when memory runs out.
+    n_workers : processes that read; 0 does it in this process.
+    skip_unreadable : leave out examples that cannot be read, and count them, where an error is the default.
     say : told one sentence at a time.
     console : for the progress bar; None shows none.
     processes : those of the job; each computes its share, through the cache that they have in common.
@@ -113,7 +94,7 @@ class Extractor:
 
     def __init__(
         self,
-        model: ImageModel,
+        source: FeatureSource,
         cache: FeatureCache,
         *,
         device: torch.device,
@@ -128,10 +109,10 @@ class Extractor:
         processes: Processes | None = None,
     ) -> None:
         self._processes = processes or Processes()
-        self._model, self._cache = model, cache
+        self._source, self._cache = source, cache
         self._device, self._precision, self._wanted = device, precision, engine
         self._is_strict = is_strict_precision
-        self._batch_size, self._n_workers = batch_size, n_workers
+        self._batch_size, self._n_workers = source.batch_size(batch_size), source.n_workers(n_workers)
         self._skip_unreadable, self._say, self._console = skip_unreadable, say, console
         self._running: tuple[Engine, EngineChoice] | None = None
         self._refused: set[str] = set()
@@ -140,30 +121,24 @@ class Extractor:
         self.seconds_engine = 0.0
         self.seconds_forward = 0.0
 
-    def run(self, data: LabeledDataset, *, n_pictures: int, view: View = PLAIN, until: float | None = None) -> Features:
+    def run(self, data: LabeledDataset, *, n_examples: int, view: View = PLAIN, until: float | None = None) -> Features:
         """Return the features of every example of `data` under one view.
 
         Parameters
         ----------
-        n_pictures : pictures of the whole job, all splits and views, cached or not: the engine is chosen for these.
-        until : reading of ``time.monotonic`` after which no further batch is begun; pictures not reached, a random
+        n_examples : examples of the whole job, all splits and views, cached or not: the engine is chosen for these.
+        until : reading of ``time.monotonic`` after which no further batch is begun; examples not reached, a random
             part, count as not readable, and `n_unreached` tells how many. None: all are computed.
 
         Raises
         ------
         DataError
-            When a picture cannot be read (unless `skip_unreadable`).
+            When an example cannot be read (unless `skip_unreadable`).
         ResourceError
-            When a single picture does not fit into memory, or the disk is full.
+            When a single example does not fit into memory, or the disk is full.
         """
         keys = data.content_hashes()
-        choices = candidates(
-            self._wanted,
-            device=self._device,
-            precision=self._precision,
-            n_pictures=n_pictures,
-            is_strict_precision=self._is_strict,
-        )
+        choices = self._candidates(n_examples)
         choices = [choice for choice in choices if choice.label not in self._refused]
         # The main process decides: another may already see rows that a third one has just written.
         complete = self._processes.from_main(next((c for c in choices if not self._space(c, view).missing(keys)), None))
@@ -172,7 +147,7 @@ class Extractor:
         if complete is not None:
             space = self._space(complete, view)
             self.engine_label = complete.label
-            self._say(f"features of {len(data):,} pictures: all in the cache, nothing to compute")
+            self._say(f"features of {counted(len(data), self._source.noun)}: all in the cache, nothing to compute")
         else:
             space, n_computed = self._compute(data, keys, choices, view, unreadable, until)
         is_readable = np.array([key not in unreadable for key in keys])
@@ -184,47 +159,49 @@ class Extractor:
     def stream(self, data: Readable) -> Iterator[tuple[int, NDArray[np.float32], list[str]]]:
         """Yield first position, features (n, n_features) and error texts of batch after batch, without the cache.
 
-        An error text is empty where the picture could be read; the features of an unreadable one mean nothing.
+        An error text is empty where the example could be read; the features of an unreadable one mean nothing.
         """
         keys = [""] * len(data)
         if self._running is None:
-            choices = candidates(
-                self._wanted,
-                device=self._device,
-                precision=self._precision,
-                n_pictures=len(data),
-                is_strict_precision=self._is_strict,
-            )
-            self._running = self._start(data, keys, choices, PLAIN)
-        for first, pixels, _, errors in self._batches(
-            _Pictures(data, range(len(data)), self._model.preprocessing, PLAIN, keys)
-        ):
-            yield first, self._forward(pixels), errors
+            self._running = self._start(data, keys, self._candidates(len(data)), PLAIN)
+        for first, batch, _, errors in self._batches(_Reading(self._source, data, range(len(data)), PLAIN, keys)):
+            yield first, self._forward(batch), errors
 
-    def pixels(self, data: Readable) -> Iterator[NDArray[np.uint8]]:
-        """Yield preprocessed pixels, (n, n_channels, height, width) uint8, of batch after batch, in order.
+    def examples(self, data: Readable) -> Iterator[Any]:
+        """Yield examples as the network reads them, batch after batch, in order.
 
         Raises
         ------
         DataError
-            When a picture cannot be read.
+            When an example cannot be read.
         """
-        pictures = _Pictures(data, range(len(data)), self._model.preprocessing, PLAIN, [""] * len(data))
-        with count_progress("pictures", len(data), unit="pictures", console=self._console) as advance:
-            for _, pixels, _, errors in self._batches(pictures):
+        reading = _Reading(self._source, data, range(len(data)), PLAIN, [""] * len(data))
+        with count_progress(self._nouns, len(data), unit=self._nouns, console=self._console) as advance:
+            for _, batch, _, errors in self._batches(reading):
                 for error in filter(None, errors):
                     raise DataError(*error.split("\nTo fix: ")[:1], fix=error.partition("\nTo fix: ")[2])
-                yield pixels
+                yield batch
                 advance(len(errors))
+
+    @property
+    def _nouns(self) -> str:
+        return f"{self._source.noun}s"
+
+    def _candidates(self, n_examples: int) -> list[EngineChoice]:
+        return self._source.candidates(
+            self._wanted,
+            device=self._device,
+            precision=self._precision,
+            n_examples=n_examples,
+            is_strict_precision=self._is_strict,
+        )
 
     def _space(self, choice: EngineChoice, view: View) -> FeatureSpace:
         return self._cache.space(
             {
-                "weights": self._model.backbone.weights_hash,
-                "preprocessing": self._model.preprocessing.fingerprint,
+                **self._source.description,
                 "engine": choice.name,
                 "precision": choice.precision.name,
-                "layer": "head input",
                 "view": view.description,
             }
         )
@@ -239,7 +216,7 @@ class Extractor:
         until: float | None,
     ) -> tuple[FeatureSpace, int]:
         if self._running is None:
-            # Before its own batches, the pass shows the engine a few real pictures, always the same ones.
+            # Before its own batches, the pass shows the engine a few real examples, always the same ones.
             self._running = self._start(data, keys, choices, view)
         choice = self._processes.from_main(self._running[1])
         if choice.label != self._running[1].label:
@@ -247,10 +224,14 @@ class Extractor:
         space = self._space(choice, view)
         todo = self._processes.from_main(space.missing(keys))
         if len(todo) < len(set(keys)):
-            self._say(f"features of {len(set(keys)) - len(todo):,} pictures are in the cache, {len(todo):,} to compute")
+            n_kept = len(set(keys)) - len(todo)
+            self._say(f"features of {counted(n_kept, self._source.noun)} are in the cache, {len(todo):,} to compute")
         if until is not None:
             todo = generator(0, "in case time runs out", len(todo)).permutation(np.array(todo, dtype=np.int64)).tolist()
-        n_computed = self._fill(space, data, keys, todo[self._processes.share(len(todo))], view, unreadable, until)
+        else:
+            todo = list(self._source.arrange(data, todo))
+        share = todo[self._processes.rank :: self._processes.n]
+        n_computed = self._fill(space, data, keys, share, view, unreadable, until)
         for of_another in self._processes.gathered(unreadable):  # where all wait for all
             unreadable.update(of_another)
         space.refresh()
@@ -276,19 +257,19 @@ class Extractor:
         until: float | None,
     ) -> int:
         """Compute the features of some examples into the cache, and return of how many."""
-        pictures = _Pictures(data, todo, self._model.preprocessing, view, keys)
+        reading = _Reading(self._source, data, todo, view, keys)
         n_done, n_bad = 0, 0
-        buffer = _ShardBuffer(space)
+        buffer = ShardBuffer(space)
         try:
-            with count_progress("features", len(todo), unit="pictures", console=self._console) as advance:
-                for first, pixels, hashes, errors in self._batches(pictures):
+            with count_progress("features", len(todo), unit=self._nouns, console=self._console) as advance:
+                for first, batch, hashes, errors in self._batches(reading):
                     for offset, error in enumerate(errors):
                         if error:
                             if not self._skip_unreadable:
                                 raise DataError(*error.split("\nTo fix: ")[:1], fix=error.partition("\nTo fix: ")[2])
                             unreadable[keys[todo[first + offset]]] = error
                             n_bad += 1
-                    features = self._forward(pixels)
+                    features = self._forward(batch)
                     batch_keys = [keys[todo[first + i]] for i in range(len(errors))]
                     buffer.add(batch_keys, features, hashes, [not error for error in errors])
                     n_done += len(errors)
@@ -303,13 +284,12 @@ class Extractor:
         self, data: Readable, keys: Sequence[str], choices: list[EngineChoice], view: View
     ) -> tuple[Engine, EngineChoice]:
         started = time.perf_counter()
-        pictures = _Pictures(data, range(min(len(data), 8)), self._model.preprocessing, view, keys)
-        rows = [pictures[i] for i in range(len(pictures))]
-        sample = np.stack([row[0] for row in rows if not row[2]] or [rows[0][0]])
+        reading = _Reading(self._source, data, range(min(len(data), 8)), view, keys)
+        rows = [reading[i] for i in range(len(reading))]
+        sample = self._source.collate([row[0] for row in rows if not row[2]] or [rows[0][0]])
         while True:
             try:
-                engine, choice, cosine = start_engine(
-                    self._model.feature_network(),
+                engine, choice, cosine = self._source.start(
                     choices,
                     sample=sample,
                     batch_size=self._batch_size,
@@ -329,35 +309,34 @@ class Extractor:
         )
         return engine, choice
 
-    def _batches(self, pictures: _Pictures) -> Iterator[tuple[int, NDArray[Any], NDArray[np.uint64], list[str]]]:
-        n_workers = min(self._n_workers, max(0, len(pictures) // (2 * self._batch_size)))
+    def _batches(self, reading: _Reading) -> Iterator[tuple[int, Any, NDArray[np.uint64], list[str]]]:
+        n_workers = min(self._n_workers, max(0, len(reading) // (2 * self._batch_size)))
         loader = torch.utils.data.DataLoader(
-            pictures,
+            reading,
             batch_size=self._batch_size,
             num_workers=n_workers,
-            collate_fn=_collate,
+            collate_fn=reading.collate,
             prefetch_factor=2 if n_workers else None,
         )
         first = 0
-        for pixels, hashes, errors in loader:
-            yield first, pixels.numpy(), hashes.numpy().view(np.uint64), errors
+        for batch, hashes, errors in loader:
+            own = batch.numpy() if isinstance(batch, torch.Tensor) else batch
+            yield first, own, hashes.numpy().view(np.uint64), errors
             first += len(errors)
 
-    def _forward(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+    def _forward(self, batch: Any) -> NDArray[np.float32]:
         """Return features of a batch, in pieces of the engine's size; a batch that does not fit is halved."""
         started = time.perf_counter()
         assert self._running is not None
         pieces, at = [], 0
-        while at < len(pixels):
-            piece = pixels[at : at + self._batch_size]
-            full = piece if len(piece) == self._batch_size else np.resize(piece, (self._batch_size, *piece.shape[1:]))
+        while at < len(batch):
+            piece = batch[at : at + self._batch_size]
             try:
-                pieces.append(self._running[0](full)[: len(piece)])
+                pieces.append(self._running[0](self._source.filled(piece, self._batch_size))[: len(piece)])
             except Exception as error:
                 self._halve(error)
                 choice = self._running[1]
-                engine, _, _ = start_engine(
-                    self._model.feature_network(),
+                engine, _, _ = self._source.start(
                     [choice],
                     sample=piece[: self._batch_size],
                     batch_size=self._batch_size,
@@ -376,38 +355,13 @@ class Extractor:
             raise error
         if self._batch_size == 1:
             raise ResourceError(
-                f"out of memory on {self._device} with a single picture",
+                f"out of memory on {self._device} with a single {self._source.noun}",
                 fix="choose a smaller model, or --device cpu (Python: device='cpu')",
             ) from error
         self._batch_size //= 2
         self._say(f"out of memory: going on with batches of {self._batch_size}")
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-class _ShardBuffer:
-    """Rows on their way to a shard; written at batch boundaries, so that a resumed pass makes the same batches."""
-
-    def __init__(self, space: FeatureSpace) -> None:
-        self._space, self._since = space, time.perf_counter()
-        self._keys: list[str] = []
-        self._rows: list[NDArray[np.float32]] = []
-        self._hashes: list[NDArray[np.uint64]] = []
-
-    def add(
-        self, keys: Sequence[str], features: NDArray[np.float32], hashes: NDArray[np.uint64], is_good: Sequence[bool]
-    ) -> None:
-        good = np.asarray(is_good, dtype=bool)
-        self._keys += [key for key, is_kept in zip(keys, good, strict=True) if is_kept]
-        self._rows.append(features[good])
-        self._hashes.append(hashes[good])
-        if len(self._keys) >= _SHARD_ROWS or time.perf_counter() - self._since > _SHARD_S:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._keys:
-            self._space.write(self._keys, np.concatenate(self._rows), np.concatenate(self._hashes))
-        self._keys, self._rows, self._hashes, self._since = [], [], [], time.perf_counter()
 
 
 def _spread(rows: NDArray[Any], is_present: NDArray[np.bool_]) -> NDArray[Any]:

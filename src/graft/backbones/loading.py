@@ -15,6 +15,7 @@ from torch import nn
 
 from graft.backbones.catalog import Backbone
 from graft.backbones.heads import FeatureNetwork, Head, find_head
+from graft.backbones.picture_source import PictureSource
 from graft.backbones.preprocessing import Preprocessing
 from graft.core.errors import ModelError
 from graft.core.optional import require
@@ -49,6 +50,14 @@ class ImageModel:
             scale=torch.from_numpy(self.preprocessing.scale),
             offset=torch.from_numpy(self.preprocessing.offset),
         )
+
+    def source(self) -> PictureSource:
+        """Return how pictures pass through the frozen network."""
+        return PictureSource(self.preprocessing, self.backbone.weights_hash, self.feature_network)
+
+    def save_processor(self, folder: Path) -> None:
+        """Write the image processor's files into `folder`."""
+        self.preprocessing.processor.save_pretrained(folder)
 
 
 @contextmanager

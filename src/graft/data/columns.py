@@ -1,4 +1,4 @@
-"""Which column of a table holds the pictures, which the labels; from a table to examples."""
+"""Which column of a table holds the examples, which the labels; from a table to examples."""
 
 from __future__ import annotations
 
@@ -8,43 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graft.core.errors import DataError, did_you_mean
+from graft.core.errors import DataError
+from graft.data.column_names import LABEL_NAMES, find_column, no_column
 from graft.data.found import Found
+from graft.data.kinds import PICTURE, ExampleKind
 from graft.data.labels import Label, clean_label
 from graft.data.tables import Table
+from graft.data.texts import text_columns_of, texts_of
 
 __all__ = ["SPLIT_NAMES", "Columns", "examples_of", "split_name"]
 
-PATH_NAMES = (
-    "path",
-    "file_name",
-    "filename",
-    "file",
-    "filepath",
-    "file_path",
-    "image_path",
-    "image_file",
-    "image",
-    "img_path",
-    "img",
-    "picture",
-    "photo",
-    "image_name",
-    "content",
-)
-LABEL_NAMES = (
-    "label",
-    "labels",
-    "class",
-    "category",
-    "target",
-    "intent",
-    "class_name",
-    "label_name",
-    "classname",
-    "fine_label",
-    "y",
-)
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "valid": ("valid", "val", "dev", "validation"),
@@ -55,15 +28,26 @@ _SAMPLE = 20
 
 @dataclass(frozen=True)
 class Columns:
-    """Names that the user gave for the columns of a table; None: found by name and content."""
+    """Names that the user gave for the columns of a table; None: found by name and content.
+
+    Parameters
+    ----------
+    path, label, group : of files, labels and groups.
+    text, text_pair : of texts that stand in the table itself, and of the second one where two belong together.
+    kind : of the examples.
+    """
 
     path: str | None = None
     label: str | None = None
     group: str | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    kind: ExampleKind = PICTURE
 
     def given(self) -> list[str]:
         """Return the options that were given, as on the command line."""
-        return [f"--{key}-column" for key in ("path", "label", "group") if getattr(self, key) is not None]
+        options = ("path", "label", "group", "text", "text_pair")
+        return [f"--{key.replace('_', '-')}-column" for key in options if getattr(self, key) is not None]
 
 
 def split_name(name: str) -> str | None:
@@ -87,22 +71,25 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
     DataError
         When a column cannot be found (with the columns there are), a file is missing or a label empty (row named).
     """
-    label_column = _find(table, wanted.label, LABEL_NAMES, kind="label")
-    path_column = _path_column(table, wanted.path, but=label_column)
+    label_column = find_column(table, wanted.label, LABEL_NAMES, kind="label")
+    text_columns = text_columns_of(table, wanted.text, wanted.text_pair, kind=wanted.kind, label=label_column) if wanted.kind.inline_names else ()
+    own_columns = text_columns or (_path_column(table, wanted, but=label_column),)
     if label_column is None:
-        rest = [name for name in table.columns if name not in (path_column, wanted.group)]
+        rest = [name for name in table.columns if name not in (*own_columns, wanted.group)]
         if len(rest) != 1:
-            raise _no_column(table, "label", LABEL_NAMES)
+            raise no_column(table, "label", LABEL_NAMES)
         label_column = rest[0]
-    group_column = _find(table, wanted.group, (), kind="group") if wanted.group is not None else None
+    group_column = find_column(table, wanted.group, (), kind="group") if wanted.group is not None else None
     labels, declared = _labels(table, label_column)
     groups = None if group_column is None else table.column(group_column)
-    ids, content = _content(table, path_column)
-    split_column, splits = _splits(table, but=(path_column, label_column, group_column))
+    ids, content = texts_of(table, text_columns) if text_columns else _content(table, own_columns[0])
+    split_column, splits = _splits(table, but=(*own_columns, label_column, group_column))
 
-    used = [name for name in (path_column, label_column, group_column, split_column) if name is not None]
+    used = [name for name in (*own_columns, label_column, group_column, split_column) if name is not None]
     unused = [name for name in table.columns if name not in used]
-    note = f"{table.source}: pictures in the column '{path_column}', labels in '{label_column}'"
+    named = " and ".join(f"'{name}'" for name in own_columns)
+    note = f"{table.source}: {wanted.kind.noun}s in the column{'s' * (len(own_columns) > 1)} {named}, labels in"
+    note += f" '{label_column}'"
     note += f", groups in '{group_column}'" if group_column else ""
     note += f", splits in '{split_column}'" if split_column else ""
     note += f"; unused: {', '.join(unused)}." if unused else "."
@@ -130,38 +117,15 @@ def _part(whole: Found, rows: list[int], name: str) -> Found:
     )
 
 
-def _find(table: Table, given: str | None, usual: Sequence[str], *, kind: str) -> str | None:
-    if given is not None:
-        if given not in table.columns:
-            raise DataError(
-                f"{table.source} has no column '{given}'.{did_you_mean(given, table.columns)}",
-                expected=f"one of its columns: {', '.join(table.columns)}",
-                fix=f"--{kind}-column NAME (Python: {kind}_column=NAME)",
-            )
-        return given
-    by_lower = {name.lower().replace(" ", "_").replace("-", "_"): name for name in reversed(table.columns)}
-    return next((by_lower[name] for name in usual if name in by_lower), None)
-
-
-def _no_column(table: Table, kind: str, usual: Sequence[str]) -> DataError:
-    hints = [(name, did_you_mean(name.lower(), usual)) for name in table.columns]
-    near = next((f" Is '{name}' it?" for name, hint in hints if hint), "")
-    what = "the label" if kind == "label" else "the file of each picture"
-    return DataError(
-        f"{table.source}: no column was recognised that holds {what}; there are {', '.join(table.columns)}.{near}",
-        expected=f"a column named {', '.join(usual[:6])} or the like",
-        fix=f"name it with --{kind}-column (Python: {kind}_column=)",
-    )
-
-
-def _path_column(table: Table, given: str | None, *, but: str | None) -> str:
-    if (found := _find(table, given, (), kind="path")) is not None:
+def _path_column(table: Table, wanted: Columns, *, but: str | None) -> str:
+    path_names = wanted.kind.path_names
+    if (found := find_column(table, wanted.path, (), kind="path")) is not None:
         return found
     pictures = [name for name in table.columns if name != but and _holds_bytes(table, name)]
     if pictures:
         return pictures[0]
-    named = [name for name in table.columns if name.lower() in PATH_NAMES and name != but]
-    named.sort(key=lambda name: PATH_NAMES.index(name.lower()))
+    named = [name for name in table.columns if name.lower() in path_names and name != but]
+    named.sort(key=lambda name: path_names.index(name.lower()))
     others = [name for name in table.columns if name != but and name not in named]
     for name in (*named, *others):
         sample = list(table.values[name][:_SAMPLE])
@@ -169,14 +133,14 @@ def _path_column(table: Table, given: str | None, *, but: str | None) -> str:
             return name
     if named:
         return named[0]  # its files are missing: said with the row
-    raise _no_column(table, "path", PATH_NAMES)
+    raise no_column(table, "path", path_names)
 
 
 def _holds_bytes(table: Table, name: str) -> bool:
     if isinstance(table.values, Mapping):
         return False
     kind = table.values.features[name]
-    return type(kind).__name__ == "Image" or (isinstance(kind, dict) and "bytes" in kind) or _is_binary(kind)
+    return type(kind).__name__ in ("Image", "Audio") or (isinstance(kind, dict) and "bytes" in kind) or _is_binary(kind)
 
 
 def _is_binary(kind: object) -> bool:
@@ -193,12 +157,13 @@ def _resolve(root: str, value: str) -> str | None:
 
 def _content(table: Table, name: str) -> tuple[list[str], Any]:
     if _holds_bytes(table, name):
-        from datasets import Image
+        from datasets import Audio, Image
 
         values: Any = table.values
         rows = values.select_columns([name])
-        if type(rows.features[name]).__name__ == "Image":
-            rows = rows.cast_column(name, Image(decode=False))
+        decoded: dict[str, Any] = {"Image": Image(decode=False), "Audio": Audio(decode=False)}
+        if (as_bytes := decoded.get(type(rows.features[name]).__name__)) is not None:
+            rows = rows.cast_column(name, as_bytes)
         digits = len(str(len(rows)))
         start = f"{table.split}/" if table.split else ""
         content = rows if name == "content" else rows.rename_column(name, "content")

@@ -1,4 +1,4 @@
-"""Folders of pictures: a class per subfolder, and files to predict. Plain `os.scandir`; no file is opened."""
+"""Folders of files: a class per subfolder, and files to predict. Plain `os.scandir`; no file is opened."""
 
 from __future__ import annotations
 
@@ -9,26 +9,16 @@ from pathlib import Path
 
 from graft.core.errors import DataError, did_you_mean
 from graft.data.found import Found
+from graft.data.kinds import PICTURE, ExampleKind
 
 __all__ = [
-    "PICTURE_SUFFIXES",
     "ClassFolders",
-    "is_picture",
+    "is_file_of",
     "list_inputs",
     "missing_path",
     "scan_class_folders",
     "walk",
 ]
-
-# fmt: off
-PICTURE_SUFFIXES = frozenset({
-    ".apng", ".avif", ".bmp", ".dib", ".gif", ".ico", ".j2k",
-    ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
-    ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
-})
-# fmt: on
-# First bytes of JPEG, PNG, GIF, BMP, TIFF and of the RIFF container of WebP, for files whose name has no suffix.
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
 
 # What systems leave behind in folders.
 _LITTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
@@ -44,8 +34,9 @@ class ClassFolders:
     root : folder that `paths` start from.
     paths : paths relative to `root`, with forward slashes, sorted by class and name.
     labels : name of the class of each.
-    empty : class folders without a picture.
-    n_hidden, n_other : hidden files, and files that are no pictures or lie outside the class folders; ignored.
+    empty : class folders without an example.
+    n_hidden, n_other : hidden files, and files that are no examples or lie outside the class folders; ignored.
+    kind : of the examples.
     """
 
     folder: Path
@@ -55,14 +46,15 @@ class ClassFolders:
     empty: tuple[str, ...]
     n_hidden: int
     n_other: int
+    kind: ExampleKind = PICTURE
 
     def as_examples(self) -> Found:
-        """Return the pictures as examples, with a note on what was ignored."""
+        """Return the files as examples, with a note on what was ignored."""
         ignored = [
             f"{count} {what}"
             for count, what in (
                 (self.n_hidden, "hidden"),
-                (self.n_other, "that are no pictures or lie outside the class folders"),
+                (self.n_other, f"that are no {self.kind.noun}s or lie outside the class folders"),
             )
             if count
         ]
@@ -80,14 +72,14 @@ class ClassFolders:
         )
 
 
-def is_picture(path: str) -> bool:
-    """Return whether a file is a picture by its suffix, or, where it has none, by its first bytes."""
+def is_file_of(kind: ExampleKind, path: str) -> bool:
+    """Return whether a file holds an example by its suffix, or, where it has none, by its first bytes."""
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  50,000 Path objects cost half a second
-    if suffix:
-        return suffix in PICTURE_SUFFIXES
+    if suffix or not kind.signatures:
+        return suffix in kind.suffixes
     try:
         with open(path, "rb") as file:
-            return file.read(8).startswith(_SIGNATURES)
+            return file.read(8).startswith(kind.signatures)
     except OSError:
         return False
 
@@ -128,12 +120,12 @@ def walk(folder: str, *, prefix: str = "") -> Iterator[tuple[str, bool]]:
             yield from walk(entry.path, prefix=name + "/")
 
 
-def scan_class_folders(folder: Path, *, top: Path | None = None) -> ClassFolders:
-    """Return the pictures below each subfolder of `folder`; the subfolder's name is the class.
+def scan_class_folders(folder: Path, *, top: Path | None = None, kind: ExampleKind = PICTURE) -> ClassFolders:
+    """Return the files of examples below each subfolder of `folder`; the subfolder's name is the class.
 
     Parameters
     ----------
-    folder : the folder that holds one subfolder a class; pictures may lie deeper in it.
+    folder : the folder that holds one subfolder a class; files may lie deeper in it.
     top : a folder above, that paths shall start from; None: `folder` itself.
 
     Raises
@@ -154,27 +146,27 @@ def scan_class_folders(folder: Path, *, top: Path | None = None) -> ClassFolders
         label, _, inner = name[depth:].partition("/")
         if is_hidden:
             n_hidden += 1
-        elif inner and is_picture(f"{root}/{name}"):
+        elif inner and is_file_of(kind, f"{root}/{name}"):
             paths.append(name)
             labels.append(label)
             classes[label] += 1
         else:
             n_other += 1
     empty = tuple(name for name, count in classes.items() if not count)
-    return ClassFolders(folder, folder if top is None else top, paths, labels, empty, n_hidden, n_other)
+    return ClassFolders(folder, folder if top is None else top, paths, labels, empty, n_hidden, n_other, kind)
 
 
-def list_inputs(paths: Sequence[str | Path]) -> Iterator[tuple[str, Path]]:
-    """Yield ``(id, path)`` of every picture in files and folders, in order, without ever holding the whole list.
+def list_inputs(paths: Sequence[str | Path], *, kind: ExampleKind = PICTURE) -> Iterator[tuple[str, Path]]:
+    """Yield ``(id, path)`` of every file of examples in files and folders, in order, without ever holding the whole list.
 
-    Folders are searched in depth; hidden files and files that are no pictures are passed over. A file that is named
+    Folders are searched in depth; hidden files and files of other kinds are passed over. A file that is named
     itself is always given. The id is the path as given, for files in folders continued from the folder, with forward
     slashes. Only the names in one folder are held at a time.
 
     Raises
     ------
     DataError
-        When a path does not exist (before the first is given), or there is no picture at all (after the last).
+        When a path does not exist (before the first is given), or there is no such file at all (after the last).
     """
     for path in paths:
         if not os.path.exists(path):  # noqa: PTH110
@@ -186,14 +178,14 @@ def list_inputs(paths: Sequence[str | Path]) -> Iterator[tuple[str, Path]]:
             yield path.as_posix(), path
             continue
         for name, is_hidden in walk(str(path)):
-            if not is_hidden and is_picture(f"{path}/{name}"):
+            if not is_hidden and is_file_of(kind, f"{path}/{name}"):
                 found = True
                 yield (path / name).as_posix(), path / name
     if not found:
         where = ", ".join(str(path) for path in paths) or "no path given"
         raise DataError(
-            f"no picture found in {where}",
-            expected=f"files that end in {', '.join(sorted(PICTURE_SUFFIXES))}",
+            f"no {kind.noun} found in {where}",
+            expected=f"files that end in {', '.join(sorted(kind.suffixes))}",
             fix="name the files themselves, or the folder that holds them",
         )
 

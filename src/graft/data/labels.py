@@ -45,6 +45,12 @@ def clean_label(value: object, *, place: str) -> Label:
             expected="a label in every row",
             fix="fill it in, or remove the row",
         )
+    if isinstance(value, float):
+        raise DataError(
+            f"{place} has the label {value!r}: a number to predict, not a class (regression)",
+            expected="text or a whole number: Graft classifies",
+            fix="bin the numbers into classes, or name the right column with --label-column (Python: label_column=)",
+        )
     raise DataError(
         f"{place} has the label {value!r}",
         expected="text or a whole number: one class an example",

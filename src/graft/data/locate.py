@@ -8,7 +8,7 @@ from pathlib import Path
 
 from graft.core.errors import DataError, UsageError
 from graft.data.columns import Columns, examples_of, split_name
-from graft.data.folders import is_picture, missing_path, scan_class_folders
+from graft.data.folders import is_file_of, missing_path, scan_class_folders
 from graft.data.found import Found
 from graft.data.saved import is_hub_id, is_saved, read_hub, read_saved
 from graft.data.tables import TABLE_SUFFIXES, Table, read_table
@@ -32,11 +32,11 @@ def locate(data: str | Path, columns: Columns) -> dict[str, Found]:
     """
     path = Path(data).expanduser()
     if path.is_file():
-        if is_picture(str(path)):
+        if is_file_of(columns.kind, str(path)):
             raise DataError(
-                f"{path} is one picture",
+                f"{path} is one {columns.kind.noun}",
                 expected="a folder with a subfolder a class, or a table",
-                fix="name the folder; to classify single pictures, use graft predict",
+                fix=f"name the folder; to classify single {columns.kind.noun}s, use graft predict",
             )
         return examples_of(read_table([path]), columns)
     if path.is_dir():
@@ -124,7 +124,7 @@ def _undivided(folder: Path, columns: Columns, *, top: Path | None = None) -> di
             raise DataError(f"{folder} is itself divided into {', '.join(tables)}", expected="one split")
         return _of_tables({"": tables[""].of_split(split)} if split else tables, columns)
     described = _describing_tables(folder)
-    found = None if described else scan_class_folders(folder, top=top)
+    found = None if described else scan_class_folders(folder, top=top, kind=columns.kind)
     if found is not None and found.paths:
         if given := columns.given():
             raise UsageError(
@@ -142,13 +142,14 @@ def _undivided(folder: Path, columns: Columns, *, top: Path | None = None) -> di
             expected="one, or tables named train, valid and test",
             fix="name the files: DATA --valid FILE --test FILE (Python: valid=, test=)",
         )
-    flat = sum(entry.is_file() and is_picture(entry.path) for entry in os.scandir(folder))
-    holds = f"{flat} pictures but no subfolders" if flat else "no pictures and no table"
+    noun = columns.kind.noun
+    flat = sum(entry.is_file() and is_file_of(columns.kind, entry.path) for entry in os.scandir(folder))
+    holds = f"{flat} {noun}s but no subfolders" if flat else f"no {noun}s and no table"
     if found is not None and found.empty:
         holds += f" (only empty folders: {', '.join(found.empty[:5])})"
     raise DataError(
         f"{folder} holds {holds}",
-        expected="a subfolder of pictures for each class (also below train/, valid/ and test/), or a CSV, JSONL or"
-        " Parquet table with a path and a label in each row",
-        fix="sort the pictures into a folder a class, or write a table",
+        expected=f"a subfolder of {noun}s for each class (also below train/, valid/ and test/), or a CSV, JSONL or"
+        f" Parquet table with {'a text' if columns.kind.inline_names else 'a path'} and a label in each row",
+        fix=f"sort the {noun}s into a folder a class, or write a table",
     )

@@ -11,6 +11,7 @@ from graft.core.errors import DataError, did_you_mean
 from graft.data.columns import Columns, split_name
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.found import Found, GroupNumbers, Ids
+from graft.data.kinds import PICTURE, ExampleKind
 from graft.data.labels import check_classes, label_map
 from graft.data.locate import locate
 
@@ -25,6 +26,9 @@ def read_splits(
     path_column: str | None = None,
     label_column: str | None = None,
     group_column: str | None = None,
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
+    kind: ExampleKind = PICTURE,
 ) -> Splits:
     """Return the examples to train with, and those to validate and test with where the data brings them.
 
@@ -32,8 +36,8 @@ def read_splits(
     ----------
     data : one of
 
-        - a folder with a subfolder of pictures for each class, also below ``train``, ``valid`` and ``test``;
-        - a CSV, TSV, JSONL, JSON or Parquet table with a path (or a picture) and a label in each row;
+        - a folder with a subfolder of files for each class, also below ``train``, ``valid`` and ``test``;
+        - a CSV, TSV, JSONL, JSON or Parquet table with a path (or the example itself) and a label in each row;
         - a folder that holds tables named ``train.*``, ``valid.*`` and ``test.*``;
         - a folder that ``save_to_disk`` of Hugging Face `datasets` wrote; or a data set's id on its hub.
 
@@ -41,12 +45,14 @@ def read_splits(
     valid, test : the same forms, for the examples to validate and test with; they go before splits inside `data`.
     path_column, label_column, group_column : columns of the tables; None: found by usual names and by content (no
         groups).
+    text_column, text_pair_column : columns of texts that stand in the tables, of one, or of two that belong together.
+    kind : of the examples.
 
     Returns
     -------
     Splits
         Label numbers follow the order of the classes: the data's own order where it declares one, by number where
-        all labels are whole numbers, by alphabet else. Pictures are not opened here.
+        all labels are whole numbers, by alphabet else. Files of examples are not opened here.
 
     Raises
     ------
@@ -56,7 +62,7 @@ def read_splits(
     UsageError
         When columns are named for data that is no table.
     """
-    columns = Columns(path_column, label_column, group_column)
+    columns = Columns(path_column, label_column, group_column, text_column, text_pair_column, kind)
     found = locate(data, columns)
     notes: list[str] = []
     parts: dict[str, Found] = {}
@@ -101,6 +107,9 @@ def read_labeled(
     path_column: str | None = None,
     label_column: str | None = None,
     group_column: str | None = None,
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
+    kind: ExampleKind = PICTURE,
 ) -> LabeledDataset:
     """Return the examples of one data set, numbered by a label map that a model brings.
 
@@ -109,7 +118,7 @@ def read_labeled(
     data : the same forms as in `read_splits`.
     label_names : n_classes names in the order of the model's outputs; not all need occur in the data.
     split : which split, where the data is divided; None: all rows, or of divided data its test split.
-    path_column, label_column, group_column : as in `read_splits`.
+    path_column, label_column, group_column, text_column, text_pair_column, kind : as in `read_splits`.
 
     Raises
     ------
@@ -118,7 +127,9 @@ def read_labeled(
     UsageError
         When columns are named for data that is no table.
     """
-    found = locate(data, Columns(path_column, label_column, group_column))
+    found = locate(
+        data, Columns(path_column, label_column, group_column, text_column, text_pair_column, kind)
+    )
     part = _one_split(found, data, wanted=split or "test", is_named=split is not None)
     if not part.is_labelled:
         raise DataError(f"{part.source}: none of the {len(part)} examples has a label", expected="labelled examples")

@@ -84,16 +84,29 @@ def read_table(paths: Sequence[Path]) -> Table:
                 fix="a table names one picture and its label in each row",
             )
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}",
-            expected="a table in UTF-8",
-            fix="save it again as UTF-8",
-        ) from error
+        raise _not_utf8(path) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if not table.columns or not len(table.values[table.columns[0]]):
         raise DataError(f"{path} holds no rows", expected="a row an example")
     return table
+
+
+def _not_utf8(path: Path) -> DataError:
+    """Return the error that names the first line that is not UTF-8."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return DataError(
+                    f"{path}, line {number} is not UTF-8 text: byte {error.start} of the line is"
+                    f" 0x{line[error.start]:02x}, which reads as {line[max(0, error.start - 12):][:24].decode('latin-1')!r}"
+                    " in Latin-1",
+                    expected="a table in UTF-8",
+                    fix=f"save it again as UTF-8, for example: iconv -f latin1 -t utf-8 {path.name}",
+                )
+    return DataError(f"{path} is not UTF-8 text", expected="a table in UTF-8", fix="save it again as UTF-8")
 
 
 def _read_delimited(path: Path) -> Table:

@@ -51,7 +51,7 @@ def extractor(
     model: ImageModel, folder: Path, say: Callable[[str], None] = lambda text: None, **options: Any
 ) -> Extractor:
     arguments = {"batch_size": 4, "n_workers": 0, "engine": "eager", "precision": Precision("fp32", "")} | options
-    return Extractor(model, FeatureCache(folder), device=CPU, say=say, **arguments)
+    return Extractor(model.source(), FeatureCache(folder), device=CPU, say=say, **arguments)
 
 
 def expected(model: ImageModel, contents: Sequence[bytes]) -> NDArray[np.float32]:
@@ -67,12 +67,12 @@ def expected(model: ImageModel, contents: Sequence[bytes]) -> NDArray[np.float32
 def test_features_are_computed_once(model: ImageModel, tmp_path: Path) -> None:
     data = dataset([png(i) for i in range(10)])
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    first = extractor(model, tmp_path).run(data, n_pictures=10)
+    first = extractor(model, tmp_path).run(data, n_examples=10)
     np.testing.assert_allclose(first.matrix, expected(model, [png(i) for i in range(10)]), rtol=1e-4, atol=1e-5)
     assert first.n_computed == 10
     assert first.is_readable.all()
     told: list[str] = []
-    second = extractor(model, tmp_path, told.append).run(data, n_pictures=10)
+    second = extractor(model, tmp_path, told.append).run(data, n_examples=10)
     assert second.n_computed == 0
     assert told == ["features of 10 pictures: all in the cache, nothing to compute"]
     np.testing.assert_array_equal(second.matrix, first.matrix)
@@ -83,10 +83,10 @@ def test_features_are_computed_once(model: ImageModel, tmp_path: Path) -> None:
 
 def test_a_changed_picture_recomputes_only_itself(model: ImageModel, tmp_path: Path) -> None:
     contents = [png(i) for i in range(9)]
-    first = extractor(model, tmp_path).run(dataset(contents), n_pictures=9)
+    first = extractor(model, tmp_path).run(dataset(contents), n_examples=9)
     contents[4] = png(99)
     told: list[str] = []
-    second = extractor(model, tmp_path, told.append).run(dataset(contents[::-1]), n_pictures=9)
+    second = extractor(model, tmp_path, told.append).run(dataset(contents[::-1]), n_examples=9)
     assert second.n_computed == 1
     assert any("8 pictures are in the cache, 1 to compute" in text for text in told)
     same = [i for i in range(9) if i != 4]
@@ -95,7 +95,7 @@ def test_a_changed_picture_recomputes_only_itself(model: ImageModel, tmp_path: P
 
 
 def test_copies_inside_one_call_are_computed_once(model: ImageModel, tmp_path: Path) -> None:
-    found = extractor(model, tmp_path).run(dataset([png(0), png(1), png(0), png(0)]), n_pictures=4)
+    found = extractor(model, tmp_path).run(dataset([png(0), png(1), png(0), png(0)]), n_examples=4)
     assert found.n_computed == 2
     np.testing.assert_array_equal(found.matrix[[2, 3]], found.matrix[[0, 0]])
 
@@ -103,8 +103,8 @@ def test_copies_inside_one_call_are_computed_once(model: ImageModel, tmp_path: P
 def test_views_have_features_of_their_own(model: ImageModel, tmp_path: Path) -> None:
     data = dataset([png(i) for i in range(3)])
     runner = extractor(model, tmp_path)
-    plain = runner.run(data, n_pictures=6)
-    mirror = runner.run(data, n_pictures=6, view=View(1))
+    plain = runner.run(data, n_examples=6)
+    mirror = runner.run(data, n_examples=6, view=View(1))
     assert mirror.n_computed == 3
     assert not np.allclose(plain.matrix, mirror.matrix)
     flipped = []
@@ -117,8 +117,8 @@ def test_views_have_features_of_their_own(model: ImageModel, tmp_path: Path) -> 
 
 def test_workers_and_batch_size_change_nothing(model: ImageModel, tmp_path: Path) -> None:
     data = dataset([png(i) for i in range(17)])
-    alone = extractor(model, tmp_path / "a").run(data, n_pictures=17)
-    workers = extractor(model, tmp_path / "b", n_workers=2, batch_size=2).run(data, n_pictures=17)
+    alone = extractor(model, tmp_path / "a").run(data, n_examples=17)
+    workers = extractor(model, tmp_path / "b", n_workers=2, batch_size=2).run(data, n_examples=17)
     np.testing.assert_allclose(workers.matrix, alone.matrix, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(workers.perceptual, alone.perceptual)
 
@@ -127,17 +127,17 @@ def test_an_unreadable_picture_is_named_and_what_was_computed_is_kept(model: Ima
     contents = [png(i) for i in range(10)]
     contents[6] = contents[6][:60]
     with pytest.raises(DataError) as caught:
-        extractor(model, tmp_path).run(dataset(contents), n_pictures=10)
+        extractor(model, tmp_path).run(dataset(contents), n_examples=10)
     assert "6.png of tested cannot be read as a picture" in str(caught.value)
     assert "--skip-unreadable" in caught.value.fix
     contents[6] = png(6)
-    assert extractor(model, tmp_path).run(dataset(contents), n_pictures=10).n_computed == 6
+    assert extractor(model, tmp_path).run(dataset(contents), n_examples=10).n_computed == 6
 
 
 def test_unreadable_pictures_are_left_out_when_asked(model: ImageModel, tmp_path: Path) -> None:
     contents = [png(0), b"none", png(2), b""]
     for _ in range(2):
-        found = extractor(model, tmp_path, skip_unreadable=True).run(dataset(contents), n_pictures=4)
+        found = extractor(model, tmp_path, skip_unreadable=True).run(dataset(contents), n_examples=4)
         assert found.is_readable.tolist() == [True, False, True, False]
         assert found.matrix.shape[0] == 4
         np.testing.assert_allclose(found.matrix[[0, 2]], expected(model, [png(0), png(2)]), rtol=1e-4, atol=1e-5)
@@ -162,10 +162,10 @@ def test_a_killed_pass_goes_on_where_it_was(model: ImageModel, tmp_path: Path) -
 
     runner._forward = stop_later  # type: ignore[method-assign]
     with pytest.raises(Stopped):
-        runner.run(data, n_pictures=20)
-    resumed = extractor(model, tmp_path).run(data, n_pictures=20)
+        runner.run(data, n_examples=20)
+    resumed = extractor(model, tmp_path).run(data, n_examples=20)
     assert resumed.n_computed == 20 - 3 * 4
-    whole = extractor(model, tmp_path / "whole").run(data, n_pictures=20)
+    whole = extractor(model, tmp_path / "whole").run(data, n_examples=20)
     np.testing.assert_array_equal(resumed.matrix, whole.matrix)
 
 
@@ -189,7 +189,7 @@ def test_memory_that_runs_out_halves_the_batch(
     monkeypatch.setitem(engines._BUILDERS, "eager", small)
     told: list[str] = []
     contents = [png(i) for i in range(11)]
-    found = extractor(model, tmp_path, told.append, batch_size=8).run(dataset(contents), n_pictures=11)
+    found = extractor(model, tmp_path, told.append, batch_size=8).run(dataset(contents), n_examples=11)
     assert [text for text in told if "out of memory" in text] == [
         "out of memory: going on with batches of 4",
         "out of memory: going on with batches of 2",
@@ -218,7 +218,7 @@ def test_memory_that_runs_out_later_halves_the_batch_too(
     monkeypatch.setitem(engines._BUILDERS, "eager", fails_later)
     told: list[str] = []
     contents = [png(i) for i in range(10)]
-    found = extractor(model, tmp_path, told.append).run(dataset(contents), n_pictures=10)
+    found = extractor(model, tmp_path, told.append).run(dataset(contents), n_examples=10)
     assert "out of memory: going on with batches of 2" in told
     np.testing.assert_allclose(found.matrix, expected(model, contents), rtol=1e-4, atol=1e-5)
     assert found.n_computed == 10
@@ -232,7 +232,7 @@ def test_a_single_picture_that_does_not_fit_is_an_error(
 
     monkeypatch.setitem(engines._BUILDERS, "eager", never)
     with pytest.raises(ResourceError, match="with a single picture"):
-        extractor(model, tmp_path).run(dataset([png(0)]), n_pictures=1)
+        extractor(model, tmp_path).run(dataset([png(0)]), n_examples=1)
 
 
 def test_a_full_disk_is_said_and_shards_before_it_stay(
@@ -240,9 +240,9 @@ def test_a_full_disk_is_said_and_shards_before_it_stay(
 ) -> None:
     import errno
 
-    from graft.backbones import extraction
+    from graft.backbones import cache
 
-    monkeypatch.setattr(extraction, "_SHARD_ROWS", 4)
+    monkeypatch.setattr(cache, "_SHARD_ROWS", 4)
     save, n_saves = np.save, 0
 
     def fill(*arguments: Any, **more: Any) -> None:
@@ -255,9 +255,9 @@ def test_a_full_disk_is_said_and_shards_before_it_stay(
     monkeypatch.setattr(np, "save", fill)
     data = dataset([png(i) for i in range(16)])
     with pytest.raises(ResourceError, match="the disk is full"):
-        extractor(model, tmp_path).run(data, n_pictures=16)
+        extractor(model, tmp_path).run(data, n_examples=16)
     monkeypatch.setattr(np, "save", save)
-    assert extractor(model, tmp_path).run(data, n_pictures=16).n_computed == 8
+    assert extractor(model, tmp_path).run(data, n_examples=16).n_computed == 8
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -267,9 +267,9 @@ def test_an_engine_that_was_refused_is_not_looked_up_again(
     monkeypatch.setattr(engines, "PARITY_COSINE", 1.1)
     told: list[str] = []
     runner = extractor(model, tmp_path, told.append, precision=Precision("bf16", ""))
-    runner.run(dataset([png(0), png(1)]), n_pictures=4)
+    runner.run(dataset([png(0), png(1)]), n_examples=4)
     assert runner.engine_label == "eager fp32"
-    runner.run(dataset([png(2), png(3)]), n_pictures=4)
+    runner.run(dataset([png(2), png(3)]), n_examples=4)
     assert sum("falling back" in text for text in told) == 1
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from graft.core.errors import DataError
-from graft.data.folders import is_picture, list_inputs
+from graft.data.folders import is_file_of, list_inputs
+from graft.data.kinds import PICTURE
 
 
 @pytest.fixture
@@ -52,6 +53,6 @@ def test_errors(folder: Path) -> None:
 def test_pictures_without_a_suffix_are_known_by_their_first_bytes(tmp_path: Path) -> None:
     for name, content in (("one", b"\xff\xd8\xff\xe0"), ("two", b"text"), ("three.txt", b"\xff\xd8\xff\xe0")):
         (tmp_path / name).write_bytes(content)
-    assert [is_picture(str(tmp_path / name)) for name in ("one", "two", "three.txt", "gone")] == [True, False] + [
+    assert [is_file_of(PICTURE, str(tmp_path / name)) for name in ("one", "two", "three.txt", "gone")] == [True, False] + [
         False
     ] * 2

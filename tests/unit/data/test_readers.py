@@ -417,7 +417,7 @@ class TestErrors:
             read_splits(tmp_path / "d.csv")
         assert "--label-column" in error.value.fix
         write_csv(tmp_path / "e.csv", [{"text": "hello", "label": "a"}])
-        with pytest.raises(DataError, match="holds the file of each picture; there are text, label") as error:
+        with pytest.raises(DataError, match="holds the file of each example; there are text, label") as error:
             read_splits(tmp_path / "e.csv")
         assert "--path-column" in error.value.fix
 

@@ -32,7 +32,7 @@ def fine_tuned(checkpoint: Path) -> FineTunedModel:
 
 def extractor(fine_tuned: FineTunedModel, folder: Path, **more: Any) -> Extractor:
     arguments = {"device": torch.device("cpu"), "precision": Precision("fp32", ""), "engine": "eager", "n_workers": 0}
-    return Extractor(fine_tuned.model, FeatureCache(folder), batch_size=4, **arguments | more)
+    return Extractor(fine_tuned.model.source(), FeatureCache(folder), batch_size=4, **arguments | more)
 
 
 def files(pictures: Path) -> list[tuple[str, Path]]:

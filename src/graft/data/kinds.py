@@ -1,0 +1,73 @@
+"""The kinds of examples: what they are called, and where files and tables hold them. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["KINDS", "PICTURE", "RECORDING", "TEXT", "ExampleKind"]
+
+
+@dataclass(frozen=True)
+class ExampleKind:
+    """One kind of example.
+
+    Parameters
+    ----------
+    modality : ``"image"``, ``"text"`` or ``"audio"``.
+    noun : what one is called in messages; the plural takes an s.
+    suffixes : endings of its files, in small letters.
+    signatures : first bytes of its files, for those without an ending.
+    path_names : usual names of the column that names its files.
+    inline_names : usual names of the column that holds it itself; empty: it always is a file.
+    pair_names : usual names of two columns that belong together.
+    """
+
+    modality: str
+    noun: str
+    suffixes: frozenset[str]
+    signatures: tuple[bytes, ...] = ()
+    path_names: tuple[str, ...] = ()
+    inline_names: tuple[str, ...] = ()
+    pair_names: tuple[tuple[str, str], ...] = ()
+
+
+_FILE_NAMES = ("path", "file_name", "filename", "file", "filepath", "file_path")
+
+# fmt: off
+PICTURE = ExampleKind(
+    "image",
+    "picture",
+    suffixes=frozenset({
+        ".apng", ".avif", ".bmp", ".dib", ".gif", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm",
+        ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+    }),
+    # JPEG, PNG, GIF, BMP, TIFF and the RIFF container of WebP.
+    signatures=(b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF"),
+    path_names=(
+        *_FILE_NAMES, "image_path", "image_file", "image", "img_path", "img", "picture", "photo", "image_name",
+        "content",
+    ),
+)
+TEXT = ExampleKind(
+    "text",
+    "text",
+    suffixes=frozenset({".txt", ".md", ".text"}),
+    path_names=_FILE_NAMES,
+    inline_names=(
+        "text", "sentence", "utterance", "question", "query", "content", "review", "message", "comment", "tweet",
+        "document", "body", "description", "headline", "title", "prompt", "input", "sms", "abstract", "article",
+    ),
+    pair_names=(
+        ("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2"),
+        ("sentence_a", "sentence_b"), ("text_a", "text_b"),
+    ),
+)
+RECORDING = ExampleKind(
+    "audio",
+    "recording",
+    suffixes=frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}),
+    signatures=(b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM"),
+    path_names=(*_FILE_NAMES, "audio_path", "audio_file", "audio", "wav", "clip", "recording", "sound", "content"),
+)
+# fmt: on
+KINDS = (PICTURE, TEXT, RECORDING)
