@@ -33,8 +33,14 @@ class FitConfig:
         Validation split, when it is not part of the data.
     test
         Test split, when it is not part of the data.
+    task
+        What is classified: auto (found from the data), image-classification or text-classification.
     path_column
         Column of a table that holds the files.
+    text_column
+        Column of a table that holds the texts.
+    text_pair_column
+        Column of a table that holds the second text, where two belong together.
     label_column
         Column of a table that holds the labels.
     group_column
@@ -119,8 +125,10 @@ class FitConfig:
         Processes that decode pictures; 0 decodes in the main process.
     cache
         Folder of the feature cache (default: GRAFT_CACHE, else ~/.cache/graft).
+    max_tokens
+        Tokens of a text that are read (default: as the checkpoint says, at most 512).
     skip_unreadable
-        Leave out pictures that cannot be read, and count them.
+        Leave out examples that cannot be read, and count them.
     offline
         Never ask the hub.
     trust_remote_code
@@ -135,7 +143,10 @@ class FitConfig:
     revision: str | None = None
     valid: str | None = None
     test: str | None = None
+    task: str = "auto"
     path_column: str | None = None
+    text_column: str | None = None
+    text_pair_column: str | None = None
     label_column: str | None = None
     group_column: str | None = None
     test_fraction: float = 0.2
@@ -177,6 +188,7 @@ class FitConfig:
     batch_size: int = 32
     workers: int = 2
     cache: str | None = None
+    max_tokens: int | None = None
     skip_unreadable: bool = False
     offline: bool = False
     trust_remote_code: bool = False
@@ -219,6 +231,7 @@ class FitConfig:
                 "a time such as 90s, 10m or 1h",
             ),
             ("batch_size", self.batch_size >= 1, "1 or more"),
+            ("max_tokens", self.max_tokens is None or self.max_tokens >= 3, "3 or more"),
             ("workers", self.workers >= 0, "0 or more"),
         ]
         for name, is_right, expected in checks:

@@ -1,4 +1,4 @@
-"""The first stations of `fit`: the pretrained model, one pass over all pictures, and what is held out."""
+"""The first stations of `fit`: the pretrained model, one pass over all examples, and what is held out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from graft.api.config import FitConfig
 from graft.backbones.cache import FeatureCache, default_cache_folder
 from graft.backbones.extraction import Extractor, Features
-from graft.backbones.loading import ImageModel, load_image_model
+from graft.backbones.pretrained import PretrainedModel
 from graft.backbones.views import training_views
 from graft.core.devices import choose_device, choose_precision
 from graft.core.errors import DataError
@@ -26,8 +26,10 @@ from graft.core.text import counted
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.duplicates import cross_split_duplicates, duplicate_groups
 from graft.data.splitting import stratified_split
+from graft.tasks.base import Task
+from graft.tasks.registry import task_class
 
-__all__ = ["Embedded", "describe_model", "divide", "embed", "extractor_for", "load_model"]
+__all__ = ["Embedded", "describe_model", "divide", "embed", "extractor_for", "load_task"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Embedded:
     notes : sentences for the report.
     engine : what computed the features.
     seconds : spent in starting the engine and in its forward passes.
-    n_computed : pictures computed now, not read from the cache.
+    n_computed : examples computed now, not read from the cache.
     """
 
     splits: Mapping[str, LabeledDataset]
@@ -52,17 +54,28 @@ class Embedded:
     views: tuple[Features, ...]
     groups: NDArray[np.int64] | None
     label_names: tuple[str, ...]
-    model: ImageModel
+    task: Task
     notes: tuple[str, ...]
     engine: str
     seconds: Mapping[str, float]
     n_computed: int = 0
 
+    @property
+    def model(self) -> PretrainedModel:
+        """The pretrained model."""
+        return self.task.model
+
+    @property
+    def noun(self) -> str:
+        """What an example is called."""
+        return self.task.kind.noun
+
     def facts(self) -> dict[str, Any]:
         """Return what the manifest keeps of data and model."""
         return {
             "backbone": self.model.backbone.as_dict(),
-            "preprocessing": self.model.preprocessing.fingerprint,
+            "task": self.task.name,
+            "preprocessing": self.model.source().description["preprocessing"],
             "engine": self.engine,
             "labels": list(self.label_names),
             "splits": {
@@ -72,30 +85,32 @@ class Embedded:
         }
 
 
-def load_model(config: FitConfig, label_names: tuple[str, ...]) -> ImageModel:
-    """Return the pretrained model that the options name."""
-    return load_image_model(
+def load_task(config: FitConfig, name: str, label_names: tuple[str, ...]) -> Task:
+    """Return the task over the pretrained model that the options name."""
+    found: Task = task_class(name).load(
         config.model,
         label_names=label_names,
         weights=config.weights,
         revision=config.revision,
         is_offline=config.offline,
         trust_remote_code=config.trust_remote_code,
+        max_tokens=config.max_tokens,
     )
+    return found
 
 
-def describe_model(model: ImageModel) -> str:
+def describe_model(task: Task) -> str:
     """Return one sentence on the model."""
-    backbone = model.backbone
-    notes = "".join(f"; {note}" for note in model.notes)
+    backbone = task.model.backbone
+    notes = "".join(f"; {note}" for note in task.model.notes)
     return (
         f"model {backbone.id}: {backbone.architecture}, {backbone.n_parameters / 1e6:.1f} M parameters, all frozen;"
-        f" {backbone.n_features} features a picture of {' x '.join(map(str, model.preprocessing.shape))}{notes}"
+        f" {backbone.n_features} features a {task.kind.noun} of {task.model.reads}{notes}"
     )
 
 
 def extractor_for(
-    model: ImageModel,
+    model: PretrainedModel,
     config: FitConfig,
     *,
     say: Callable[[str], None],
@@ -122,7 +137,7 @@ def extractor_for(
 
 def embed(
     splits: Splits,
-    model: ImageModel,
+    task: Task,
     config: FitConfig,
     run: Run,
     *,
@@ -131,7 +146,7 @@ def embed(
     say: Callable[[str], None],
     console: Console | None,
 ) -> Embedded:
-    """Return the features of every split: one pass over all pictures, through the cache.
+    """Return the features of every split: one pass over all examples, through the cache.
 
     Parameters
     ----------
@@ -139,18 +154,18 @@ def embed(
     """
     views = training_views(config.views, has_flip=config.flip, seed=config.seed)
     parts = splits.present()
-    n_pictures = sum(map(len, parts.values())) + (len(views) - 1) * len(splits.train)
-    extractor = extractor_for(model, config, say=say, console=console, processes=processes)
+    n_examples = sum(map(len, parts.values())) + (len(views) - 1) * len(splits.train)
+    extractor = extractor_for(task.model, config, say=say, console=console, processes=processes)
     features: dict[str, Features] = {}
     unreached: dict[str, int] = {}
     with run.phase("features"):
-        end, n_left = time.monotonic() + seconds, n_pictures
+        end, n_left = time.monotonic() + seconds, n_examples
         for name, part in parts.items():
             now = time.monotonic()
             until = None if seconds == float("inf") else now + max(0.0, end - now) * len(part) / n_left
-            features[name] = extractor.run(part, n_examples=n_pictures, until=until)
+            features[name] = extractor.run(part, n_examples=n_examples, until=until)
             unreached[name], n_left = extractor.n_unreached, n_left - len(part)
-        more = tuple(extractor.run(splits.train, n_examples=n_pictures, view=view) for view in views[1:])
+        more = tuple(extractor.run(splits.train, n_examples=n_examples, view=view) for view in views[1:])
     if extractor.seconds_engine:
         run.seconds["features"] -= extractor.seconds_engine
         run.seconds["engine set-up"] = extractor.seconds_engine
@@ -158,14 +173,14 @@ def embed(
     seconds_forward = sum((processes or Processes()).gathered(extractor.seconds_forward))
     if n_computed:
         seconds = run.seconds["features"]
-        say(f"{n_computed:,} pictures computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
+        say(f"{counted(n_computed, task.kind.noun)} computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
     embedded = Embedded(
         splits=parts,
         features=features,
         views=more,
         groups=None,
         label_names=splits.train.label_names,
-        model=model,
+        task=task,
         notes=splits.notes,
         engine=extractor.engine_label,
         seconds={"engine": extractor.seconds_engine, "forward": seconds_forward},
@@ -188,7 +203,7 @@ def divide(
     n_copies = len(copies) - len(np.unique(copies))
     if n_copies:
         verb = "is a copy or near copy" if n_copies == 1 else "are copies or near copies"
-        notes.append(f"{counted(n_copies, 'picture')} of train {verb} of another; copies share a fold")
+        notes.append(f"{counted(n_copies, embedded.noun)} of train {verb} of another; copies share a fold")
     if "test" in embedded.splits:
         for name in ("test", "valid"):
             if name in embedded.splits:
@@ -205,7 +220,7 @@ def divide(
                     first, second = overlap.pairs[0]
                     verb = "has" if overlap.count == 1 else "have"
                     notes.append(
-                        f"{counted(overlap.count, 'picture')} of {name} {verb} a copy or near copy in train:"
+                        f"{counted(overlap.count, embedded.noun)} of {name} {verb} a copy or near copy in train:"
                         f" {embedded.splits[name].ids[second]} of {train.ids[first]}; figures on {name} flatter a bit"
                     )
         result = replace(embedded, groups=groups)
@@ -220,7 +235,7 @@ def divide(
                 fix="add examples, or name a test split with --test (Python: test=)",
             )
         notes.append(
-            f"no test split given: {len(parts['test']):,} of {len(train):,} pictures held out, stratified by class,"
+            f"no test split given: {len(parts['test']):,} of {len(train):,} {embedded.noun}s held out, stratified by class,"
             f" copies kept together, seed {config.seed}"
         )
         result = replace(
@@ -238,7 +253,7 @@ def divide(
 
 
 def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say: Callable[[str], None]) -> Embedded:
-    """Drop examples whose picture could not be read, or not in time, and say how many."""
+    """Drop examples that could not be read, or not in time, and say how many."""
     splits, features, views, notes = (
         dict(embedded.splits),
         dict(embedded.features),
@@ -254,11 +269,11 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
         n_bad = len(part) - len(rows) - unreached.get(name, 0)
         if unreached.get(name):
             notes.append(
-                f"the time limit left {unreached[name]:,} of {len(part):,} pictures of {name} unused, a random part"
+                f"the time limit left {unreached[name]:,} of {len(part):,} {embedded.noun}s of {name} unused, a random part"
             )
             say(notes[-1])
         if n_bad > 0:
-            notes.append(f"{counted(n_bad, 'unreadable picture')} of {name} skipped, for example {example}")
+            notes.append(f"{counted(n_bad, 'unreadable ' + embedded.noun)} of {name} skipped, for example {example}")
             say(notes[-1])
         splits[name], features[name] = part.select(rows), _rows(features[name], rows)
         if name == "train":
@@ -266,9 +281,9 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
         fewest = int(np.bincount(splits[name].labels, minlength=len(embedded.label_names)).min())
         if name == "train" and fewest < 2:
             raise DataError(
-                f"after skipping pictures a class has {fewest} examples left in train",
+                f"after skipping {embedded.noun}s a class has {fewest} examples left in train",
                 expected="at least 2 a class",
-                fix="replace the unreadable files" if not unreached.get(name) else "a longer --time-limit",
+                fix=f"replace the unreadable {embedded.noun}s" if not unreached.get(name) else "a longer --time-limit",
             )
     return replace(embedded, splits=splits, features=features, views=views, notes=tuple(notes))
 

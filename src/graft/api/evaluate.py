@@ -33,10 +33,10 @@ def evaluate(
     Parameters
     ----------
     run : the folder that `fit` wrote.
-    data : labelled pictures in any form that `fit` reads; labels must be among the model's.
+    data : labelled examples in any form that `fit` reads; labels must be among the model's.
     split : which split of divided data; None: its test split, or all rows of undivided data.
     path_column, label_column : columns of a table.
-    skip_unreadable : leave out pictures that cannot be read.
+    skip_unreadable : leave out examples that cannot be read.
     seed : of the bootstrap draws.
     say : told what is remarkable.
     console : for a progress bar.
@@ -78,15 +78,22 @@ def evaluate(
     known = {field.name for field in fields(FitConfig)}
     config = FitConfig(**{k: v for k, v in kept.items() if k in known} | {"skip_unreadable": skip_unreadable})
     part = read_labeled(
-        data, label_names=fine_tuned.label_names, split=split, path_column=path_column, label_column=label_column
+        data,
+        label_names=fine_tuned.label_names,
+        split=split,
+        path_column=path_column,
+        label_column=label_column,
+        text_column=config.text_column,
+        text_pair_column=config.text_pair_column,
+        kind=fine_tuned.task.kind,
     )
-    extractor = extractor_for(fine_tuned.model, config, say=say, console=console)
+    extractor = extractor_for(fine_tuned.task.model, config, say=say, console=console)
     features = extractor.run(part, n_examples=len(part))
     rows = np.flatnonzero(features.is_readable)
     if len(rows) < len(part):
-        say(f"{counted(len(part) - len(rows), 'unreadable picture')} skipped")
+        say(f"{counted(len(part) - len(rows), 'unreadable ' + fine_tuned.task.kind.noun)} skipped")
     part = part.select(rows)
-    layer = fine_tuned.model.head.layer
+    layer = fine_tuned.task.model.head.layer
     logits = features.matrix[rows] @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     metrics = judge(
         Predictions(part.ids, part.labels, logits, fine_tuned.label_names, split or "test"), seed=seed

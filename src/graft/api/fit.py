@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FitResult", "fit"]
 
-_RESERVE_S = 8.0  # of a time limit, for all that comes after the pass over the pictures
+_RESERVE_S = 8.0  # of a time limit, for all that comes after the pass over the data
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def fit(
     console: Console | None = None,
     **options: Any,
 ) -> FitResult:
-    """Fine-tune a pretrained model on labelled pictures, evaluate it, and write model and report.
+    """Fine-tune a pretrained model on labelled pictures or texts, evaluate it, and write model and report.
 
     Parameters
     ----------
@@ -170,31 +170,38 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import embedding, stations, tuning
+        from graft.api import embedding, pooling, stations, tuning
         from graft.data.readers import read_splits
+        from graft.tasks.finding import find_task
+        from graft.tasks.registry import task_class
     deadline = tuning.Deadline.of(config)
     with run.phase("data"):
+        task_name = find_task(data, config.model, wanted=config.task)
         splits = read_splits(
             data,
+            kind=task_class(task_name).kind,
             valid=config.valid,
             test=config.test,
             path_column=config.path_column,
             label_column=config.label_column,
             group_column=config.group_column,
+            text_column=config.text_column,
+            text_pair_column=config.text_pair_column,
         )
         for note in splits.notes:
             say(note)
         n_files = sum(len(part.content_hashes()) for part in splits.present().values())
     with run.phase("model"):
-        model = embedding.load_model(config, splits.train.label_names)
-        say(embedding.describe_model(model))
+        task = embedding.load_task(config, task_name, splits.train.label_names)
+        say(embedding.describe_model(task))
     seconds = deadline.left_s(reserve_s=_RESERVE_S)
     embedded = embedding.embed(
-        splits, model, config, run, seconds=seconds, processes=processes, say=say, console=console
+        splits, task, config, run, seconds=seconds, processes=processes, say=say, console=console
     )
     with run.phase("checks and split"):
         embedded = embedding.divide(embedded, config, processes=processes, say=say)
     with run.phase("head"):
+        embedded = pooling.choose_pooling(embedded, config, say=say)
         head = processes.from_main(stations.fit_head(embedded, config, say=say) if processes.is_main else None)
     with run.phase("fine-tuning"):
         tuned = tuning.tune(
@@ -203,19 +210,19 @@ def _run(
     if not processes.is_main:
         processes.wait()
         return FitResult(folder, {})
-    is_kept = tuned.model is not None
+    is_kept = tuned.task is not None
     with run.phase("save"):
-        saved = stations.save(tuned.model or model, None if is_kept else head, embedded, run, say=say)
+        saved = stations.save(tuned.task or embedded.task, None if is_kept else head, embedded, run, say=say)
     with run.phase("baselines"):
         baselines = stations.baselines(
-            embedded, model, config, probe=head if is_kept else None, console=console, say=say
+            embedded, config, probe=head if is_kept else None, console=console, say=say
         )
     with run.phase("evaluation"):
         out_of_fold: Predictions | None
         logits, out_of_fold = stations.head_logits(embedded, head)
-        if tuned.model is not None:
+        if tuned.task is not None:
             logits = {
-                name: tuning.network_logits(tuned.model, embedded.splits[name], config, say=say, console=console)
+                name: tuning.network_logits(tuned.task.model, embedded.splits[name], config, say=say, console=console)
                 for name in logits
             }
             out_of_fold = tuned.out_of_fold(embedded)
@@ -260,6 +267,7 @@ def _write(
         )
         metrics = {**judged.metrics, "strategy": tuned.facts, "seconds": run.seconds}
         test = judged.predictions["test"]
+        previews = stations.previews(embedded, test)
         write_report(
             run.folder / "report.html",
             metrics=metrics,
@@ -268,7 +276,9 @@ def _write(
             predictions={"test": test},
             leaderboard=head.leaderboard,
             notes=[*embedded.notes, *head.notes, *tuned.notes],
-            thumbnails=stations.thumbnails(embedded, test),
+            thumbnails={name: shown.picture for name, shown in previews.items() if shown.picture},
+            texts={name: shown.text for name, shown in previews.items() if shown.text},
+            noun=f"{embedded.noun}s",
             title=f"{Path(str(run.config['data'])).name}: {Path(config.model).name or config.model}",
         )
     metrics["seconds"] = {
@@ -276,9 +286,9 @@ def _write(
         "total": round(seconds_since_process_start(), 3),
     }
     write_json(run.folder / "metrics.json", metrics)
-    print_summary(metrics, console=console, leaderboard=head.leaderboard, noun="pictures")
+    print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=f"{embedded.noun}s")
     console.print()
-    say(f"model: {run.folder / 'model'} (loads in transformers.pipeline('image-classification', ...))")
+    say(f"model: {run.folder / 'model'} (loads in transformers.pipeline('{embedded.task.name}', ...))")
     say(f"report: {run.folder / 'report.html'}")
     return FitResult(run.folder, metrics)
 

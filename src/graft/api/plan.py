@@ -136,10 +136,16 @@ def plan(
 
     with console.status("reading the data") as status, own_folder() as folder:
         from graft.api import embedding
+        from graft.backbones.loading import ImageModel
+        from graft.core.errors import UsageError
         from graft.data.readers import read_splits
+        from graft.tasks.finding import find_task
+        from graft.tasks.registry import task_class
 
+        task_name = find_task(data, chosen.model, wanted=chosen.task)
         splits = read_splits(
             data,
+            kind=task_class(task_name).kind,
             valid=chosen.valid,
             test=chosen.test,
             path_column=chosen.path_column,
@@ -147,7 +153,13 @@ def plan(
             group_column=chosen.group_column,
         )
         status.update("loading the model")
-        loaded = embedding.load_model(chosen, splits.train.label_names)
+        loaded = embedding.load_task(chosen, task_name, splits.train.label_names).model
+        if not isinstance(loaded, ImageModel):
+            raise UsageError(
+                f"graft plan with {chosen.model}, a model of texts",
+                expected="a picture model: only their passes and steps are measured so far",
+                fix="run graft fit with --time-limit, which measures as it goes and keeps to the limit",
+            )
         found = _planned(str(data), splits, loaded, chosen, folder, began=began, show=status.update)
     if json is not None:
         write_json(Path(json), found.as_dict())

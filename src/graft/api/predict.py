@@ -1,4 +1,4 @@
-"""`predict`: picture files in, a stream of labels and probabilities out."""
+"""`predict`: files or texts in, a stream of labels and probabilities out."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ def predict(
     batch_size: int = 32,
     workers: int = 2,
     skip_unreadable: bool = False,
+    text_column: str | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Prediction]:
-    """Yield a prediction for each picture, in order; memory does not grow with their number.
+    """Yield a prediction for each picture or text, in order; memory does not grow with their number.
 
     Parameters
     ----------
     run : the folder that `fit` wrote.
-    inputs : files and folders; folders are searched in depth.
+    inputs : files and folders; folders are searched in depth. For texts also tables, and files with a text a line.
+    text_column : column of the tables that holds the texts.
     engine, precision, device, batch_size, workers, skip_unreadable : as in `FitConfig`.
     say : told what is remarkable.
 
@@ -40,7 +42,7 @@ def predict(
     ModelError
         When `run` holds no finished model.
     DataError
-        When there is no picture, or one cannot be read (unless `skip_unreadable`).
+        When there is no example, or one cannot be read (unless `skip_unreadable`).
 
     Examples
     --------
@@ -51,8 +53,8 @@ def predict(
     from graft.backbones.cache import FeatureCache, default_cache_folder
     from graft.backbones.extraction import Extractor
     from graft.core.devices import choose_device, choose_precision
-    from graft.data.folders import list_inputs
-    from graft.deploy.prediction import predict_files
+    from graft.deploy.inputs import list_examples
+    from graft.deploy.prediction import predict_examples
     from graft.tasks.fine_tuned import load_fine_tuned
 
     paths = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
@@ -60,7 +62,7 @@ def predict(
     fine_tuned = load_fine_tuned(folder if (folder / "graft.json").is_file() else folder / "model")
     chosen_device = choose_device(device)
     extractor = Extractor(
-        fine_tuned.model.source(),
+        fine_tuned.task.model.source(),
         FeatureCache(default_cache_folder()),
         device=chosen_device,
         precision=choose_precision(chosen_device, wanted=precision),
@@ -71,6 +73,7 @@ def predict(
         skip_unreadable=skip_unreadable,
         say=say,
     )
-    yield from predict_files(
-        fine_tuned, list_inputs(paths), extractor=extractor, skip_unreadable=skip_unreadable, say=say
+    kind = fine_tuned.task.kind
+    yield from predict_examples(
+        fine_tuned, list_examples(paths, kind=kind, text_column=text_column), extractor=extractor, skip_unreadable=skip_unreadable, say=say
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,25 +14,24 @@ from rich.console import Console
 
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
-from graft.backbones.loading import ImageModel
 from graft.core.devices import choose_device, choose_precision
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
-from graft.core.types import Predictions
-from graft.data.images import decode_image
+from graft.core.text import counted
+from graft.core.types import Predictions, Preview
 from graft.evaluation import accuracy, log_loss, majority_baseline
 from graft.evaluation import evaluate as judge_predictions
 from graft.methods.head_only import HeadFit, HeadOnly
 from graft.methods.nearest_neighbours import nearest_neighbour_predictions
+from graft.tasks.base import Task
 from graft.tasks.fine_tuned import save_fine_tuned
 
 __all__ = [
-    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "judge", "save", "thumbnails", "write_predictions",
+    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "judge", "previews", "save", "write_predictions",
 ]  # fmt: skip
 
-_CHECK_PICTURES = 4
-_MOST_THUMBNAILS = 400
-_THUMBNAIL_SIDE = 96
+_CHECK_EXAMPLES = 4
+_MOST_PREVIEWS = 400
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def fit_head(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None
     train = embedded.splits["train"]
     device = choose_device(config.device)
     matrices = [embedded.features["train"].matrix, *(view.matrix for view in embedded.views)]
-    head = HeadOnly(n_folds=config.folds).fit(
+    head = HeadOnly(n_folds=config.folds, scalings=embedded.model.source().scalings).fit(
         np.concatenate(matrices) if len(matrices) > 1 else matrices[0],
         train.labels,
         n_classes=len(embedded.label_names),
@@ -84,30 +82,30 @@ def head_logits(embedded: Embedded, head: HeadFit) -> tuple[dict[str, NDArray[np
 
 
 def save(
-    model: ImageModel, head: HeadFit | None, embedded: Embedded, run: Run, *, say: Callable[[str], None]
+    task: Task, head: HeadFit | None, embedded: Embedded, run: Run, *, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Write ``RUN/model`` and check it by reloading; return what the manifest keeps of the check.
 
     Parameters
     ----------
-    model : its network is saved; with `head` it gets that head first.
+    task : the network of its model is saved; with `head` it gets that head first.
     head : fitted on cached features; None: the network was fine-tuned and has its own.
     """
     if head is not None:
-        model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
+        task.model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
     train = embedded.splits["train"]
-    step = max(1, len(train) // _CHECK_PICTURES)
-    rows = list(range(0, len(train), step))[:_CHECK_PICTURES]
-    pictures = [decode_image(train.read(i), name=train.place(i)) for i in rows]
-    check = save_fine_tuned(model, run.folder / "model", label_names=embedded.label_names, pictures=pictures)
+    step = max(1, len(train) // _CHECK_EXAMPLES)
+    rows = list(range(0, len(train), step))[:_CHECK_EXAMPLES]
+    contents = [train.read(i) for i in rows]
+    check = save_fine_tuned(task, run.folder / "model", label_names=embedded.label_names, contents=contents)
     told = (
-        f"saved model reloaded: probabilities of {check.n_pictures} pictures differ by at most"
+        f"saved model reloaded: probabilities of {counted(check.n_examples, embedded.noun)} differ by at most"
         f" {check.largest_difference:.1e}"
     )
-    facts: dict[str, Any] = {"n_pictures": check.n_pictures, "largest_difference": check.largest_difference}
+    facts: dict[str, Any] = {"n_examples": check.n_examples, "largest_difference": check.largest_difference}
     if head is not None:
         cached = _softmax(head.logits(embedded.features["train"].matrix[rows]))
-        gap = float(np.abs(cached - _network_probabilities(model, pictures)).max())
+        gap = float(np.abs(cached - _network_probabilities(task, contents)).max())
         facts["largest_difference_to_cached_features"] = gap
         told += f"; from those of the cached {embedded.engine} features by {gap:.1e}"
     say(told)
@@ -116,7 +114,6 @@ def save(
 
 def baselines(
     embedded: Embedded,
-    model: ImageModel,
     config: FitConfig,
     *,
     probe: HeadFit | None = None,
@@ -151,7 +148,7 @@ def baselines(
 
         say("training the same network from random weights, as a baseline")
         found["from_scratch"] = scratch_predictions(
-            train, test, model, label_names=names, seed=config.seed, has_flip=config.flip, console=console
+            train, test, embedded.model, label_names=names, seed=config.seed, has_flip=config.flip, console=console
         )
     return found
 
@@ -210,19 +207,13 @@ def write_predictions(path: Path, predictions: Mapping[str, Predictions]) -> Non
         parquet.write_table(pa.concat_tables(tables), temporary)
 
 
-def thumbnails(embedded: Embedded, predictions: Predictions) -> dict[str, bytes]:
-    """Return small JPEGs of the mistakes, the most confident first, by id."""
+def previews(embedded: Embedded, predictions: Predictions) -> dict[str, Preview]:
+    """Return what the report shows of the mistakes, the most confident first, by id."""
     wrong = np.flatnonzero(~predictions.is_correct & (predictions.targets >= 0))
     confidence = predictions.probabilities[wrong].max(axis=1)
     part = embedded.splits[predictions.split]
-    found = {}
-    for row in wrong[np.argsort(-confidence)][:_MOST_THUMBNAILS]:
-        picture = decode_image(part.read(int(row)), name=part.place(int(row)))
-        picture.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-        file = io.BytesIO()
-        picture.save(file, "JPEG", quality=80)
-        found[part.ids[row]] = file.getvalue()
-    return found
+    rows = [int(row) for row in wrong[np.argsort(-confidence)][:_MOST_PREVIEWS]]
+    return {part.ids[row]: embedded.task.preview(part.read(row), name=part.place(row)) for row in rows}
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -231,9 +222,6 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 @torch.inference_mode()
-def _network_probabilities(model: ImageModel, pictures: list[Any]) -> NDArray[np.float64]:
-    preprocessing = model.preprocessing
-    scale, offset = (torch.from_numpy(x).view(1, -1, 1, 1) for x in (preprocessing.scale, preprocessing.offset))
-    pixels = torch.from_numpy(np.stack([preprocessing(picture) for picture in pictures])).float() * scale + offset
-    network: Any = model.network
-    return network(pixel_values=pixels).logits.softmax(-1).numpy().astype(np.float64)
+def _network_probabilities(task: Task, contents: list[bytes]) -> NDArray[np.float64]:
+    batch = task.collate([task.encode(content, name="an example") for content in contents], [0] * len(contents))
+    return task.predict(task.model.network, batch).softmax(-1).numpy().astype(np.float64)

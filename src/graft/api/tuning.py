@@ -17,6 +17,8 @@ from graft.api.config import FitConfig, seconds_of
 from graft.api.embedding import Embedded, extractor_for
 from graft.backbones.heads import Head
 from graft.backbones.loading import ImageModel, hash_weights
+from graft.backbones.pretrained import PretrainedModel
+from graft.backbones.text_loading import TextModel
 from graft.core.errors import UsageError
 from graft.core.files import atomic_path, read_json, write_json
 from graft.core.memory import seconds_since_process_start
@@ -34,10 +36,12 @@ from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
-from graft.tasks.image_classification import ImageClassification
-from graft.training.examples import PictureExamples
+from graft.tasks.base import Task
+from graft.tasks.registry import task_class
+from graft.training.examples import PictureExamples, TrainingExamples
+from graft.training.texts import TextExamples
 
-__all__ = ["Deadline", "Tuned", "forget", "method_of", "network_logits", "picture_examples", "tune"]
+__all__ = ["Deadline", "Tuned", "forget", "method_of", "network_logits", "tune"]
 
 _AUTO_BUDGET_S = 600.0  # of fine-tuning where no time limit was given; a strategy that was named has none
 
@@ -70,13 +74,13 @@ class Tuned:
     Parameters
     ----------
     contest : the contender and the evidence; None: the strategy was the head alone, or nothing could be tried.
-    model : with the fine-tuned network; None: the probe is kept.
+    task : over the fine-tuned network; None: the probe is kept.
     facts : JSON values for ``strategy.json``, metrics and report.
     notes : sentences for the report.
     """
 
     contest: Contest | None
-    model: ImageModel | None
+    task: Task | None
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
 
@@ -151,9 +155,9 @@ def tune(
     method = method_of(config, "lp-ft" if is_auto else config.strategy)
     model = embedded.model
     refuse_soup(config.soup, config.soup_kind == "greedy", "valid" in embedded.splits)
-    pre = model.preprocessing
-    if not pre.is_split or pre.shape[0] != 3 or pre.shape[1] != pre.shape[2]:
-        told = f"its preprocessing gives {pre.shape} pictures that are not square, RGB and normalised at the end"
+    if isinstance(method, Partial) and method.is_cached and not isinstance(model, ImageModel):
+        method = replace(method, is_cached=False)  # activations of unequal length are not cached
+    if (told := _why_not(model)) is not None:
         if not is_auto:
             raise UsageError(
                 f"--strategy {config.strategy} with {model.backbone.id}: {told}",
@@ -176,7 +180,7 @@ def tune(
         return _left_out(method.name, why, say=say)
 
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
-    examples = picture_examples(parts, embedded, config, training, processes=processes, say=say, console=console)
+    examples = examples_of(parts, embedded, config, training, processes=processes, say=say, console=console)
     is_bounded = deadline.limit_s is not None or is_auto
 
     def seconds_left() -> float:
@@ -189,7 +193,7 @@ def tune(
         head=model.head.name,
         probe=head,
         features=embedded.features["train"].matrix,
-        task=ImageClassification(model),
+        task=embedded.task,
         examples=examples,
         n_train=len(parts[0]),
         valid_logits=head.logits(embedded.features["valid"].matrix) if has_valid else None,
@@ -227,10 +231,20 @@ def tune(
     )
     if processes.is_main and contest.final is not None and contest.final.save_adapter is not None:
         contest.final.save_adapter(folder / "adapter")
-    return Tuned(contest, tuned, facts, contest.notes)
+    return Tuned(contest, task_class(embedded.task.name)(tuned), facts, contest.notes)
 
 
-def picture_examples(
+def _why_not(model: PretrainedModel) -> str | None:
+    """Return why the model cannot be fine-tuned; None: it can."""
+    if not isinstance(model, ImageModel):
+        return None
+    pre = model.preprocessing
+    if pre.is_split and pre.shape[0] == 3 and pre.shape[1] == pre.shape[2]:
+        return None
+    return f"its preprocessing gives {pre.shape} pictures that are not square, RGB and normalised at the end"
+
+
+def examples_of(
     parts: list[LabeledDataset],
     embedded: Embedded,
     config: FitConfig,
@@ -239,13 +253,37 @@ def picture_examples(
     processes: Processes,
     say: Callable[[str], None],
     console: Console | None,
+) -> TrainingExamples:
+    """Return the examples of some splits, one after the other, encoded once."""
+    model = embedded.model
+    if isinstance(model, TextModel):
+        texts = [part.read(i).decode("utf-8") for part in parts for i in range(len(part))]
+        targets = np.concatenate([part.labels for part in parts])
+        tokens = model.tokens
+        return TextExamples(tokens.encode_all(texts), targets, len(embedded.label_names), collate=tokens.collate)
+    assert isinstance(model, ImageModel)
+    return picture_examples(
+        parts, embedded, config, model, training, processes=processes, say=say, console=console
+    )
+
+
+def picture_examples(
+    parts: list[LabeledDataset],
+    embedded: Embedded,
+    config: FitConfig,
+    model: ImageModel,
+    training: Path,
+    *,
+    processes: Processes,
+    say: Callable[[str], None],
+    console: Console | None,
 ) -> PictureExamples:
     """Return the pictures of some splits, one after the other, preprocessed once into a file that is mapped."""
-    pre = embedded.model.preprocessing
+    pre = model.preprocessing
     n = sum(map(len, parts))
     path = training / "pictures.npy"
     if processes.is_main and not path.exists():
-        extractor = extractor_for(embedded.model, config, say=say, console=console)
+        extractor = extractor_for(model, config, say=say, console=console)
         with atomic_path(path) as temporary:
             stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(n, *pre.shape))
             at = 0
@@ -268,7 +306,7 @@ def picture_examples(
 
 
 def network_logits(
-    model: ImageModel, part: LabeledDataset, config: FitConfig, *, say: Callable[[str], None], console: Console | None
+    model: PretrainedModel, part: LabeledDataset, config: FitConfig, *, say: Callable[[str], None], console: Console | None
 ) -> NDArray[np.float32]:
     """Return the logits (n_examples, n_classes) of a fine-tuned network, by the fastest engine, without the cache."""
     weights = model.head.layer.weight.detach().numpy()

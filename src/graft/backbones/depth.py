@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from graft.backbones.text_pooling import fixed_modules
 from graft.core.errors import ModelError
 
 __all__ = ["DEPTHS", "Block", "block_numbers", "layer_blocks"]
@@ -124,6 +125,10 @@ def layer_blocks(network: nn.Module, *, head: str) -> tuple[Block, ...]:
         )
     depth, present = DEPTHS[architecture], {name for name, _ in network.named_modules()}
     start, *middle = [[name for name in names if name in present] for names in _named(network, depth)]
+    fixed = set(fixed_modules(network))
+    while len(middle) > 1 and any(name in fixed for name in middle[-1]):  # a pooling layer is no block of its own
+        last = middle.pop()
+        middle[-1] += last
     before_head = [name for name in depth.head if name in present]
     if not start or not middle or head not in present:
         missing = "stem" if not start else "blocks" if not middle else f"head '{head}'"
@@ -135,7 +140,7 @@ def layer_blocks(network: nn.Module, *, head: str) -> tuple[Block, ...]:
         )
     return (
         Block("stem", tuple(start)),
-        *(Block(name, tuple(names)) for name, names in zip(_titles(network, depth), middle, strict=True)),
+        *(Block(name, tuple(names)) for name, names in zip(_titles(network, depth), middle, strict=False)),
         Block("head", (*before_head, head)),
     )
 

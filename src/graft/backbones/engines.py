@@ -26,7 +26,7 @@ from graft.core.errors import ModelError, UsageError
 from graft.core.memory import is_out_of_memory
 from graft.core.optional import is_installed
 
-__all__ = ["ENGINE_NAMES", "Engine", "EngineChoice", "candidates", "start_engine"]
+__all__ = ["ENGINE_NAMES", "Engine", "EngineChoice", "candidates", "least_cosine", "start_engine"]
 
 PARITY_COSINE: Final = 0.9999
 PARITY_PICTURES: Final = 8
@@ -151,7 +151,7 @@ def start_engine(
             first = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
             say(f"engine {choice.label} did not start ({first}); falling back to {following}")
             continue
-        cosine = _least_cosine(got, reference)
+        cosine = least_cosine(got, reference)
         if cosine >= PARITY_COSINE or position + 1 == len(choices):
             return engine, choice, cosine
         say(
@@ -171,7 +171,8 @@ def _pad(sample: NDArray[Any], batch_size: int) -> NDArray[Any]:
     return np.resize(sample, (batch_size, *sample.shape[1:]))
 
 
-def _least_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def least_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the least cosine between rows of two matrices (n, n_features)."""
     a64, b64 = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(a64, axis=1) * np.linalg.norm(b64, axis=1)
     cosines = np.where(norms > 0, (a64 * b64).sum(1) / np.maximum(norms, 1e-30), (a64 == b64).all(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from graft.core.errors import ModelError
 
-__all__ = ["FeatureNetwork", "Head", "find_head"]
+__all__ = ["FeatureNetwork", "Head", "find_head", "find_head_on"]
 
 
 class Head:
@@ -73,16 +74,21 @@ class FeatureNetwork(nn.Module):
         return features
 
 
-@torch.no_grad()
 def find_head(network: nn.Module, pixels: Tensor, *, label: str) -> Head:
-    """Return the linear layer whose output equals the network's logits on `pixels`.
+    """Return `find_head_on` of pixels (n_pictures, n_channels, height, width), float32, normalised."""
+    return find_head_on(network, {"pixel_values": pixels}, label=label)
 
-    Found by watching, not by name: a small random input is passed through and each linear layer's output compared.
+
+@torch.no_grad()
+def find_head_on(network: nn.Module, inputs: Mapping[str, Tensor], *, label: str) -> Head:
+    """Return the linear layer whose output equals the network's logits on some inputs.
+
+    Found by watching, not by name: a small input is passed through and each linear layer's output compared.
 
     Parameters
     ----------
     network : a transformers classification network in eval mode.
-    pixels : (n_pictures, n_channels, height, width), float32, normalised.
+    inputs : keyword arguments of its forward pass.
 
     Raises
     ------
@@ -99,7 +105,7 @@ def find_head(network: nn.Module, pixels: Tensor, *, label: str) -> Head:
 
             hooks.append(module.register_forward_hook(remember))
     try:
-        logits: Tensor = network(pixel_values=pixels).logits
+        logits: Tensor = network(**inputs).logits
     finally:
         for hook in hooks:
             hook.remove()

@@ -20,7 +20,7 @@ from graft.backbones.preprocessing import Preprocessing
 from graft.core.errors import ModelError
 from graft.core.optional import require
 
-__all__ = ["ImageModel", "hash_weights", "load_image_model", "quiet_transformers", "random_network"]
+__all__ = ["ImageModel", "as_model_error", "hash_weights", "load_image_model", "quiet_transformers", "random_network"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,20 @@ class ImageModel:
     def source(self) -> PictureSource:
         """Return how pictures pass through the frozen network."""
         return PictureSource(self.preprocessing, self.backbone.weights_hash, self.feature_network)
+
+    @property
+    def reads(self) -> str:
+        """Channels, height and width."""
+        return " x ".join(map(str, self.preprocessing.shape))
+
+    @property
+    def saved_facts(self) -> dict[str, Any]:
+        """Nothing: the checkpoint says all."""
+        return {}
+
+    def choose(self, block: str) -> ImageModel:
+        """Return the model as it is: there is one way of pooling."""
+        return self
 
     def save_processor(self, folder: Path) -> None:
         """Write the image processor's files into `folder`."""
@@ -208,7 +222,7 @@ def _load_transformers(
     except (
         OSError, ValueError, ImportError, KeyError, EOFError, RuntimeError, SafetensorError, UnpicklingError,
     ) as error:  # fmt: skip
-        raise _as_model_error(model, error, is_local=folder.exists()) from error
+        raise as_model_error(model, error, is_local=folder.exists(), kind="picture") from error
     without_weights = [
         *info["missing_keys"],
         *(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"]),
@@ -231,19 +245,33 @@ def _refuse_random_weights(model: str, without_weights: Sequence[str], head: Hea
         )
 
 
-def _as_model_error(model: str, error: Exception, *, is_local: bool) -> ModelError:
+_EXAMPLES = {
+    "picture": ("microsoft/resnet-50 or google/vit-base-patch16-224", "preprocessor_config.json"),
+    "text": ("sentence-transformers/all-MiniLM-L6-v2 or FacebookAI/roberta-base", "tokenizer.json"),
+    "recording": ("facebook/wav2vec2-base or MIT/ast-finetuned-audioset-10-10-0.4593", "preprocessor_config.json"),
+}
+
+
+def as_model_error(model: str, error: Exception, *, is_local: bool, kind: str) -> ModelError:
+    """Return what went wrong in loading a checkpoint, and what to do.
+
+    Parameters
+    ----------
+    kind : what the model is to classify: ``"picture"``, ``"text"`` or ``"recording"``.
+    """
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    models, processor = _EXAMPLES[kind]
     if "Unrecognized configuration class" in str(error):
         return ModelError(
-            f"{model} is not a model of picture classification: {first[:160]}",
-            expected="a checkpoint whose architecture transformers offers as ...ForImageClassification",
-            fix="choose a vision model, for example microsoft/resnet-50 or google/vit-base-patch16-224",
+            f"{model} is not a model of {kind} classification: {first[:160]}",
+            expected="a checkpoint whose architecture transformers offers for it as ...For...Classification",
+            fix=f"choose a model of {kind}s, for example {models}",
         )
     if is_local:
         return ModelError(
-            f"the folder {model} cannot be loaded as a picture model: {first}",
-            expected="config.json, model.safetensors and preprocessor_config.json as save_pretrained writes them",
-            fix="write the folder again with model.save_pretrained(DIR) and image_processor.save_pretrained(DIR)",
+            f"the folder {model} cannot be loaded as a {kind} model: {first}",
+            expected=f"config.json, model.safetensors and {processor} as save_pretrained writes them",
+            fix="write the folder again with save_pretrained(DIR) of the model and of its processor or tokenizer",
         )
     return ModelError(
         f"the model '{model}' is not on this disk and could not be fetched: {first}",

@@ -32,6 +32,7 @@ class PictureSource:
 
     noun = "picture"
     blocks = ("head input",)
+    scalings = ("none", "z-score", "unit-norm")
 
     def __init__(
         self, preprocessing: Preprocessing, weights_hash: str, network: Callable[[], FeatureNetwork]

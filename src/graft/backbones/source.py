@@ -51,6 +51,11 @@ class FeatureSource(Protocol):
         """Names of the equally wide blocks of columns of the features, one a way of pooling; at least one."""
         ...
 
+    @property
+    def scalings(self) -> tuple[str, ...]:
+        """Feature scalings that the head may choose from, see `graft.solver.scaling`."""
+        ...
+
     def n_workers(self, wanted: int) -> int:
         """Return the processes that `read` is worth."""
         ...

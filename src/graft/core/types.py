@@ -109,3 +109,19 @@ class Predictions:
     def is_correct(self) -> NDArray[np.bool_]:
         """(n_examples,), whether the predicted class is the target."""
         return np.asarray(self.predicted == self.targets)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """An example as a report shows it; only what is there is shown.
+
+    Parameters
+    ----------
+    picture : a small JPEG.
+    text : the text itself.
+    sound : a short WAV.
+    """
+
+    picture: bytes = b""
+    text: str = ""
+    sound: bytes = b""

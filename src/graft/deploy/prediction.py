@@ -1,11 +1,10 @@
-"""Predictions of picture files, as a stream: memory does not grow with their number."""
+"""Predictions, as a stream: memory does not grow with their number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,24 +12,25 @@ from numpy.typing import NDArray
 
 from graft.backbones.extraction import Extractor
 from graft.core.errors import DataError
+from graft.deploy.inputs import Input
 from graft.tasks.fine_tuned import FineTunedModel
 
-__all__ = ["Prediction", "predict_files"]
+__all__ = ["Prediction", "predict_examples"]
 
 _CHUNK = 512
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one picture.
+    """What the model says of one example.
 
     Parameters
     ----------
-    id : the path as it was given.
-    label : the most probable label; empty when the picture could not be read.
+    id : the path as it was given; of a text its file and row.
+    label : the most probable label; empty when the example could not be read.
     probability : of that label.
     probabilities : of all labels, in the model's order.
-    error : why the picture could not be read; empty when it could.
+    error : why the example could not be read; empty when it could.
     """
 
     id: str
@@ -40,56 +40,51 @@ class Prediction:
     error: str = ""
 
 
-class _Files:
-    """Files in the form that the extractor reads."""
+class _Chunk:
+    """Some inputs in the form that the extractor reads."""
 
-    def __init__(self, files: list[tuple[str, Path]]) -> None:
-        self._files = files
+    def __init__(self, inputs: list[Input]) -> None:
+        self._inputs = inputs
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._inputs)
 
     def place(self, index: int) -> str:
-        return self._files[index][0]
+        return self._inputs[index].id
 
     def read(self, index: int) -> bytes:
-        try:
-            return self._files[index][1].read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{self._files[index][0]} cannot be read: {error.strerror}", expected="a picture file"
-            ) from error
+        return self._inputs[index].read()
 
 
-def predict_files(
+def predict_examples(
     fine_tuned: FineTunedModel,
-    files: Iterable[tuple[str, Path]],
+    inputs: Iterable[Input],
     *,
     extractor: Extractor,
     skip_unreadable: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Prediction]:
-    """Yield a prediction for each file, in order.
+    """Yield a prediction for each input, in order.
 
     Parameters
     ----------
-    files : pairs of id and path; read lazily, 512 at a time.
+    inputs : read lazily, 512 at a time.
     extractor : made for the model; it runs the network without the cache.
     skip_unreadable : yield a prediction with an error in place of raising.
 
     Raises
     ------
     DataError
-        When a picture cannot be read (unless `skip_unreadable`).
+        When an input cannot be read (unless `skip_unreadable`).
     """
-    weight = fine_tuned.model.head.layer.weight.detach().numpy()
-    bias = fine_tuned.model.head.layer.bias.detach().numpy()
-    waiting = iter(files)
+    weight = fine_tuned.task.model.head.layer.weight.detach().numpy()
+    bias = fine_tuned.task.model.head.layer.bias.detach().numpy()
+    waiting = iter(inputs)
     while chunk := list(islice(waiting, _CHUNK)):
-        for first, features, errors in extractor.stream(_Files(chunk)):
+        for first, features, errors in extractor.stream(_Chunk(chunk)):
             probabilities = _softmax(features @ weight.T + bias)
             for i, error in enumerate(errors):
-                name = chunk[first + i][0]
+                name = chunk[first + i].id
                 if error and not skip_unreadable:
                     raise DataError(error.partition("\nTo fix: ")[0], fix=error.partition("\nTo fix: ")[2])
                 if error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from graft.backbones.boundary import split_network
 from graft.backbones.depth import layer_blocks
 from graft.backbones.heads import Head
+from graft.backbones.text_pooling import fixed_modules
 from graft.core.devices import Precision, choose_device, choose_precision
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
@@ -63,8 +64,6 @@ class Where:
 
     def inside(self, name: str) -> Where:
         """Return the same with a folder of that name in the folder."""
-        from dataclasses import replace
-
         return self if self.folder is None else replace(self, folder=self.folder / name)
 
 
@@ -176,6 +175,7 @@ def fine_tune(
     with torch.random.fork_rng(devices=[]):  # low-rank updates start from random numbers
         torch.default_generator.manual_seed(derive_seed(seed, "prepare"))
         prepared = method.prepare(network, head=head, family=family)
+    prepared = _without_fixed(prepared)
     n_trainable = sum(p.numel() for p in prepared.network.parameters() if p.requires_grad)
     rate = method.learning_rate(family)
     recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
@@ -239,6 +239,17 @@ def fine_tune(
             )
     trained = prepared.finish(prepared.network).to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return FineTuned(trained.requires_grad_(False), training, rate, n_trainable, prepared.save_adapter)
+
+
+def _without_fixed(prepared: Prepared) -> Prepared:
+    """Freeze modules that compute without their weights, and take them out of the groups."""
+    if not (fixed := fixed_modules(prepared.network)):
+        return prepared
+    for module in fixed.values():
+        module.requires_grad_(False)
+    moving = {name for name, parameter in prepared.network.named_parameters() if parameter.requires_grad}
+    groups = [replace(g, names=tuple(n for n in g.names if n in moving)) for g in prepared.groups]
+    return replace(prepared, groups=tuple(group for group in groups if group.names))
 
 
 def _on(device: torch.device, batches: Iterable[Any]) -> Iterable[dict[str, Tensor]]:
@@ -325,6 +336,9 @@ class _Activations:
 
     def batches(self, rows: Rows, **_: Any) -> Batches:
         raise NotImplementedError("held-out activations are looked at, not trained on")
+
+    def cheapest_order(self, rows: Rows) -> NDArray[np.int64]:
+        return np.arange(len(rows))
 
     def plain(self, rows: Rows, *, batch_size: int) -> Iterable[dict[str, Tensor]]:
         for first in range(0, len(rows), batch_size):

@@ -16,7 +16,7 @@ from graft.solver.cross_validation import CrossValidation, cross_validate
 from graft.solver.links import SoftmaxLink
 from graft.solver.path import solve_path
 from graft.solver.rotation import rotate
-from graft.solver.scaling import SCALING_NAMES, fit_scaling
+from graft.solver.scaling import fit_scaling
 
 __all__ = ["HeadFit", "HeadOnly", "refit_head"]
 
@@ -68,7 +68,7 @@ class HeadOnly:
     """
 
     n_folds: int = 5
-    scalings: tuple[str, ...] = SCALING_NAMES
+    scalings: tuple[str, ...] = ("none", "z-score", "unit-norm")
     n_penalties: int = 12
     tolerance: float = 1e-5
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from graft.backbones.text_pooling import fixed_modules
 from graft.core.errors import ModelError
 from graft.methods.prepared import Prepared
 from graft.methods.rates import LORA_FACTOR, prior_rate
@@ -45,7 +46,12 @@ class LoRA:
         """Wrap the network in adapters; its own weights are frozen, but for the head."""
         from peft import LoraConfig, get_peft_model
 
-        targets = [name for name, module in network.named_modules() if name != head and _is_adaptable(module)]
+        fixed = tuple(f"{name}." for name in fixed_modules(network))
+        targets = [
+            name
+            for name, module in network.named_modules()
+            if name != head and _is_adaptable(module) and not f"{name}.".startswith(fixed)
+        ]
         if not targets:
             raise ModelError(
                 f"no layer of this {family} can take a low-rank update",

@@ -30,6 +30,8 @@ def write_report(
     leaderboard: Sequence[Mapping[str, Any]],
     notes: Sequence[str],
     thumbnails: Mapping[str, bytes],
+    texts: Mapping[str, str] | None = None,
+    noun: str = "examples",
     title: str,
 ) -> None:
     """Write the report of a run as one HTML file under 4 MB that needs neither network nor script.
@@ -44,6 +46,8 @@ def write_report(
     leaderboard : candidates: scaling, penalty, log_loss, standard_error, accuracy, is_chosen. May be empty.
     notes : sentences on the data: how it was split, what was skipped.
     thumbnails : small JPEG, PNG or WebP files by example id; may be empty.
+    texts : the examples themselves by id, where they are texts.
+    noun : what examples are called, in the plural.
     title : of the page.
 
     Raises
@@ -64,7 +68,6 @@ def write_report(
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = w.breakable
-    noun = "pictures" if thumbnails else "examples"
     split = split_of(metrics)
     page = environment.get_template("report.html.j2").render(
         title=w.plain(title),
@@ -75,7 +78,7 @@ def write_report(
         figures=_figures(metrics.get(split, {})),
         comparison=_comparison(metrics, split),
         confusion=_confusion(metrics),
-        gallery=_gallery(predictions.get(split), thumbnails),
+        gallery=_gallery(predictions.get(split), thumbnails, texts or {}),
         classes=_classes(metrics),
         calibration=_calibration(metrics),
         selection=_selection(leaderboard),
@@ -152,10 +155,12 @@ def _confusion(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _gallery(predictions: Predictions | None, thumbnails: Mapping[str, bytes]) -> dict[str, Any] | None:
+def _gallery(
+    predictions: Predictions | None, thumbnails: Mapping[str, bytes], texts: Mapping[str, str]
+) -> dict[str, Any] | None:
     if predictions is None:
         return None
-    budget = mistakes.PictureBudget(thumbnails)
+    budget = mistakes.PictureBudget(thumbnails, texts)
     confident = mistakes.most_confident(predictions, budget)
     if not confident:
         return None
@@ -164,6 +169,7 @@ def _gallery(predictions: Predictions | None, thumbnails: Mapping[str, bytes]) -
         "confident": confident,
         "groups": mistakes.pair_groups(predictions, budget) if has_pictures else [],
         "has_pictures": has_pictures,
+        "has_texts": any(e["text"] for e in confident),
     }
 
 

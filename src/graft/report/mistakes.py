@@ -15,6 +15,7 @@ __all__ = ["MAX_GRID_CLASSES", "PictureBudget", "confused_pairs", "confusion_cel
 
 MAX_GRID_CLASSES = 25
 _MAX_PICTURE_BYTES = 100_000
+_MAX_TEXT = 300
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF8", "gif"))
 
 
@@ -24,11 +25,14 @@ class PictureBudget:
     Parameters
     ----------
     thumbnails : encoded small pictures by example id.
+    texts : the examples themselves, where they are texts; of a long one the beginning is shown.
     max_bytes : of all pictures together, before base64 makes them a third larger.
     """
 
-    def __init__(self, thumbnails: Mapping[str, bytes], *, max_bytes: int = 2_400_000) -> None:
-        self._thumbnails = thumbnails
+    def __init__(
+        self, thumbnails: Mapping[str, bytes], texts: Mapping[str, str] | None = None, *, max_bytes: int = 2_400_000
+    ) -> None:
+        self._thumbnails, self._texts = thumbnails, texts or {}
         self._left = max_bytes
 
     def take(self, example: str) -> str | None:
@@ -43,6 +47,11 @@ class PictureBudget:
             return None
         self._left -= len(content)
         return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+    def text(self, example: str) -> str:
+        """Return the text of an example, 300 characters at most; empty where it is none."""
+        text = self._texts.get(example, "")
+        return w.plain(text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…")
 
 
 def confusion_cells(confusion: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -135,6 +144,7 @@ def _shown(predictions: Predictions, rows: Sequence[int], budget: PictureBudget)
             "predicted": w.plain(predictions.label_names[int(predicted[i])]),
             "confidence": f"{100 * float(np.exp(log_p[i, predicted[i]])):.0f}{w.THIN}%",
             "picture": budget.take(predictions.ids[i]),
+            "text": budget.text(predictions.ids[i]),
         }
         for i in rows
     ]

@@ -12,7 +12,7 @@ from graft.core.errors import UsageError, did_you_mean
 
 __all__ = ["SCALING_NAMES", "Scaling", "fit_scaling"]
 
-SCALING_NAMES: Final = ("none", "z-score", "unit-norm")
+SCALING_NAMES: Final = ("none", "z-score", "unit-norm", "one-scale")
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,10 @@ class Scaling:
 
     Parameters
     ----------
-    name : ``"none"``, ``"z-score"`` (a feature over its standard deviation; the mean is the bias's part) or
-        ``"unit-norm"`` (each example's features to norm sqrt(n_features)).
-    divisor : (n_features,), what features are divided by; ones unless z-score.
+    name : ``"none"``, ``"z-score"`` (a feature over its standard deviation; the mean is the bias's part),
+        ``"unit-norm"`` (each example's features to norm sqrt(n_features)) or ``"one-scale"`` (all features over their
+        common standard deviation, for features that are normalised already, at whatever size).
+    divisor : (n_features,), what features are divided by; ones for none and unit norm.
     """
 
     name: str
@@ -65,4 +66,7 @@ def fit_scaling(name: str, features: NDArray[np.float32]) -> Scaling:
         deviation = features.std(axis=0, dtype=np.float64)
         size = np.abs(features).max(axis=0)
         divisor = np.where(deviation > 1e-6 * np.maximum(size, 1e-12), deviation, 1.0).astype(np.float32)
+    elif name == "one-scale":
+        common = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
+        divisor[:] = common if common > 0 else 1.0
     return Scaling(name, divisor)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from graft.backbones.pretrained import PretrainedModel
+    from graft.core.types import Preview
+    from graft.data.kinds import ExampleKind
 
 __all__ = ["Batch", "FeatureTask", "Task"]
 
@@ -22,6 +31,36 @@ class Task(Protocol):
     """
 
     name: str
+    kind: ExampleKind
+    model: PretrainedModel
+
+    def __init__(self, model: Any) -> None: ...
+
+    @classmethod
+    def load(cls, model: str, *, label_names: Sequence[str], **options: Any) -> Self:
+        """Return the task over a checkpoint: a hub id or a folder.
+
+        Raises
+        ------
+        ModelError
+            When it cannot be loaded, or does not serve this task.
+        """
+        ...
+
+    @classmethod
+    def of_saved(cls, folder: Path, *, label_names: Sequence[str], record: Mapping[str, Any]) -> Self:
+        """Return the task over a model that Graft saved; `record` is what its ``graft.json`` holds."""
+        ...
+
+    @classmethod
+    def reloaded(cls, folder: Path) -> Callable[[bytes], NDArray[np.float32]]:
+        """Return what gives one example's logits by transformers alone, from a saved folder: the check of saving."""
+        ...
+
+    @staticmethod
+    def preview(content: bytes, *, name: str) -> Preview:
+        """Return what a report shows of one example."""
+        ...
 
     def encode(self, content: bytes, *, name: str) -> Any:
         """Return one example's model input, not yet batched; `name` is for messages."""

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL.Image import Image
 
-from graft.backbones.loading import ImageModel, hash_weights, load_image_model, quiet_transformers
+from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.core.errors import ModelError
 from graft.core.files import as_resource_error, read_json, write_json
+from graft.tasks.base import Task
+from graft.tasks.registry import task_class
 
 __all__ = ["FineTunedModel", "SavedCheck", "load_fine_tuned", "save_fine_tuned"]
 
 _FORM = "graft-model-1"
+_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -29,34 +31,34 @@ class SavedCheck:
     Parameters
     ----------
     weights_hash : of the network as saved, head included.
-    n_pictures : pictures compared.
+    n_examples : examples compared.
     largest_difference : between probabilities of the network in memory and of the reloaded one, both eager fp32.
     """
 
     weights_hash: str
-    n_pictures: int
+    n_examples: int
     largest_difference: float
 
 
 @dataclass(frozen=True)
 class FineTunedModel:
-    """Network, preprocessing and label names of a finished run."""
+    """The task over the network of a finished run, and its label names."""
 
-    model: ImageModel
+    task: Task
     label_names: tuple[str, ...]
     weights_hash: str
 
 
 def save_fine_tuned(
-    model: ImageModel, folder: Path, *, label_names: Sequence[str], pictures: Sequence[Image]
+    task: Task, folder: Path, *, label_names: Sequence[str], contents: Sequence[bytes]
 ) -> SavedCheck:
     """Write a standard checkpoint to `folder`, reload it as transformers does, and compare probabilities.
 
     Parameters
     ----------
-    model : the pretrained model with its fitted head.
+    task : over the pretrained model with its fitted head.
     folder : becomes a folder that ``transformers.pipeline`` loads; it appears whole or not at all.
-    pictures : RGB pictures to compare on, a few.
+    contents : a few examples to compare on.
 
     Raises
     ------
@@ -67,6 +69,7 @@ def save_fine_tuned(
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
+    model = task.model
     network: Any = model.network
     network.config.id2label = dict(enumerate(label_names))
     network.config.label2id = {name: i for i, name in enumerate(label_names)}
@@ -74,27 +77,29 @@ def save_fine_tuned(
     try:
         with quiet_transformers():
             network.save_pretrained(partial, safe_serialization=True)
-            model.preprocessing.processor.save_pretrained(partial)
+            model.save_processor(partial)
         weights_hash = hash_weights(network)
         record = {
             "form": _FORM,
+            "task": task.name,
             "label_names": list(label_names),
             "weights_hash": weights_hash,
             "head": model.head.name,
+            **model.saved_facts,
         }
         write_json(partial / "graft.json", record)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise as_resource_error(error, folder) from error
     try:
-        largest = _compare(model, partial, label_names, pictures)
+        largest = _compare(task, partial, label_names, contents)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
-    return SavedCheck(weights_hash, len(pictures), largest)
+    return SavedCheck(weights_hash, len(contents), largest)
 
 
 def load_fine_tuned(folder: Path) -> FineTunedModel:
@@ -122,40 +127,39 @@ def load_fine_tuned(folder: Path) -> FineTunedModel:
             expected="the label map that the weights were saved with",
             fix="restore id2label and label2id in config.json (graft.json has the right order)",
         )
-    model = load_image_model(str(folder), label_names=label_names, is_offline=True)
-    weights_hash = hash_weights(model.network)
+    found_class = task_class(record.get("task", "image-classification"))
+    task = found_class.of_saved(folder, label_names=label_names, record=record)
+    weights_hash = hash_weights(task.model.network)
     if weights_hash != record["weights_hash"]:
         raise ModelError(
             f"the weights in {folder} are not those that Graft saved",
             expected=f"weights with the hash {record['weights_hash']}",
             fix="copy the run's folder again, or load it with transformers if the change is meant",
         )
-    return FineTunedModel(model, label_names, weights_hash)
+    return FineTunedModel(task, label_names, weights_hash)
 
 
 @torch.inference_mode()
-def _compare(model: ImageModel, folder: Path, label_names: Sequence[str], pictures: Sequence[Image]) -> float:
-    from transformers import AutoImageProcessor, AutoModelForImageClassification
-
-    with quiet_transformers():
-        reloaded: Any = AutoModelForImageClassification.from_pretrained(folder, local_files_only=True).eval()
-        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-    if reloaded.config.id2label != dict(enumerate(label_names)):
+def _compare(task: Task, folder: Path, label_names: Sequence[str], contents: Sequence[bytes]) -> float:
+    config = read_json(folder / "config.json")
+    if config.get("id2label") != {str(i): name for i, name in enumerate(label_names)}:
         raise ModelError("the label map did not survive saving", expected="the labels of the data, in order")
+    with quiet_transformers():
+        theirs = task.reloaded(folder)
     largest = 0.0
-    for picture in pictures:
-        mine = _probabilities(model.network, model.preprocessing.processor, picture)
-        theirs = _probabilities(reloaded, processor, picture)
-        largest = max(largest, float(np.abs(mine - theirs).max()))
-    if largest > 1e-5:
+    for content in contents:
+        batch = task.collate([task.encode(content, name=str(folder))], [0])
+        mine = task.predict(task.model.network, batch)[0].float().numpy()
+        largest = max(largest, float(np.abs(_softmax(mine) - _softmax(theirs(content))).max()))
+    if largest > _TOLERANCE:
         raise ModelError(
             f"the saved model gives other probabilities than the trained one (difference {largest:.2g})",
-            expected="equal probabilities, within 1e-5",
+            expected=f"equal probabilities, within {_TOLERANCE:g}",
             fix="report this: the run's features and head are kept, and --resume tries again",
         )
     return largest
 
 
-def _probabilities(network: Any, processor: Any, picture: Image) -> NDArray[np.float32]:
-    pixels = processor(images=picture, return_tensors="pt")["pixel_values"]
-    return network(pixel_values=pixels).logits.softmax(-1)[0].numpy()
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    z = logits.astype(np.float64) - logits.max()
+    return np.asarray(np.exp(z) / np.exp(z).sum())

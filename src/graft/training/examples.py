@@ -56,6 +56,10 @@ class TrainingExamples(Protocol):
         """Return batches of some rows in their order, undistorted."""
         ...
 
+    def cheapest_order(self, rows: Rows) -> NDArray[np.int64]:
+        """Return (n_rows,), the positions in `rows` in the order of least cost: texts by length."""
+        ...
+
 
 @dataclass(frozen=True)
 class PictureExamples:
@@ -114,6 +118,10 @@ class PictureExamples:
                 "labels": torch.from_numpy(np.asarray(self.targets[own], dtype=np.int64)),
             }
 
+    def cheapest_order(self, rows: Rows) -> NDArray[np.int64]:
+        """Return positions in their order: all pictures cost the same."""
+        return np.arange(len(rows))
+
 
 class BatchExtras:
     """Batches with tensors that are the same in each: class weights, or an offset of the logits.
@@ -157,6 +165,8 @@ def predict_logits(
     network.eval()
     own_rows = np.asarray(rows)[processes.share(len(rows))]
     n_own = len(own_rows)
+    order = examples.cheapest_order(own_rows)
+    own_rows = own_rows[order]
     if processes.n > 1 and n_own * processes.n < len(rows):  # a network in shards wants equally many calls of all
         own_rows = np.append(own_rows, rows[:1])
     found = []
@@ -164,5 +174,7 @@ def predict_logits(
         for batch in examples.plain(own_rows, batch_size=batch_size):
             found.append(predict(network, {k: t.to(device) for k, t in batch.items()}).float().cpu().numpy())
     network.train(was_training)
-    own = np.concatenate(found) if found else np.zeros((0, examples.n_classes), np.float32)
-    return processes.joined(own[:n_own])
+    own = np.zeros((n_own, examples.n_classes), np.float32)
+    if found:
+        own[order] = np.concatenate(found)[:n_own]
+    return processes.joined(own)

@@ -456,7 +456,7 @@ class TestErrors:
             ("d.csv", b"path,path\na,b\n", "two columns of the same name"),
             ("d.csv", b"path,label\n", "holds no rows"),
             ("d.csv", b"", "holds no rows"),
-            ("d.csv", b"path,label\n\xe9,b\n", "is not UTF-8 text: byte 11 is 0xe9"),
+            ("d.csv", b"path,label\n\xe9,b\n", "line 2 is not UTF-8 text: byte 0 of the line is 0xe9"),
             ("d.jsonl", b'{"path": "a"}\n{"path"\n', "line 2 is not JSON"),
             ("d.jsonl", b'{"path": "a"}\n3\n', "line 2 is 3"),
             ("d.json", b'[{"path": 1},\n 3]', "entry 2 is 3"),

@@ -1,0 +1,83 @@
+"""Which of the offered poolings and layers the head reads: by cross-validation on the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graft.api.config import FitConfig
+from graft.api.embedding import Embedded
+from graft.backbones.extraction import Features
+from graft.core.seeds import generator
+from graft.methods.head_only import HeadOnly
+from graft.tasks.base import Task
+from graft.tasks.registry import task_class
+
+__all__ = ["choose_pooling"]
+
+_MOST_ROWS = 2_000
+_PENALTIES = 6
+
+
+def choose_pooling(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None]) -> Embedded:
+    """Return the same with the features of one block alone.
+
+    Notes
+    -----
+    Blocks are compared by the out-of-fold log-loss of the head on the same folds, on 2,000 training examples at most.
+    The first block stands unless another is better by more than one standard error of the paired difference: what is
+    chosen among many flatters itself.
+    """
+    source = embedded.model.source()
+    blocks = source.blocks
+    if len(blocks) == 1:
+        return replace(embedded, task=_with_block(embedded, blocks[0]))
+    train = embedded.splits["train"]
+    matrix = embedded.features["train"].matrix
+    width = matrix.shape[1] // len(blocks)
+    rows = np.arange(len(train))
+    if len(rows) > _MOST_ROWS:
+        rows = np.sort(generator(config.seed, "pooling").permutation(rows)[:_MOST_ROWS])
+        present = np.bincount(train.labels[rows], minlength=len(embedded.label_names))
+        rows = rows[np.isin(train.labels[rows], np.flatnonzero(present >= 2))]
+    names, targets = np.unique(train.labels[rows], return_inverse=True)
+    method = HeadOnly(n_folds=config.folds, scalings=source.scalings[:1], n_penalties=_PENALTIES, tolerance=1e-3)
+    groups = None if embedded.groups is None else embedded.groups[rows]
+    losses, told = [], []
+    for number, block in enumerate(blocks):
+        own = np.ascontiguousarray(matrix[rows, number * width : (number + 1) * width])
+        head = method.fit(own, targets, n_classes=len(names), groups=groups, seed=config.seed)
+        losses.append(_losses(head.out_of_fold_logits, targets))
+        told.append(f"{block} {losses[-1].mean():.4f}")
+    chosen = 0
+    for number in np.argsort([loss.mean() for loss in losses]):
+        difference = losses[0] - losses[number]
+        if number == 0 or difference.mean() > difference.std(ddof=1) / np.sqrt(len(difference)):
+            chosen = int(number)
+            break
+    block = blocks[chosen]
+    say(f"pooling: {block}; out-of-fold log-loss on {len(rows):,} {embedded.noun}s: {', '.join(told)}")
+    columns = slice(chosen * width, (chosen + 1) * width)
+
+    def narrowed(features: Features) -> Features:
+        return replace(features, matrix=np.ascontiguousarray(features.matrix[:, columns]))
+
+    return replace(
+        embedded,
+        task=_with_block(embedded, block),
+        features={name: narrowed(features) for name, features in embedded.features.items()},
+        views=tuple(narrowed(view) for view in embedded.views),
+    )
+
+
+def _with_block(embedded: Embedded, block: str) -> Task:
+    return task_class(embedded.task.name)(embedded.model.choose(block))  # type: ignore[no-any-return]
+
+
+def _losses(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    z = logits.astype(np.float64)
+    z = z - z.max(axis=1, keepdims=True)
+    return np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]

@@ -1,0 +1,220 @@
+"""Pretrained text encoders from a hub id or folder, sentence-transformers' included, with a new head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from graft.backbones.catalog import Backbone
+from graft.backbones.heads import Head, find_head_on
+from graft.backbones.loading import as_model_error, hash_weights, quiet_transformers
+from graft.backbones.text_pooling import family_of_text, graft_pooling, mark_pooling
+from graft.backbones.text_source import TextSource
+from graft.backbones.tokens import Tokens
+from graft.core.errors import ModelError
+
+__all__ = ["TextModel", "load_text_model", "sentence_pooling"]
+
+_LAYERS = 2  # how many of the last layers are offered to the solver
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A pretrained text encoder with a head for the task's labels, and what belongs to it.
+
+    Parameters
+    ----------
+    network : a transformers ``...ForSequenceClassification``, on the CPU, float32, in eval mode. Where its architecture
+        allows, it is as loaded until `choose` has cut and pooled it.
+    head : the network's last linear layer.
+    tokens : the checkpoint's tokenizer.
+    backbone : the record that the manifest keeps.
+    blocks : ways of pooling that are offered: ``"mean@6"`` is the mean over the tokens behind the sixth layer,
+        ``"cls@6"`` the first token there, ``"own"`` what the architecture's own head reads.
+    chosen : the one that `network` computes; empty: none yet.
+    own_pooling : what a sentence-transformers folder says: ``"mean"``, ``"cls"``, other words, or nothing.
+    folder : the local folder of the checkpoint; None: it came from the hub.
+    notes : sentences on what loading had to do.
+    """
+
+    network: nn.Module
+    head: Head
+    tokens: Tokens
+    backbone: Backbone
+    blocks: tuple[str, ...]
+    chosen: str = ""
+    own_pooling: str = ""
+    folder: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    def source(self) -> TextSource:
+        """Return how texts pass through the frozen network: all that is offered, or what was chosen."""
+        blocks = (self.chosen,) if self.chosen else self.blocks
+        return TextSource(self.tokens, self.backbone.weights_hash, blocks, self.network, head=self.head.name)
+
+    @property
+    def reads(self) -> str:
+        """The most tokens of a text."""
+        return f"up to {self.tokens.max_tokens} tokens"
+
+    @property
+    def saved_facts(self) -> dict[str, Any]:
+        """The way of pooling and the length at which texts are cut."""
+        return {"block": self.chosen, "max_tokens": self.tokens.max_tokens}
+
+    def as_saved(self, block: str) -> TextModel:
+        """Return the model of a folder that was saved after `choose`: its pooling layer is there already."""
+        return replace(self, network=mark_pooling(self.network, block), chosen=block)
+
+    def choose(self, block: str) -> TextModel:
+        """Return the model whose network computes one of the ways of pooling."""
+        if block == self.chosen or block == "own":
+            return replace(self, chosen=block)
+        pooling, _, layer = block.partition("@")
+        network = graft_pooling(self.network, n_layers=int(layer), pooling=pooling)
+        return replace(self, network=network, head=Head(network, self.head.name), chosen=block)
+
+    def save_processor(self, folder: Path) -> None:
+        """Write the tokenizer's files into `folder`."""
+        self.tokens.tokenizer.save_pretrained(folder)
+
+
+def load_text_model(
+    model: str,
+    *,
+    label_names: Sequence[str],
+    revision: str | None = None,
+    is_offline: bool = False,
+    trust_remote_code: bool = False,
+    max_tokens: int | None = None,
+) -> TextModel:
+    """Return a pretrained text encoder whose head has one row a label.
+
+    Parameters
+    ----------
+    model : hub id, or folder of a transformers or sentence-transformers checkpoint.
+    label_names : n_classes names; they become the checkpoint's label map.
+    max_tokens : tokens of a text that are read; None: as the checkpoint says, 512 at most.
+
+    Raises
+    ------
+    ModelError
+        When the model is not there, is none of texts, or has no linear head.
+    """
+    from pickle import UnpicklingError
+
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = Path(model)
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{model} holds no config.json",
+            expected="a folder written by save_pretrained: config.json, model.safetensors and a tokenizer",
+            fix="name the folder that holds config.json",
+        )
+    where: dict[str, Any] = {
+        "revision": revision or "main",
+        "local_files_only": is_offline or folder.exists(),
+        "trust_remote_code": trust_remote_code,
+    }
+    try:
+        with quiet_transformers(), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # what a checkpoint lacks is the same at every load
+            config = AutoConfig.from_pretrained(model, **where)
+            config.id2label = dict(enumerate(label_names))
+            config.label2id = {name: i for i, name in enumerate(label_names)}
+            if config.model_type == "modernbert":  # its own class can take the mean
+                config.classifier_pooling = "mean"
+            network, info = AutoModelForSequenceClassification.from_pretrained(
+                model, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, output_loading_info=True, **where
+            )
+            tokenizer = AutoTokenizer.from_pretrained(model, **where)
+    except (
+        OSError, ValueError, ImportError, KeyError, EOFError, RuntimeError, SafetensorError, UnpicklingError,
+    ) as error:  # fmt: skip
+        raise as_model_error(model, error, is_local=folder.exists(), kind="text") from error
+    network.float().eval().requires_grad_(False)
+    own_pooling, own_length = sentence_pooling(folder) if folder.is_dir() else ("", None)
+    tokens = Tokens(tokenizer, label=model, max_tokens=_length(max_tokens, own_length, tokenizer, network.config))
+    sample = tokens.collate([tokens.encode("one"), tokens.encode("and two more")])
+    head = find_head_on(network, sample, label=model)
+    lacking = [*info["missing_keys"], *(k[0] if isinstance(k, tuple) else k for k in info["mismatched_keys"])]
+    family = family_of_text(network)
+    n_layers = int(getattr(network.config, family.n_layers)) if family is not None else 0
+    dense = "" if family is None else family.dense
+    random = [n for n in lacking if not n.startswith((f"{head.name}.", *([f"{dense}."] if dense else ())))]
+    own_is_random = bool(random) or any(dense and n.startswith(f"{dense}.") for n in lacking)
+    if random and not (family is None and all(".pooler." in n or n.startswith(("pooler", "head", "classifier")) for n in random)):
+        raise ModelError(
+            f"{model} lacks the weights of {len(random)} layers, for example {random[0]}: they would stay random",
+            expected="a checkpoint that holds every layer but the head",
+            fix="check that config.json belongs to these weights, or choose another checkpoint",
+        )
+    blocks: tuple[str, ...] = ()
+    if family is not None:
+        layers = range(n_layers, max(0, n_layers - _LAYERS), -1)
+        blocks = (*(f"mean@{i}" for i in layers), f"cls@{n_layers}")
+    if not own_is_random or family is None:
+        blocks = (*blocks, "own")
+    n_parameters = sum(p.numel() for name, p in network.named_parameters() if not name.startswith(head.name + "."))
+    backbone = Backbone(
+        id=model,
+        revision=getattr(network.config, "_commit_hash", None) or "",
+        modality="text",
+        architecture=type(network).__name__,
+        n_features=head.n_features,
+        n_parameters=n_parameters,
+        weights_hash=hash_weights(network, without=head.name),
+    )
+    notes = []
+    if own_is_random and family is None:
+        notes.append(f"{random[0]} and what belongs to it are new: its features are those of random weights; fine-tune")
+    if own_pooling and own_pooling not in ("mean", "cls"):
+        notes.append(f"the checkpoint pools by {own_pooling}, which no stock checkpoint can say: mean and cls are offered")
+    return TextModel(
+        network, head, tokens, backbone, blocks, own_pooling=own_pooling,
+        folder=folder if folder.is_dir() else None, notes=tuple(notes),
+    )  # fmt: skip
+
+
+def sentence_pooling(folder: Path) -> tuple[str, int | None]:
+    """Return how a sentence-transformers folder pools, and how many tokens it reads; "" and None where it says nothing."""
+    length = None
+    if (path := folder / "sentence_bert_config.json").is_file():
+        length = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
+    if not (folder / "modules.json").is_file():
+        return "", length
+    for module in json.loads((folder / "modules.json").read_text(encoding="utf-8")):
+        if str(module.get("type", "")).endswith("Pooling"):
+            config = json.loads((folder / module["path"] / "config.json").read_text(encoding="utf-8"))
+            words = {"cls_token": "cls", "mean_tokens": "mean"}
+            modes = [k.removeprefix("pooling_mode_") for k, v in config.items() if k.startswith("pooling_mode_") and v is True]
+            named = config.get("pooling_mode")
+            found = [words.get(mode, mode) for mode in modes] or ([str(named)] if named else [])
+            return "+".join(found), length
+    return "", length
+
+
+def _length(wanted: int | None, own: int | None, tokenizer: Any, config: Any) -> int:
+    limits = [
+        limit
+        for limit in (wanted, own, tokenizer.model_max_length, getattr(config, "max_position_embeddings", None), 512)
+        if isinstance(limit, int) and 0 < limit
+    ]
+    room = getattr(config, "max_position_embeddings", None)
+    if config.model_type in ("roberta", "xlm-roberta", "camembert") and isinstance(room, int):
+        limits.append(room - 2)  # positions start behind the padding's
+    if wanted is not None and wanted > min(limits):
+        raise ModelError(
+            f"--max-tokens {wanted} with a checkpoint that reads {min(limits)}",
+            expected=f"at most {min(limits)}",
+            fix="a smaller number, or a model of longer texts",
+        )
+    return min(limits)

@@ -1,0 +1,155 @@
+"""Texts on their way through a frozen network: sorted by length, pooled in several ways in one pass."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from graft.backbones.engines import Engine, EngineChoice, least_cosine
+from graft.backbones.source import Readable
+from graft.backbones.text_pooling import family_of_text, pooled_features
+from graft.backbones.tokens import TokenIds, Tokens
+from graft.backbones.views import View
+from graft.core.devices import Precision
+from graft.core.errors import DataError, ModelError, UsageError
+
+__all__ = ["TextSource"]
+
+_PARITY_COSINE = 0.999
+_BATCH = 128
+_NO_HASH = np.zeros(4, np.uint64)
+_Example = tuple[TokenIds, int]
+
+
+class TextSource:
+    """Reads texts with a checkpoint's tokenizer.
+
+    Parameters
+    ----------
+    tokens : the checkpoint's tokenizer.
+    weights_hash : of the frozen network.
+    blocks : ways of pooling, see `TextModel`.
+    network : the classification network.
+    head : dotted name of its last linear layer.
+    """
+
+    noun = "text"
+    scalings = ("one-scale", "z-score")
+
+    def __init__(
+        self, tokens: Tokens, weights_hash: str, blocks: tuple[str, ...], network: nn.Module, *, head: str
+    ) -> None:
+        self._tokens, self._weights_hash, self.blocks, self._network = tokens, weights_hash, blocks, network
+        self._head = head
+        self._known: dict[bytes, _Example] = {}
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """Weights, tokenizer, length and ways of pooling."""
+        return {
+            "weights": self._weights_hash,
+            "preprocessing": self._tokens.fingerprint,
+            "layer": list(self.blocks),
+        }
+
+    def n_workers(self, wanted: int) -> int:
+        """Return 0: the tokenizer has its own threads."""
+        return 0
+
+    def batch_size(self, wanted: int) -> int:
+        """Return 128, or more where that is wanted: short texts fill no batch of 32."""
+        return max(wanted, _BATCH)
+
+    def arrange(self, data: Readable, positions: Sequence[int]) -> Sequence[int]:
+        """Return the longest first, so that texts of one length meet in a batch and memory is never short late."""
+        contents = [data.read(at) for at in positions]
+        texts = [content.decode("utf-8", errors="replace") for content in contents]
+        encoded = self._tokens.encode_all(texts)
+        self._known = dict(zip(contents, encoded, strict=True))
+        order = np.argsort([-len(ids) for ids, _ in encoded], kind="stable")
+        return [positions[int(i)] for i in order]
+
+    def read(self, content: bytes, *, name: str, key: str, view: View) -> tuple[_Example, NDArray[np.uint64]]:
+        """Return a text's tokens; texts have no perceptual hash."""
+        text = self._tokens.read(content, name=name)
+        found = self._known.get(content)
+        return (found if found is not None else self._tokens.encode(text)), _NO_HASH
+
+    def blank(self) -> _Example:
+        """Return one padding token."""
+        return np.zeros(1, np.int32), 0
+
+    def collate(self, examples: list[_Example]) -> list[_Example]:
+        """Return the examples; they are padded when they are computed."""
+        return examples
+
+    def filled(self, batch: list[_Example], size: int) -> list[_Example]:
+        """Return the batch as it is."""
+        return batch
+
+    def candidates(
+        self, wanted: str, *, device: torch.device, precision: Precision, n_examples: int, is_strict_precision: bool
+    ) -> list[EngineChoice]:
+        """Return eager torch in the wanted precision, then in float32: compiled engines gain nothing on short texts."""
+        if wanted not in ("auto", "eager"):
+            raise UsageError(
+                f"--engine {wanted} for texts",
+                expected="auto or eager: texts differ in length, and there other engines gain nothing",
+                fix="leave --engine away (Python: engine='auto')",
+            )
+        found = [EngineChoice("eager", precision, "texts sorted by length need no other")]
+        if precision.name != "fp32":
+            found.append(EngineChoice("eager", Precision("fp32", "the reference precision"), "the reference itself"))
+        return found
+
+    def start(
+        self,
+        choices: list[EngineChoice],
+        *,
+        sample: list[_Example],
+        batch_size: int,
+        device: torch.device,
+        say: Callable[[str], None],
+    ) -> tuple[Engine, EngineChoice, float]:
+        """Return the first engine that agrees with eager fp32 on `sample`."""
+        network = copy.deepcopy(self._network).to(device)
+        full = Precision("fp32", "the reference precision")
+        reference = _TextEngine(network, self._tokens, self.blocks, self._head, full, device)(sample)
+        if not np.isfinite(reference).all():
+            raise ModelError("the network gives infinite or undefined features for the first texts", expected="finite")
+        for position, choice in enumerate(choices):
+            engine = _TextEngine(network, self._tokens, self.blocks, self._head, choice.precision, device)
+            cosine = least_cosine(engine(sample), reference)
+            if cosine >= _PARITY_COSINE or position + 1 == len(choices):
+                return engine, choice, cosine
+            say(f"engine {choice.label} differs from eager fp32 on these texts (cosine {cosine:.5f} < {_PARITY_COSINE})")
+        raise DataError("no engine to try")
+
+
+class _TextEngine:
+    """Eager torch over padded batches of unequal length."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        tokens: Tokens,
+        blocks: tuple[str, ...],
+        head: str,
+        precision: Precision,
+        device: torch.device,
+    ) -> None:
+        self._network, self._tokens, self._blocks, self._head = network, tokens, blocks, head
+        self._precision, self._device = precision, device
+
+    @torch.inference_mode()
+    def __call__(self, batch: list[_Example]) -> NDArray[np.float32]:
+        inputs = {name: tensor.to(self._device) for name, tensor in self._tokens.collate(batch).items()}
+        with self._precision.autocast(self._device):
+            found = pooled_features(self._network, inputs, self._blocks, head=self._head)
+        return found.float().cpu().numpy()

@@ -1,0 +1,80 @@
+"""What is to be predicted: files below folders, rows of tables, lines of text files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from graft.core.errors import DataError
+from graft.data.dataset import read_bytes
+from graft.data.folders import list_inputs
+from graft.data.kinds import TEXT, ExampleKind
+from graft.data.tables import TABLE_SUFFIXES, read_table
+from graft.data.texts import text_columns_of, texts_of
+
+__all__ = ["Input", "list_examples"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One example to predict.
+
+    Parameters
+    ----------
+    id : how it is named in the output.
+    path : its file; None: `content` is all of it.
+    content : its bytes, where it is no file of its own.
+    """
+
+    id: str
+    path: Path | None = None
+    content: bytes = b""
+
+    def read(self) -> bytes:
+        """Return the bytes of the example.
+
+        Raises
+        ------
+        DataError
+            When its file cannot be read.
+        """
+        return self.content if self.path is None else read_bytes(str(self.path))
+
+
+def list_examples(
+    paths: Sequence[str | Path], *, kind: ExampleKind, text_column: str | None = None
+) -> Iterator[Input]:
+    """Yield every example of some kind in files and folders, in order.
+
+    For texts a table gives a text a row, and a text file that is named itself a text a line; below folders each text
+    file is one text.
+
+    Raises
+    ------
+    DataError
+        When a path does not exist, or there is no example at all.
+    """
+    for path in map(Path, paths):
+        if kind is TEXT and path.is_file():
+            yield from _rows(path, text_column) if path.suffix.lower() in TABLE_SUFFIXES else _lines(path)
+        else:
+            for name, file in list_inputs([path], kind=kind):
+                yield Input(name, file)
+
+
+def _rows(path: Path, text_column: str | None) -> Iterator[Input]:
+    table = read_table([path])
+    columns = text_columns_of(table, text_column, None, kind=TEXT, label=None)
+    if not columns:
+        raise DataError(f"{path} names files, not texts", expected="a column of texts", fix="--text-column NAME")
+    _, rows = texts_of(table, columns)
+    for number, content in enumerate(rows["content"]):
+        yield Input(f"{path.as_posix()}:{number + 1}", content=content)
+
+
+def _lines(path: Path) -> Iterator[Input]:
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if text := line.strip():
+                yield Input(f"{path.as_posix()}:{number}", content=text)

@@ -1,0 +1,91 @@
+"""Which task a data set and a model are for, where the user does not say."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from graft.core.errors import UsageError, did_you_mean
+from graft.data.folders import is_file_of, walk
+from graft.data.kinds import KINDS, PICTURE, TEXT, ExampleKind
+from graft.data.tables import TABLE_SUFFIXES, read_table
+from graft.tasks.registry import TASKS, task_class
+
+__all__ = ["find_task"]
+
+_SAMPLE = 20
+
+
+def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
+    """Return the name of the task.
+
+    Parameters
+    ----------
+    data : what the user named as data.
+    model : what the user named as model.
+    wanted : ``"auto"``: by the first file of examples below a folder; of a table, by the files that it names, and where
+        it names none, texts; of a hub id, by the kind of model. Else this name.
+
+    Raises
+    ------
+    UsageError
+        When there is no task of that name.
+    """
+    if wanted != "auto":
+        if wanted not in TASKS:
+            raise UsageError(
+                f"--task {wanted}.{did_you_mean(wanted, TASKS)}",
+                expected=f"auto, {', '.join(TASKS)}",
+                fix="leave it away, or name one (Python: task=)",
+            )
+        return wanted
+    kind = _of_data(Path(data).expanduser()) or _of_model(Path(model)) or PICTURE
+    return next((name for name in TASKS if task_class(name).kind is kind), next(iter(TASKS)))
+
+
+def _of_data(path: Path) -> ExampleKind | None:
+    if path.is_file():
+        return _of_table(path) if path.suffix.lower() in TABLE_SUFFIXES else _of_file(str(path))
+    if not path.is_dir():
+        return None
+    tables: list[Path] = []
+    for name, is_hidden in walk(str(path)):
+        if is_hidden:
+            continue
+        file = f"{path}/{name}"
+        if Path(name).suffix.lower() in TABLE_SUFFIXES:
+            tables.append(Path(file))
+        elif (kind := _of_file(file)) is not None and kind is not TEXT:
+            return kind
+        elif kind is TEXT and "/" in name:
+            return kind
+    return _of_table(tables[0]) if tables else None
+
+
+def _of_file(file: str) -> ExampleKind | None:
+    return next((kind for kind in KINDS if is_file_of(kind, file)), None)
+
+
+def _of_table(path: Path) -> ExampleKind | None:
+    table = read_table([path])
+    for name in table.columns:
+        kind = str(type(getattr(table.values, "features", {}).get(name)).__name__)
+        if kind in ("Image", "Audio"):
+            return next(k for k in KINDS if k.modality == kind.lower())
+        for value in list(table.values[name][:_SAMPLE]):
+            if isinstance(value, str) and 0 < len(value) < 1000 and os.path.isfile(os.path.join(table.root, value)):  # noqa: PTH113, PTH118
+                return _of_file(os.path.join(table.root, value))  # noqa: PTH118
+            if isinstance(value, (bytes, dict)):
+                return None
+    return TEXT
+
+
+def _of_model(folder: Path) -> ExampleKind | None:
+    processor = folder / "preprocessor_config.json"
+    if processor.is_file():
+        settings = json.loads(processor.read_text(encoding="utf-8"))
+        is_audio = "feature_extractor_type" in settings and "image_processor_type" not in settings
+        return next(kind for kind in KINDS if kind.modality == ("audio" if is_audio else "image"))
+    is_text = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"))
+    return TEXT if is_text else None
