@@ -160,11 +160,11 @@ def test_a_run_is_reckoned_as_the_contest_does() -> None:
     from graft.api.config import FitConfig
     from graft.api.plan_estimates import run_s
     from graft.api.tuning import method_of
-    from graft.methods.contest import _Budget
+    from graft.methods.budget import RunBudget
 
     method = method_of(FitConfig(model="m", out="o"), "lp-ft")
     for n_train, step_s in ((29, 0.01), (5_000, 0.8)):
-        budget = _Budget(method, lambda: 0.0, n_train=n_train)
+        budget = RunBudget(method, lambda: 0.0, n_train=n_train)
         budget._step_s = step_s
         assert run_s(method.settings, n_train, step_s) == pytest.approx(budget.planned_run_s())
 

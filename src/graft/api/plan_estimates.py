@@ -10,9 +10,9 @@ from graft.api.config import FitConfig, seconds_of
 from graft.api.plan_measures import MethodMeasure, PassMeasure
 from graft.api.tuning import _AUTO_BUDGET_S
 from graft.backbones.loading import ImageModel
-from graft.methods.contest import ALPHAS
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
+from graft.methods.verdict import ALPHAS
 
 __all__ = ["Fit", "Job", "checkpoint_bytes", "run_s", "state_bytes"]
 

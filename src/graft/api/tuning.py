@@ -24,7 +24,7 @@ from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset
-from graft.methods.contest import ALPHAS, Contest, hold_contest, refuse_soup
+from graft.methods.contest import Contest, hold_contest, refuse_soup
 from graft.methods.fine_tuning import Where
 from graft.methods.full import Full
 from graft.methods.gradual import GradualUnfreeze
@@ -34,6 +34,7 @@ from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
+from graft.methods.verdict import ALPHAS
 from graft.tasks.image_classification import ImageClassification
 from graft.training.examples import PictureExamples
 
