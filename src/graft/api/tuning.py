@@ -38,9 +38,9 @@ from graft.methods.verdict import ALPHAS
 from graft.tasks.image_classification import ImageClassification
 from graft.training.examples import PictureExamples
 
-__all__ = ["Deadline", "Tuned", "forget", "method_of", "network_logits", "picture_examples", "tune"]
+__all__ = ["AUTO_BUDGET_S", "Deadline", "Tuned", "forget", "method_of", "network_logits", "picture_examples", "tune"]
 
-_AUTO_BUDGET_S = 600.0  # of fine-tuning where no time limit was given; a strategy that was named has none
+AUTO_BUDGET_S = 600.0  # of fine-tuning where no time limit was given; a strategy that was named has none
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def tune(
     began = seconds_since_process_start()
     budget_s = deadline.left_s(reserve_s=reserve)
     if is_auto and deadline.limit_s is None:
-        budget_s = _AUTO_BUDGET_S
+        budget_s = AUTO_BUDGET_S
     if processes.from_main(budget_s) < 1:
         return _left_out(method.name, f"{method.name} left out: the time limit leaves no time for it", say=say)
     model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))

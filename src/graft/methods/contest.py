@@ -22,7 +22,7 @@ from graft.backbones.heads import Head
 from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.seeds import derive_seed
-from graft.methods.budget import RunBudget
+from graft.methods.budget import RunBudget, fewest_steps
 from graft.methods.fine_tuning import FineTuned, Where, fine_tune, training_precision
 from graft.methods.head_only import HeadFit, refit_head
 from graft.methods.prepared import FineTuningMethod
@@ -32,8 +32,6 @@ from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples, predict_logits
 
 __all__ = ["Contest", "hold_contest", "n_contest_folds", "refuse_soup"]
-
-_FEWEST_STEPS = 50  # of a run that is cut short by a time limit; with fewer it is not worth its time
 
 
 @dataclass(frozen=True)
@@ -125,15 +123,15 @@ def hold_contest(
 
     budget = None
     if seconds_left is not None:
-        budget = RunBudget(method, seconds_left, n_train=n_train)
-        seconds_a_step = budget.measure(network, start=start, where=where, **common)
-        splits, ratio = budget.affordable(splits, has_valid=has_valid)
+        budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=len(examples) - n_train, soup=soup)
+        cost = budget.measure(network, start=start, where=where, **common)
+        n_affordable, ratio = budget.affordable(len(splits))
+        splits = splits[:n_affordable]
         planned = method.settings.n_steps(n_train)
-        fewest = 1 if is_kept_anyway else min(_FEWEST_STEPS, planned / 4)
-        if ratio * planned < (fewest if is_cut_short else planned):
-            needed = budget.planned_s(1, has_valid=has_valid)
+        if ratio * planned < fewest_steps(planned, is_cut_short=is_cut_short, is_kept_anyway=is_kept_anyway):
+            needed = budget.planned_s(1)
             note = (
-                f"{method.name} left out: it would take about {needed:,.0f} s, {seconds_a_step * 1e3:.0f} ms a step,"
+                f"{method.name} left out: it would take about {needed:,.0f} s, {cost.step_s * 1e3:.0f} ms a step,"
                 f" and {max(0.0, seconds_left()):,.0f} s are left; --time-limit {needed * 1.5 / 60 + 1:.0f}m or"
                 f" --strategy {method.name} gives it the time"
             )
@@ -145,7 +143,6 @@ def hold_contest(
 
     runs: list[FineTuned] = []
     logits_of: list[NDArray[np.float32]] = []
-    n_runs = len(splits) + (0 if has_valid else 1)
     probe_network = _with_head(network, head, start)
     for number, (rows, held_out) in enumerate(splits):
         own_start = start
@@ -160,6 +157,9 @@ def hold_contest(
                 logits_of.append(found["logits"])
                 runs.append(_Finished(int(found["best_step"]), int(found["n_steps"]), str(found["ended_by"])))  # type: ignore[arg-type]
             continue
+        share = None
+        if budget is not None:
+            share = budget.share(soup, n_now=soup) if has_valid else budget.share(len(splits) - number + soup)
         members = [
             fine_tune(
                 method,
@@ -168,7 +168,7 @@ def hold_contest(
                 rows=rows,
                 held_out_rows=held_out,
                 seed=derive_seed(seed, "fold", number, member),
-                max_seconds=None if budget is None else budget.share(n_runs - number, soup),
+                max_seconds=share,
                 where=run_where if soup == 1 else run_where.inside(f"member-{member + 1}"),
                 **common,
             )
@@ -212,7 +212,7 @@ def hold_contest(
     if has_valid:
         weights = second
     else:
-        share = None if budget is None else budget.share(1, 1)
+        share = None if budget is None else budget.share(soup, n_now=soup)
         is_too_late = share is not None and share < 0.15 * budget.planned_run_s()  # type: ignore[union-attr]
         if is_too_late and isinstance(runs[-1], FineTuned):  # of a fold of an earlier process only the logits are left
             notes.append("no time was left to train once more on all examples: the held-out run is kept")
@@ -229,7 +229,7 @@ def hold_contest(
                     rows=train_rows,
                     n_steps=n_steps,
                     seed=derive_seed(seed, "final", member),
-                    max_seconds=None if share is None else share / soup,
+                    max_seconds=share,
                     where=where.inside("final" if soup == 1 else f"final-{member + 1}"),
                     **common,
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +79,7 @@ class FineTuned:
     training : the loop's account.
     learning_rate : the highest.
     n_trainable : parameters that could move.
+    frozen_s : seconds of the one pass through the frozen part; 0 where none is cut off, or its output was there.
     save_adapter : see `Prepared`.
     """
 
@@ -85,6 +87,7 @@ class FineTuned:
     training: Training
     learning_rate: float
     n_trainable: int
+    frozen_s: float = 0.0
     save_adapter: Callable[[Path], None] | None = None
 
 
@@ -180,8 +183,9 @@ def fine_tune(
     rate = method.learning_rate(family)
     recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
     batch_size = min(settings.batch_size, max(len(rows), where.processes.n))
+    frozen_s = 0.0
     if prepared.n_frozen_blocks:
-        runnable, batches, looked_at = _cached(
+        runnable, batches, looked_at, frozen_s = _cached(
             prepared, method, task, examples, rows, held_out_rows, head, precision, batch_size, seed, where
         )
     else:
@@ -238,7 +242,7 @@ def fine_tune(
                 predict=lambda batch: task.predict(prepared.network, batch),
             )
     trained = prepared.finish(prepared.network).to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    return FineTuned(trained.requires_grad_(False), training, rate, n_trainable, prepared.save_adapter)
+    return FineTuned(trained.requires_grad_(False), training, rate, n_trainable, frozen_s, prepared.save_adapter)
 
 
 def _on(device: torch.device, batches: Iterable[Any]) -> Iterable[dict[str, Tensor]]:
@@ -258,8 +262,11 @@ def _cached(
     batch_size: int,
     seed: int,
     where: Where,
-) -> tuple[nn.Module, Batches, TrainingExamples]:
-    """Run the frozen part once over all rows; return the rest of the network, its batches, and held-out examples."""
+) -> tuple[nn.Module, Batches, TrainingExamples, float]:
+    """Run the frozen part once over all rows.
+
+    Return the rest of the network, its batches, held-out examples, and the seconds of the pass.
+    """
     settings = method.settings
     if settings.mixup or settings.cutmix or settings.batch_norm == "recalibrate":
         raise UsageError(
@@ -276,7 +283,7 @@ def _cached(
     boundary = split_network(network, blocks, first_trainable=prepared.n_frozen_blocks, sample=sample["pixel_values"])
     needed = np.asarray(rows) if held_out_rows is None else np.concatenate([rows, held_out_rows])
     has_mirror = settings.augmentation != "none" and bool(getattr(examples, "flip", False))
-    stores = []
+    stores, began = [], time.perf_counter()
     with torch.inference_mode(), precision.autocast(device):
         for name in ("plain", "mirror")[: 1 + has_mirror]:
 
@@ -293,12 +300,13 @@ def _cached(
                 store_activations(path, len(needed), compute=compute, is_bf16=precision.name == "bf16")
             where.processes.wait()
             stores.append(ActivationStore(path))
+    frozen_s = time.perf_counter() - began
     targets = examples.targets[needed]
     own = np.arange(len(rows))
     batches: Batches = ActivationBatches(stores, targets, rows=own, batch_size=batch_size, seed=seed)
     if settings.label_smoothing:
         batches = _Smoothed(batches, examples.n_classes, settings.label_smoothing)
-    return boundary.tail, batches, _Activations(stores[0], targets, examples.n_classes, needed)
+    return boundary.tail, batches, _Activations(stores[0], targets, examples.n_classes, needed), frozen_s
 
 
 class _Smoothed:
