@@ -226,8 +226,8 @@ def tune(
         head=Head(contest.network, model.head.name),
         backbone=replace(model.backbone, weights_hash=hash_weights(contest.network, without=model.head.name)),
     )
-    if processes.is_main and contest.final is not None and contest.final.save_adapter is not None:
-        contest.final.save_adapter(folder / "adapter")
+    if processes.is_main and contest.save_adapter is not None:
+        contest.save_adapter(folder / "adapter")
     return Tuned(contest, tuned, facts, contest.notes)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,7 @@ class Contest:
     network : what is kept if the contender is: interpolated, its head divided by the temperature; None as `final`.
     facts : JSON values for report and manifest.
     notes : sentences.
+    save_adapter : writes what turns the pretrained network into `network`, where the method can tell it apart.
     """
 
     method: str
@@ -56,6 +59,7 @@ class Contest:
     network: nn.Module | None
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    save_adapter: Callable[[Path], None] | None = None
 
 
 def n_contest_folds(n_examples: int, n_folds: int) -> int:
@@ -247,6 +251,13 @@ def hold_contest(
     with torch.no_grad():
         layer.weight.div_(verdict.temperature)
         layer.bias.div_(verdict.temperature)
+    save_adapter = None
+    if final.save_adapter is not None:
+        if why := _why_no_adapter(network, mixed, soup=len(members)):
+            notes.append(f"no adapter is saved beside the model: {why}")
+            say(notes[-1])
+        else:
+            save_adapter = partial(final.save_adapter, kept=mixed, share=verdict.alpha)
     facts |= {
         "temperature": verdict.temperature,
         "learning_rate": final.learning_rate,
@@ -256,7 +267,7 @@ def hold_contest(
         "precision": final.training.precision,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    return Contest(method.name, verdict, held_out_rows, final, mixed.eval(), facts, tuple(notes))
+    return Contest(method.name, verdict, held_out_rows, final, mixed.eval(), facts, tuple(notes), save_adapter)
 
 
 @dataclass(frozen=True)
@@ -285,6 +296,21 @@ def _with_head(network: nn.Module, head: str, start: tuple[NDArray[np.float32], 
     own = copy.deepcopy(network).to("cpu")
     Head(own, head).set(torch.from_numpy(start[0]), torch.from_numpy(start[1]))
     return own
+
+
+def _why_no_adapter(network: nn.Module, kept: nn.Module, *, soup: int) -> str:
+    """Return why an update to the weights of the pretrained network does not make it the one that is kept; or nothing.
+
+    Parameters
+    ----------
+    soup : runs whose weights are averaged.
+    """
+    if soup > 1:
+        return f"its weights are an average over {soup} runs, of which each has an adapter of its own"
+    buffers = dict(network.named_buffers())
+    if not all(torch.equal(tensor, buffers[name]) for name, tensor in kept.named_buffers()):
+        return "statistics of BatchNorm moved, which an adapter does not hold"
+    return ""
 
 
 def _logits(

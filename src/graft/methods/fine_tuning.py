@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from graft.core.devices import Precision, choose_device, choose_precision
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
 from graft.core.seeds import derive_seed
-from graft.methods.prepared import FineTuningMethod, Prepared
+from graft.methods.prepared import FineTuningMethod, Prepared, SaveAdapter
 from graft.tasks.base import Task
 from graft.training.activations import ActivationBatches, ActivationStore, store_activations
 from graft.training.batches import Batches
@@ -88,7 +88,7 @@ class FineTuned:
     learning_rate: float
     n_trainable: int
     frozen_s: float = 0.0
-    save_adapter: Callable[[Path], None] | None = None
+    save_adapter: SaveAdapter | None = None
 
 
 def family_of(network: nn.Module) -> str:

@@ -16,7 +16,7 @@ from torch import nn
 import graft.methods.budget
 import graft.methods.contest
 from conformance.small_methods import Small, make_architecture, settings, small_images, weights_of
-from graft.backbones.heads import FeatureNetwork, Head
+from graft.backbones.heads import Head
 from graft.core.errors import Interrupted, UsageError
 from graft.methods.contest import Contest, hold_contest, n_contest_folds, refuse_soup
 from graft.methods.fine_tuning import FineTuned, Where, fine_tune
@@ -121,10 +121,7 @@ def ring(tmp_path_factory: pytest.TempPathFactory, prepared: Ring, monkeypatch: 
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Ring:
     small = small_images(make_architecture("resnet", tmp_path_factory.mktemp("network") / "n"), n=42, noise=150)
     network = small.network
-    bare = FeatureNetwork(network, Head(network, small.head), scale=torch.ones(3), offset=torch.zeros(3))
-    with torch.inference_mode():
-        batches = small.examples.plain(np.arange(42), batch_size=42)
-        features = np.concatenate([bare(batch["pixel_values"]).numpy() for batch in batches])
+    features = small.features(42)
     probe = HeadOnly(n_folds=3).fit(features[:30], small.examples.targets[:30], n_classes=2)
     Head(network, small.head).set(torch.from_numpy(probe.weights), torch.from_numpy(probe.bias))
     return Ring(small, features, probe, [], [])
