@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from graft.backbones.heads import Head
+from graft.backbones.heads import FeatureNetwork, Head
 from graft.backbones.loading import load_image_model
 from graft.core.devices import Precision
 from graft.data.images import decode_image
@@ -75,6 +76,14 @@ class Small:
             network, self.examples, rows, predict=self.task.predict, precision=Precision("fp32", "tested")
         )
 
+    @torch.inference_mode()
+    def features(self, n: int) -> NDArray[np.float32]:
+        """Return what the head of the untrained network reads of the first `n` examples, undistorted."""
+        network = self.network
+        bare = FeatureNetwork(network, Head(network, self.head), scale=torch.ones(3), offset=torch.zeros(3))
+        batches = self.examples.plain(np.arange(n), batch_size=n)
+        return np.concatenate([bare(batch["pixel_values"]).numpy() for batch in batches])
+
     def tune(
         self,
         method: FineTuningMethod,
@@ -102,6 +111,21 @@ class Small:
             seed=seed,
             where=replace(where, device="cpu", precision="fp32", folder=folder),
         )
+
+
+def load_adapter(small: Small, folder: Path) -> nn.Module:
+    """Return the base network with the adapter, as peft reads it.
+
+    MobileNets ask each convolution for its stride, which peft's convolutions don't know: there the adapter is merged.
+    """
+    from peft import PeftModel
+
+    loaded = PeftModel.from_pretrained(deepcopy(small.network), folder)
+    return loaded.merge_and_unload() if is_mobilenet(small) else loaded
+
+
+def is_mobilenet(small: Small) -> bool:
+    return bool(small.network.config.model_type == "mobilenet_v2")  # type: ignore[union-attr]
 
 
 def settings(**changes: Any) -> FineTuning:

@@ -28,13 +28,15 @@ from conformance.small_methods import (
     METHODS,
     SMALL,
     Small,
+    is_mobilenet,
+    load_adapter,
     make_architecture,
     settings,
     small_images,
     weights_of,
 )
 from conformance.two_processes import run_all
-from graft.backbones.heads import FeatureNetwork, Head
+from graft.backbones.heads import Head
 from graft.core.processes import Processes
 from graft.methods.fine_tuning import held_out_figures
 from graft.methods.full import Full
@@ -386,7 +388,7 @@ def test_the_adapter_the_merged_network_and_the_loaded_adapter_say_the_same(pict
     assert weights_of(merged).keys() == weights_of(pictured.network).keys()
     np.testing.assert_allclose(pictured.logits(merged), adapted, rtol=0, atol=1e-5 * scale)
     assert own.save_adapter is not None
-    own.save_adapter(tmp_path)
+    own.save_adapter(tmp_path, kept=merged, share=1.0)
     loaded = load_adapter(pictured, tmp_path)
     if is_mobilenet(pictured):
         np.testing.assert_array_equal(pictured.logits(loaded), pictured.logits(merged))
@@ -394,25 +396,10 @@ def test_the_adapter_the_merged_network_and_the_loaded_adapter_say_the_same(pict
         np.testing.assert_array_equal(pictured.logits(loaded), adapted)
 
 
-def load_adapter(small: Small, folder: Path) -> nn.Module:
-    """Return the base network with the adapter, as peft reads it.
-
-    MobileNets ask each convolution for its stride, which peft's convolutions don't know: there the adapter is merged.
-    """
-    from peft import PeftModel
-
-    loaded = PeftModel.from_pretrained(deepcopy(small.network), folder)
-    return loaded.merge_and_unload() if is_mobilenet(small) else loaded
-
-
-def is_mobilenet(small: Small) -> bool:
-    return bool(small.network.config.model_type == "mobilenet_v2")  # type: ignore[union-attr]
-
-
 def test_the_adapter_of_a_finished_run_loads_onto_the_base_network(pictured: Small, tmp_path: Path) -> None:
     tuned = pictured.tune(METHODS["lora"](settings()), folder=tmp_path / "run")
     assert tuned.save_adapter is not None
-    tuned.save_adapter(tmp_path / "adapter")
+    tuned.save_adapter(tmp_path / "adapter", kept=tuned.network, share=1.0)
     loaded = load_adapter(pictured, tmp_path / "adapter")
     expected = pictured.logits(tuned.network)
     np.testing.assert_allclose(pictured.logits(loaded), expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))
@@ -430,11 +417,7 @@ def test_only_lora_keeps_something_apart(small: Small, tmp_path: Path) -> None:
 def fitted(small: Small) -> tuple[Small, nn.Module, Any, Any]:
     """Return the task, its network with the fitted head, its features, and the head."""
     network = deepcopy(small.network)
-    ones = torch.ones(3)
-    bare = FeatureNetwork(network, Head(network, small.head), scale=ones, offset=torch.zeros(3))
-    with torch.inference_mode():
-        batches = small.examples.plain(np.arange(8), batch_size=8)
-        features = np.concatenate([bare(batch["pixel_values"]).numpy() for batch in batches])
+    features = small.features(8)
     head = HeadOnly(n_folds=2).fit(features, small.examples.targets[:8], n_classes=2)
     Head(network, small.head).set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
     return small, network, features, head

@@ -156,17 +156,33 @@ def test_a_time_limit_and_a_named_strategy(pictures: Path, checkpoint: Path) -> 
     assert "fits 3.0 s" in said.getvalue()
 
 
-def test_a_run_is_reckoned_as_the_contest_does() -> None:
+@pytest.mark.parametrize("soup", [1, 3])
+@pytest.mark.parametrize("n_valid", [0, 400])
+@pytest.mark.parametrize(("name", "frozen_s"), [("lp-ft", 0.0), ("partial", 0.002)])
+def test_a_contest_is_reckoned_as_it_reckons_itself(name: str, frozen_s: float, n_valid: int, soup: int) -> None:
     from graft.api.config import FitConfig
-    from graft.api.plan_estimates import run_s
+    from graft.api.plan_estimates import Job
+    from graft.api.plan_measures import MethodMeasure, PassMeasure
     from graft.api.tuning import method_of
-    from graft.methods.contest import _Budget
+    from graft.methods.budget import RunBudget, RunCost
 
-    method = method_of(FitConfig(model="m", out="o"), "lp-ft")
-    for n_train, step_s in ((29, 0.01), (5_000, 0.8)):
-        budget = _Budget(method, lambda: 0.0, n_train=n_train)
-        budget._step_s = step_s
-        assert run_s(method.settings, n_train, step_s) == pytest.approx(budget.planned_run_s())
+    own: dict[str, Any] = {"model": "m", "out": "o", "strategy": name, "soup": soup, "workers": 0}
+    pass_measure = PassMeasure(None, 0.0, 0.0, None, None, 0)  # type: ignore[arg-type]
+    cost = RunCost(0.1, frozen_s)
+    fits = []
+    for limit in ("20s", "60s", "100s", "300s"):
+        config = FitConfig(**own, time_limit=limit)
+        job = Job(config, 800, n_valid, 0, False, 3, 10, 10, 0.0, 0.0, 0.0, False, pass_measure)
+        method, measure = method_of(config, name), MethodMeasure(1, cost, 0, None)
+        left = job.limit_s - job.end_s - 4 * cost.step_s - 64 * cost.frozen_s
+        budget = RunBudget(method, lambda left=left: left, n_train=800, n_valid=n_valid, soup=soup, cost=cost)  # type: ignore[misc]
+        n_folds = 1 if n_valid else 3
+        assert job.seconds(method.settings, measure)["contest"] == pytest.approx(budget.planned_s(n_folds))
+        fit = job.fit(method, measure)
+        assert (fit.n_folds, fit.share) == pytest.approx(budget.affordable(n_folds))
+        fits.append((fit.n_folds, fit.share))
+    assert fits[0][1] < 1
+    assert fits[-1] == (1 if n_valid else 3, 1)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,23 @@ def same_model(a: Path, b: Path) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
+def _is_the_adapter_the_model(checkpoint: Path, run: Path) -> bool:
+    """Return whether the base network with the adapter, read as docs/run-folder.md has it, says what the model says."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForImageClassification
+
+    kept = AutoModelForImageClassification.from_pretrained(run / "model")
+    labels = kept.config.id2label
+    base = AutoModelForImageClassification.from_pretrained(
+        checkpoint, num_labels=len(labels), ignore_mismatched_sizes=True
+    )
+    adapted = PeftModel.from_pretrained(base, run / "adapter").eval()
+    pixels = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        return torch.allclose(kept.eval()(pixels).logits, adapted(pixels).logits, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("strategy", ["lp-ft", "full", "partial", "lora", "gradual"])
 def test_a_named_strategy_is_kept_whatever_the_evidence_and_loads_in_pipeline(
     strategy: str, here: Run, forty: Path, checkpoint: Path, tmp_path: Path
@@ -52,6 +69,8 @@ def test_a_named_strategy_is_kept_whatever_the_evidence_and_loads_in_pipeline(
     assert found["n_steps"] >= 1
     assert read_json(tmp_path / "run" / "metrics.json")["baselines"]["probe"]["paired"]["n"] == 12
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").exists() == (strategy == "lora")
+    if strategy == "lora":
+        assert _is_the_adapter_the_model(checkpoint, tmp_path / "run")
     left = {path.suffix for path in (tmp_path / "run" / "training").glob("**/*") if path.is_file()}
     assert left == {".jsonl"}  # nothing large stays
     from transformers import pipeline

@@ -235,8 +235,8 @@ def divide(
                 fix="add examples, or name a test split with --test (Python: test=)",
             )
         notes.append(
-            f"no test split given: {len(parts['test']):,} of {len(train):,} {embedded.noun}s held out, stratified by class,"
-            f" copies kept together, seed {config.seed}"
+            f"no test split given: {len(parts['test']):,} of {len(train):,} {embedded.noun}s held out, stratified by"
+            f" class, copies kept together, seed {config.seed}"
         )
         result = replace(
             embedded,
@@ -269,7 +269,8 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
         n_bad = len(part) - len(rows) - unreached.get(name, 0)
         if unreached.get(name):
             notes.append(
-                f"the time limit left {unreached[name]:,} of {len(part):,} {embedded.noun}s of {name} unused, a random part"
+                f"the time limit left {unreached[name]:,} of {len(part):,} {embedded.noun}s of {name} unused, a"
+                " random part"
             )
             say(notes[-1])
         if n_bad > 0:

@@ -214,9 +214,7 @@ def _run(
     with run.phase("save"):
         saved = stations.save(tuned.task or embedded.task, None if is_kept else head, embedded, run, say=say)
     with run.phase("baselines"):
-        baselines = stations.baselines(
-            embedded, config, probe=head if is_kept else None, console=console, say=say
-        )
+        baselines = stations.baselines(embedded, config, probe=head if is_kept else None, console=console, say=say)
     with run.phase("evaluation"):
         out_of_fold: Predictions | None
         logits, out_of_fold = stations.head_logits(embedded, head)

@@ -177,7 +177,7 @@ def _planned(
     from graft.api import plan_estimates as estimates
     from graft.api import plan_measures as measures
     from graft.api.plan_advice import advise, fit_command
-    from graft.api.tuning import _AUTO_BUDGET_S
+    from graft.api.tuning import AUTO_BUDGET_S
     from graft.core.devices import choose_device
     from graft.data.splitting import feasible_folds, stratified_split
     from graft.methods.contest import n_contest_folds, refuse_soup
@@ -229,7 +229,7 @@ def _planned(
         show(f"measuring {name}")
         told, like = _method(name, job, model, sample, n_classes, folder / name, like=like)
         methods.append(told)
-    budget = {"is_time_limit": job.limit_s is not None, "seconds": job.limit_s or _AUTO_BUDGET_S}
+    budget = {"is_time_limit": job.limit_s is not None, "seconds": job.limit_s or AUTO_BUDGET_S}
     found = {method.name: method for method in methods}
     return Plan(
         data={
@@ -283,8 +283,8 @@ def _method(
         trainable_share=found.n_trainable / _n_parameters(model),
         memory_bytes=found.memory_bytes,
         disk=job.disk(model, method, found),
-        step_s=found.step_s,
-        epoch_s=found.step_s * job.n_train / min(config.batch_size, job.n_train),
+        step_s=found.cost.step_s,
+        epoch_s=found.cost.step_s * job.n_train / min(config.batch_size, job.n_train),
         n_steps=method.settings.n_steps(job.n_train),
         n_runs=job.n_runs,
         seconds=job.seconds(method.settings, found),

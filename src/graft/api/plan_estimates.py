@@ -8,15 +8,14 @@ from typing import Any
 
 from graft.api.config import FitConfig, seconds_of
 from graft.api.plan_measures import MethodMeasure, PassMeasure
-from graft.api.tuning import _AUTO_BUDGET_S
+from graft.api.tuning import AUTO_BUDGET_S
 from graft.backbones.loading import ImageModel
-from graft.methods.contest import ALPHAS
+from graft.methods.budget import affordable_folds, fewest_steps, measuring_s, n_planned_runs, planned_run_s
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
 
-__all__ = ["Fit", "Job", "checkpoint_bytes", "run_s", "state_bytes"]
+__all__ = ["Fit", "Job", "checkpoint_bytes", "state_bytes"]
 
-_FEWEST_STEPS = 50  # as in `graft.methods.contest`
 _INDEX_BYTES = 48  # of the feature cache a picture: its key and its perceptual hash
 _KEPT_CHECKPOINTS = 2
 _END_S = 5.0  # saving, reloading, baselines, evaluation and report, as `graft.api.tuning` reserves it
@@ -84,8 +83,8 @@ class Job:
 
     @property
     def n_runs(self) -> int:
-        """Runs of a contest, the last on all pictures included; with a validation split that is the only one."""
-        return self.config.soup + (0 if self.n_valid else self.n_folds)
+        """Runs of a contest, the last on all pictures included; with a validation split there is no other."""
+        return n_planned_runs(self.n_folds, soup=self.config.soup, has_valid=self.n_valid > 0)
 
     def decoded_s(self, n: int) -> float:
         """Return the seconds to read and preprocess `n` pictures by the worker processes."""
@@ -114,12 +113,8 @@ class Job:
         """Return the seconds of each part of `fit` and of all; without a method those of the head alone."""
         parts = {"start": self.start_s, "pass": self.pass_s, "head": self.head_s}
         if settings is not None and measure is not None:
-            own = run_s(settings, self.n_train, measure.step_s)
-            cached = (self.n_train + self.n_valid) * measure.activations_s
-            parts |= {
-                "pictures": self.decoded_s(self.n_train + self.n_valid),
-                "contest": self.n_runs * (own + cached),
-            }
+            own = planned_run_s(settings, measure.cost, n_train=self.n_train, n_valid=self.n_valid)
+            parts |= {"pictures": self.decoded_s(self.n_train + self.n_valid), "contest": self.n_runs * own}
         parts["end"] = self.end_s
         return {**parts, "total": sum(parts.values())}
 
@@ -127,25 +122,20 @@ class Job:
         """Return how `fit` would decide on a method: as `graft.methods.contest.hold_contest` does."""
         limit_s = self.limit_s
         is_named = self.config.strategy != "auto" or method.name != "lp-ft"  # auto tries no other
-        budget_s = _AUTO_BUDGET_S
+        budget_s = AUTO_BUDGET_S
         if limit_s is not None:
             budget_s = limit_s - self.start_s - self.pass_s - self.head_s - self.end_s
             if not is_named:
-                budget_s = min(budget_s, _AUTO_BUDGET_S)
-        budget_s -= self.decoded_s(self.n_train + self.n_valid) + 4 * measure.full_step_s
-        # With a limit the contest measures steps without the cache, and takes those for its own.
-        step_s = measure.step_s if limit_s is None else measure.full_step_s
-        own = run_s(method.settings, self.n_train, step_s)
-        if limit_s is None:
-            own += (self.n_train + self.n_valid) * measure.activations_s
-        last = 0 if self.n_valid else 1
-        n = wanted = 1 if self.n_valid else self.n_folds
-        while n > 1 and (n + last) * own > budget_s:
-            n -= 1
-        share = max(0.0, min(1.0, budget_s / ((n + last) * own)))
+                budget_s = min(budget_s, AUTO_BUDGET_S)
+        budget_s -= self.decoded_s(self.n_train + self.n_valid)
+        budget_s -= measuring_s(method.settings, measure.cost, n_train=self.n_train)
+        run_s = planned_run_s(method.settings, measure.cost, n_train=self.n_train, n_valid=self.n_valid)
+        has_valid = self.n_valid > 0
+        wanted = 1 if has_valid else self.n_folds
+        n, share = affordable_folds(wanted, run_s=run_s, seconds=budget_s, soup=self.config.soup, has_valid=has_valid)
         planned = method.settings.n_steps(self.n_train)
-        fewest = 1.0 if is_named else min(_FEWEST_STEPS, planned / 4)
-        if share * planned < (planned if limit_s is None else fewest) or (limit_s is not None and budget_s < 1):
+        fewest = fewest_steps(planned, is_cut_short=limit_s is not None, is_kept_anyway=is_named)
+        if share * planned < fewest or (limit_s is not None and budget_s < 1):
             return Fit(False, 0, share)
         return Fit(share == 1 and n == wanted, n, share)
 
@@ -176,12 +166,6 @@ class Job:
 
     def _n_workers(self, n: int) -> int:
         return min(self.config.workers, n // (2 * self.config.batch_size))
-
-
-def run_s(settings: FineTuning, n_train: int, step_s: float) -> float:
-    """Return the seconds of one run with its looks at held-out pictures, by the contest's own formula."""
-    looks = (settings.evaluations + len(ALPHAS)) * 0.2 * n_train / settings.batch_size * step_s / 3
-    return 1.1 * (settings.n_steps(n_train) * step_s + looks) + 1.0
 
 
 def state_bytes(model: ImageModel) -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass, replace
-from json import loads
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from graft.core.memory import is_out_of_memory, peak_memory
 from graft.core.seeds import generator
 from graft.data.dataset import LabeledDataset
 from graft.data.images import decode_image, perceptual_hash
+from graft.methods.budget import RunCost, measure_cost
 from graft.methods.fine_tuning import Where, fine_tune, training_precision
 from graft.methods.head_only import HeadOnly
 from graft.methods.prepared import FineTuningMethod
@@ -33,7 +33,6 @@ __all__ = [
     "read_sample",
 ]  # fmt: skip
 
-_STEPS = 3
 _HEAD_ROWS, _HEAD_ROWS_A_CLASS = 500, 6
 
 
@@ -93,17 +92,13 @@ class MethodMeasure:
     Parameters
     ----------
     n_trainable : parameters that move.
-    step_s : seconds a step.
-    full_step_s : seconds a step with the frozen part run in each; `step_s` where nothing is cached.
-    activations_s : seconds a picture, once a run, for the output of the frozen part.
+    cost : of a step, and of what is cached of a picture once a run.
     activation_bytes : a picture, on disk, all views of it.
     memory_bytes : peak; see `graft.core.memory.PeakMemory`.
     """
 
     n_trainable: int
-    step_s: float
-    full_step_s: float
-    activations_s: float
+    cost: RunCost
     activation_bytes: int
     memory_bytes: int | None
 
@@ -221,7 +216,7 @@ def measure_method(
 ) -> MethodMeasure | str:
     """Return what a few steps of a method took, or why the method does not run here.
 
-    A run on two pictures comes first: libraries are loaded in it. Of the four steps that count the first is left out.
+    A run on two pictures comes first: libraries are loaded in it.
 
     Parameters
     ----------
@@ -229,14 +224,24 @@ def measure_method(
     like : of another method: where the same number of parameters moves, a step is the same work, and is not measured
         twice, which would only show this machine's moods.
     """
+    n_classes, n_features = model.head.layer.weight.shape
+    where = Where(device=config.device, precision=config.precision, folder=folder, checkpoint_every_s=None)
+    common: dict[str, Any] = {
+        "head": model.head.name,
+        "start": (np.zeros((n_classes, n_features), np.float32), np.zeros(n_classes, np.float32)),
+        "task": ImageClassification(model),
+        "examples": examples,
+        "where": where,
+    }
+    n = len(examples)
     try:
-        if not getattr(method, "is_cached", False):
-            return _measure(method, model, examples, config, folder=folder, like=like)[0]
-        plain: Any = method
-        full, set_up_s = _measure(
-            replace(plain, is_cached=False), model, examples, config, folder=folder / "without-cache"
-        )
-        cached, both_s = _measure(method, model, examples, config, folder=folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of peft and transformers to each other
+            first = fine_tune(method, model.network, rows=np.arange(min(2, n)), n_steps=1, **common)
+            if like is not None and like.n_trainable == first.n_trainable:
+                return like
+            with peak_memory(choose_device(config.device)) as memory:
+                cost, done = measure_cost(method, model.network, n_rows=n, **common)
     except Interrupted:
         raise
     except GraftError as error:
@@ -246,51 +251,5 @@ def measure_method(
             raise
         half = max(1, (config.micro_batch_size or config.batch_size) // 2)
         return f"does not fit into memory; --micro-batch-size {half} takes less"
-    return replace(
-        cached,
-        full_step_s=full.step_s,
-        activations_s=max(0.0, both_s - set_up_s) / len(examples),
-        activation_bytes=sum(path.stat().st_size for path in folder.glob("activations-*.npy")) // len(examples),
-    )
-
-
-def _measure(
-    method: FineTuningMethod,
-    model: ImageModel,
-    examples: PictureExamples,
-    config: FitConfig,
-    *,
-    folder: Path,
-    like: MethodMeasure | None = None,
-) -> tuple[MethodMeasure, float]:
-    """Return the measure, and the seconds of a run that are not steps."""
-    n_classes, n_features = model.head.layer.weight.shape
-    where = Where(device=config.device, precision=config.precision, folder=folder, checkpoint_every_s=None)
-
-    def run(n_pictures: int, n_steps: int) -> int:
-        (folder / "steps.jsonl").unlink(missing_ok=True)
-        return fine_tune(
-            method,
-            model.network,
-            head=model.head.name,
-            start=(np.zeros((n_classes, n_features), np.float32), np.zeros(n_classes, np.float32)),
-            task=ImageClassification(model),
-            examples=examples,
-            rows=np.arange(n_pictures),
-            n_steps=n_steps,
-            where=where,
-        ).n_trainable
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of peft and transformers to each other
-        n_trainable = run(min(2, len(examples)), 1)
-        if like is not None and like.n_trainable == n_trainable:
-            return like, 0.0
-        with peak_memory(choose_device(config.device)) as memory:
-            began = time.perf_counter()
-            run(len(examples), 1 + _STEPS)
-            seconds = time.perf_counter() - began
-    lines = (folder / "steps.jsonl").read_text().splitlines()
-    ends = [float(loads(line)["seconds"]) for line in lines]
-    step_s = max(float(np.median(np.diff(ends))), 1e-4)
-    return MethodMeasure(n_trainable, step_s, step_s, 0.0, 0, memory.n_bytes), max(0.0, seconds - ends[-1])
+    n_cached = sum(path.stat().st_size for path in folder.glob("activations-*.npy"))
+    return MethodMeasure(done.n_trainable, cost, n_cached // n, memory.n_bytes)

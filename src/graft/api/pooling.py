@@ -74,7 +74,7 @@ def choose_pooling(embedded: Embedded, config: FitConfig, *, say: Callable[[str]
 
 
 def _with_block(embedded: Embedded, block: str) -> Task:
-    return task_class(embedded.task.name)(embedded.model.choose(block))  # type: ignore[no-any-return]
+    return task_class(embedded.task.name)(embedded.model.choose(block))
 
 
 def _losses(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -75,5 +75,9 @@ def predict(
     )
     kind = fine_tuned.task.kind
     yield from predict_examples(
-        fine_tuned, list_examples(paths, kind=kind, text_column=text_column), extractor=extractor, skip_unreadable=skip_unreadable, say=say
+        fine_tuned,
+        list_examples(paths, kind=kind, text_column=text_column),
+        extractor=extractor,
+        skip_unreadable=skip_unreadable,
+        say=say,
     )

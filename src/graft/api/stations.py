@@ -15,6 +15,7 @@ from rich.console import Console
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
 from graft.core.devices import choose_device, choose_precision
+from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
 from graft.core.text import counted
@@ -145,6 +146,14 @@ def baselines(
         found["probe"] = Predictions(test.ids, test.labels, logits, names, "test")
     if config.from_scratch:
         from graft.api.scratch import scratch_predictions
+        from graft.backbones.loading import ImageModel
+
+        if not isinstance(embedded.model, ImageModel):
+            raise UsageError(
+                f"--from-scratch with {embedded.noun}s",
+                expected="pictures: a language is not learned from a few labelled texts",
+                fix="leave --from-scratch away (Python: from_scratch=False)",
+            )
 
         say("training the same network from random weights, as a baseline")
         found["from_scratch"] = scratch_predictions(

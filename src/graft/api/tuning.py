@@ -15,8 +15,7 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, seconds_of
 from graft.api.embedding import Embedded, extractor_for
-from graft.backbones.heads import Head
-from graft.backbones.loading import ImageModel, hash_weights
+from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
 from graft.backbones.text_loading import TextModel
 from graft.core.errors import UsageError
@@ -26,7 +25,7 @@ from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset
-from graft.methods.contest import ALPHAS, Contest, hold_contest, refuse_soup
+from graft.methods.contest import Contest, hold_contest, refuse_soup
 from graft.methods.fine_tuning import Where
 from graft.methods.full import Full
 from graft.methods.gradual import GradualUnfreeze
@@ -36,14 +35,15 @@ from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
+from graft.methods.verdict import ALPHAS
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 from graft.training.examples import PictureExamples, TrainingExamples
 from graft.training.texts import TextExamples
 
-__all__ = ["Deadline", "Tuned", "forget", "method_of", "network_logits", "tune"]
+__all__ = ["AUTO_BUDGET_S", "Deadline", "Tuned", "forget", "method_of", "network_logits", "tune"]
 
-_AUTO_BUDGET_S = 600.0  # of fine-tuning where no time limit was given; a strategy that was named has none
+AUTO_BUDGET_S = 600.0  # of fine-tuning where no time limit was given; a strategy that was named has none
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def tune(
     began = seconds_since_process_start()
     budget_s = deadline.left_s(reserve_s=reserve)
     if is_auto and deadline.limit_s is None:
-        budget_s = _AUTO_BUDGET_S
+        budget_s = AUTO_BUDGET_S
     if processes.from_main(budget_s) < 1:
         return _left_out(method.name, f"{method.name} left out: the time limit leaves no time for it", say=say)
     model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
@@ -223,14 +223,9 @@ def tune(
         return Tuned(contest, None, facts, contest.notes)
     is_better = contest.verdict is not None and contest.verdict.is_better
     facts |= {"kept": method.name, "why": "better on held-out examples" if is_better else "asked for"}
-    tuned = replace(
-        model,
-        network=contest.network,
-        head=Head(contest.network, model.head.name),
-        backbone=replace(model.backbone, weights_hash=hash_weights(contest.network, without=model.head.name)),
-    )
-    if processes.is_main and contest.final is not None and contest.final.save_adapter is not None:
-        contest.final.save_adapter(folder / "adapter")
+    tuned = model.with_network(contest.network)
+    if processes.is_main and contest.save_adapter is not None:
+        contest.save_adapter(folder / "adapter")
     return Tuned(contest, task_class(embedded.task.name)(tuned), facts, contest.notes)
 
 
@@ -262,9 +257,7 @@ def examples_of(
         tokens = model.tokens
         return TextExamples(tokens.encode_all(texts), targets, len(embedded.label_names), collate=tokens.collate)
     assert isinstance(model, ImageModel)
-    return picture_examples(
-        parts, embedded, config, model, training, processes=processes, say=say, console=console
-    )
+    return picture_examples(parts, embedded, config, model, training, processes=processes, say=say, console=console)
 
 
 def picture_examples(
@@ -306,7 +299,12 @@ def picture_examples(
 
 
 def network_logits(
-    model: PretrainedModel, part: LabeledDataset, config: FitConfig, *, say: Callable[[str], None], console: Console | None
+    model: PretrainedModel,
+    part: LabeledDataset,
+    config: FitConfig,
+    *,
+    say: Callable[[str], None],
+    console: Console | None,
 ) -> NDArray[np.float32]:
     """Return the logits (n_examples, n_classes) of a fine-tuned network, by the fastest engine, without the cache."""
     weights = model.head.layer.weight.detach().numpy()

@@ -36,10 +36,10 @@ ENGINE_NAMES = ("auto", "eager", "compile", "openvino")
 
 
 class Engine(Protocol):
-    """Runs the frozen network on full batches of one fixed size."""
+    """Runs the frozen network on batches, as the source of the examples makes them."""
 
-    def __call__(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Return features (batch_size, n_features) of pixels (batch_size, n_channels, height, width)."""
+    def __call__(self, batch: Any, /) -> NDArray[np.float32]:
+        """Return features (batch_size, n_features) of a batch: of pictures (batch_size, n_channels, height, width)."""
         ...
 
 

@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,12 @@ class ImageModel:
     def choose(self, block: str) -> ImageModel:
         """Return the model as it is: there is one way of pooling."""
         return self
+
+    def with_network(self, network: nn.Module) -> ImageModel:
+        """Return the model over a fine-tuned network of the same architecture."""
+        head = Head(network, self.head.name)
+        backbone = replace(self.backbone, weights_hash=hash_weights(network, without=head.name))
+        return replace(self, network=network, head=head, backbone=backbone)
 
     def save_processor(self, folder: Path) -> None:
         """Write the image processor's files into `folder`."""

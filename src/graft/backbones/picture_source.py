@@ -34,9 +34,7 @@ class PictureSource:
     blocks = ("head input",)
     scalings = ("none", "z-score", "unit-norm")
 
-    def __init__(
-        self, preprocessing: Preprocessing, weights_hash: str, network: Callable[[], FeatureNetwork]
-    ) -> None:
+    def __init__(self, preprocessing: Preprocessing, weights_hash: str, network: Callable[[], FeatureNetwork]) -> None:
         self._preprocessing, self._weights_hash, self._network = preprocessing, weights_hash, network
 
     def __getstate__(self) -> dict[str, Any]:

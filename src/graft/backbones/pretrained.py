@@ -44,7 +44,7 @@ class PretrainedModel(Protocol):
 
     @property
     def saved_facts(self) -> dict[str, Any]:
-        """What ``graft.json`` must hold beside the checkpoint, so that the model can be loaded as it was: JSON values."""
+        """What ``graft.json`` holds beside the checkpoint, so that the model loads as it was: JSON values."""
         ...
 
     def source(self) -> FeatureSource:
@@ -53,6 +53,10 @@ class PretrainedModel(Protocol):
 
     def choose(self, block: str) -> Self:
         """Return the model whose network computes one of the blocks of features that `source` offers."""
+        ...
+
+    def with_network(self, network: nn.Module) -> Self:
+        """Return the model over a fine-tuned network of the same architecture."""
         ...
 
     def save_processor(self, folder: Path) -> None:

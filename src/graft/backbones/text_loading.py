@@ -80,6 +80,12 @@ class TextModel:
         network = graft_pooling(self.network, n_layers=int(layer), pooling=pooling)
         return replace(self, network=network, head=Head(network, self.head.name), chosen=block)
 
+    def with_network(self, network: nn.Module) -> TextModel:
+        """Return the model over a fine-tuned network of the same architecture."""
+        head = Head(network, self.head.name)
+        backbone = replace(self.backbone, weights_hash=hash_weights(network, without=head.name))
+        return replace(self, network=network, head=head, backbone=backbone)
+
     def save_processor(self, folder: Path) -> None:
         """Write the tokenizer's files into `folder`."""
         self.tokens.tokenizer.save_pretrained(folder)
@@ -133,7 +139,12 @@ def load_text_model(
             if config.model_type == "modernbert":  # its own class can take the mean
                 config.classifier_pooling = "mean"
             network, info = AutoModelForSequenceClassification.from_pretrained(
-                model, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, output_loading_info=True, **where
+                model,
+                config=config,
+                ignore_mismatched_sizes=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **where,
             )
             tokenizer = AutoTokenizer.from_pretrained(model, **where)
     except (
@@ -151,7 +162,9 @@ def load_text_model(
     dense = "" if family is None else family.dense
     random = [n for n in lacking if not n.startswith((f"{head.name}.", *([f"{dense}."] if dense else ())))]
     own_is_random = bool(random) or any(dense and n.startswith(f"{dense}.") for n in lacking)
-    if random and not (family is None and all(".pooler." in n or n.startswith(("pooler", "head", "classifier")) for n in random)):
+    if random and not (
+        family is None and all(".pooler." in n or n.startswith(("pooler", "head", "classifier")) for n in random)
+    ):
         raise ModelError(
             f"{model} lacks the weights of {len(random)} layers, for example {random[0]}: they would stay random",
             expected="a checkpoint that holds every layer but the head",
@@ -177,7 +190,9 @@ def load_text_model(
     if own_is_random and family is None:
         notes.append(f"{random[0]} and what belongs to it are new: its features are those of random weights; fine-tune")
     if own_pooling and own_pooling not in ("mean", "cls"):
-        notes.append(f"the checkpoint pools by {own_pooling}, which no stock checkpoint can say: mean and cls are offered")
+        notes.append(
+            f"the checkpoint pools by {own_pooling}, which no stock checkpoint can say: mean and cls are offered"
+        )
     return TextModel(
         network, head, tokens, backbone, blocks, own_pooling=own_pooling,
         folder=folder if folder.is_dir() else None, notes=tuple(notes),
@@ -185,7 +200,7 @@ def load_text_model(
 
 
 def sentence_pooling(folder: Path) -> tuple[str, int | None]:
-    """Return how a sentence-transformers folder pools, and how many tokens it reads; "" and None where it says nothing."""
+    """Return how a sentence-transformers folder pools, and how many tokens it reads; else "" and None."""
     length = None
     if (path := folder / "sentence_bert_config.json").is_file():
         length = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
@@ -195,7 +210,11 @@ def sentence_pooling(folder: Path) -> tuple[str, int | None]:
         if str(module.get("type", "")).endswith("Pooling"):
             config = json.loads((folder / module["path"] / "config.json").read_text(encoding="utf-8"))
             words = {"cls_token": "cls", "mean_tokens": "mean"}
-            modes = [k.removeprefix("pooling_mode_") for k, v in config.items() if k.startswith("pooling_mode_") and v is True]
+            modes = [
+                k.removeprefix("pooling_mode_")
+                for k, v in config.items()
+                if k.startswith("pooling_mode_") and v is True
+            ]
             named = config.get("pooling_mode")
             found = [words.get(mode, mode) for mode in modes] or ([str(named)] if named else [])
             return "+".join(found), length
@@ -206,7 +225,7 @@ def _length(wanted: int | None, own: int | None, tokenizer: Any, config: Any) ->
     limits = [
         limit
         for limit in (wanted, own, tokenizer.model_max_length, getattr(config, "max_position_embeddings", None), 512)
-        if isinstance(limit, int) and 0 < limit
+        if isinstance(limit, int) and limit > 0
     ]
     room = getattr(config, "max_position_embeddings", None)
     if config.model_type in ("roberta", "xlm-roberta", "camembert") and isinstance(room, int):

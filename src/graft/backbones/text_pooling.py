@@ -21,7 +21,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["LARGE", "Family", "Fixed", "family_of_text", "fixed_modules", "graft_pooling", "mark_pooling", "pooled_features"]
+__all__ = [
+    "LARGE",
+    "Family",
+    "Fixed",
+    "family_of_text",
+    "fixed_modules",
+    "graft_pooling",
+    "mark_pooling",
+    "pooled_features",
+]
 
 LARGE = 4096.0  # how much the mean outweighs the residual; a power of two costs no precision
 _SMALL = 2.0**-7  # tanh(x / 128) is x / 128 to 2e-4 for layer-normalised x
@@ -182,7 +191,9 @@ def _fixed(base: type[nn.Module], forward: Callable[..., Any]) -> type[nn.Module
     return type(f"Fixed{base.__name__}", (base, Fixed), {"forward": forward, "__init__": base.__init__})
 
 
-def _pooled_forward(self: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
+def _pooled_forward(
+    self: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, *_: Any, **__: Any
+) -> Tensor:
     """Return (n, 1, width): what the layer's weights give at the first position, the only one that is read."""
     first = hidden_states[:, :1].float()
     if attention_mask is None:

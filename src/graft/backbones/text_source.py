@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from graft.backbones.engines import Engine, EngineChoice, least_cosine
 from graft.backbones.source import Readable
-from graft.backbones.text_pooling import family_of_text, pooled_features
+from graft.backbones.text_pooling import pooled_features
 from graft.backbones.tokens import TokenIds, Tokens
 from graft.backbones.views import View
 from graft.core.devices import Precision
@@ -128,7 +128,9 @@ class TextSource:
             cosine = least_cosine(engine(sample), reference)
             if cosine >= _PARITY_COSINE or position + 1 == len(choices):
                 return engine, choice, cosine
-            say(f"engine {choice.label} differs from eager fp32 on these texts (cosine {cosine:.5f} < {_PARITY_COSINE})")
+            say(
+                f"engine {choice.label} differs from eager fp32 on these texts (cosine {cosine:.5f} < {_PARITY_COSINE})"
+            )
         raise DataError("no engine to try")
 
 

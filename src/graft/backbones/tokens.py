@@ -60,7 +60,7 @@ class Tokens:
         return hash_json({"tokenizer": self._backend.to_str(), "max_tokens": self.max_tokens})
 
     def encode(self, text: str) -> tuple[TokenIds, int]:
-        """Return the numbers of a text's tokens (n_tokens,), and where the second text of a pair begins (0: no pair)."""
+        """Return the numbers of a text's tokens (n_tokens,), and where the second text of a pair begins; 0: none."""
         return self.encode_all([text])[0]
 
     def encode_all(self, texts: Sequence[str]) -> list[tuple[TokenIds, int]]:

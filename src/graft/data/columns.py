@@ -72,7 +72,11 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
         When a column cannot be found (with the columns there are), a file is missing or a label empty (row named).
     """
     label_column = find_column(table, wanted.label, LABEL_NAMES, kind="label")
-    text_columns = text_columns_of(table, wanted.text, wanted.text_pair, kind=wanted.kind, label=label_column) if wanted.kind.inline_names else ()
+    text_columns = (
+        text_columns_of(table, wanted.text, wanted.text_pair, kind=wanted.kind, label=label_column)
+        if wanted.kind.inline_names
+        else ()
+    )
     own_columns = text_columns or (_path_column(table, wanted, but=label_column),)
     if label_column is None:
         rest = [name for name in table.columns if name not in (*own_columns, wanted.group)]

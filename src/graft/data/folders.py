@@ -157,7 +157,7 @@ def scan_class_folders(folder: Path, *, top: Path | None = None, kind: ExampleKi
 
 
 def list_inputs(paths: Sequence[str | Path], *, kind: ExampleKind = PICTURE) -> Iterator[tuple[str, Path]]:
-    """Yield ``(id, path)`` of every file of examples in files and folders, in order, without ever holding the whole list.
+    """Yield ``(id, path)`` of every file of examples in files and folders, in order, never holding the whole list.
 
     Folders are searched in depth; hidden files and files of other kinds are passed over. A file that is named
     itself is always given. The id is the path as given, for files in folders continued from the folder, with forward

@@ -127,9 +127,7 @@ def read_labeled(
     UsageError
         When columns are named for data that is no table.
     """
-    found = locate(
-        data, Columns(path_column, label_column, group_column, text_column, text_pair_column, kind)
-    )
+    found = locate(data, Columns(path_column, label_column, group_column, text_column, text_pair_column, kind))
     part = _one_split(found, data, wanted=split or "test", is_named=split is not None)
     if not part.is_labelled:
         raise DataError(f"{part.source}: none of the {len(part)} examples has a label", expected="labelled examples")

@@ -99,10 +99,10 @@ def _not_utf8(path: Path) -> DataError:
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
+                shown = line[max(0, error.start - 12) :][:24].decode("latin-1")
                 return DataError(
                     f"{path}, line {number} is not UTF-8 text: byte {error.start} of the line is"
-                    f" 0x{line[error.start]:02x}, which reads as {line[max(0, error.start - 12):][:24].decode('latin-1')!r}"
-                    " in Latin-1",
+                    f" 0x{line[error.start]:02x}, which reads as {shown!r} in Latin-1",
                     expected="a table in UTF-8",
                     fix=f"save it again as UTF-8, for example: iconv -f latin1 -t utf-8 {path.name}",
                 )

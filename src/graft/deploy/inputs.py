@@ -42,9 +42,7 @@ class Input:
         return self.content if self.path is None else read_bytes(str(self.path))
 
 
-def list_examples(
-    paths: Sequence[str | Path], *, kind: ExampleKind, text_column: str | None = None
-) -> Iterator[Input]:
+def list_examples(paths: Sequence[str | Path], *, kind: ExampleKind, text_column: str | None = None) -> Iterator[Input]:
     """Yield every example of some kind in files and folders, in order.
 
     For texts a table gives a text a row, and a text file that is named itself a text a line; below folders each text

@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,43 +24,16 @@ from graft.backbones.heads import Head
 from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.seeds import derive_seed
-from graft.core.types import Predictions
-from graft.evaluation.calibration import fit_temperature
-from graft.evaluation.comparisons import mcnemar_exact, paired_log_loss
-from graft.evaluation.intervals import NoInterval
+from graft.methods.budget import RunBudget, fewest_steps
 from graft.methods.fine_tuning import FineTuned, Where, fine_tune, training_precision
 from graft.methods.head_only import HeadFit, refit_head
 from graft.methods.prepared import FineTuningMethod
+from graft.methods.verdict import ALPHAS, Verdict, judge_contender, mean_log_loss, verdict_sentence
 from graft.methods.weights import greedy_soup, interpolate, uniform_soup
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples, predict_logits
 
-__all__ = ["ALPHAS", "Contest", "Verdict", "hold_contest", "judge_contender", "n_contest_folds", "refuse_soup"]
-
-ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0)
-_FEWEST_STEPS = 50  # of a run that is cut short by a time limit; with fewer it is not worth its time
-_LEVEL = 0.9  # of the two-sided interval, so that being below zero is a one-sided test at 5 %
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What held-out examples say of the contender.
-
-    Parameters
-    ----------
-    alpha : share of the way from the probe's weights to the fine-tuned ones that had the least log-loss.
-    temperature : of the logits at that share.
-    logits : (n_held_out, n_classes), at that share, divided by the temperature.
-    is_better : whether the log-loss is below the probe's by a one-sided paired test at 5 %, and no such test finds the
-        accuracy below the probe's: at a hundred examples accuracy itself is too lumpy to ask more of it.
-    figures : JSON values: both models' accuracy and log-loss, the differences with their intervals, and McNemar's test.
-    """
-
-    alpha: float
-    temperature: float
-    logits: NDArray[np.float32]
-    is_better: bool
-    figures: dict[str, Any]
+__all__ = ["Contest", "hold_contest", "n_contest_folds", "refuse_soup"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +49,7 @@ class Contest:
     network : what is kept if the contender is: interpolated, its head divided by the temperature; None as `final`.
     facts : JSON values for report and manifest.
     notes : sentences.
+    save_adapter : writes what turns the pretrained network into `network`, where the method can tell it apart.
     """
 
     method: str
@@ -83,69 +59,13 @@ class Contest:
     network: nn.Module | None
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    save_adapter: Callable[[Path], None] | None = None
 
 
 def n_contest_folds(n_examples: int, n_folds: int) -> int:
     """Return how many of the probe's folds a contender is trained on: all for few examples, one for many."""
     wanted = 5 if n_examples <= 250 else 3 if n_examples <= 1_000 else 2 if n_examples <= 3_000 else 1
     return min(wanted, n_folds)
-
-
-def judge_contender(
-    probe_logits: NDArray[np.float32],
-    logits_by_alpha: NDArray[np.float32],
-    targets: NDArray[np.int64],
-    *,
-    seed: int = 0,
-    alphas: tuple[float, ...] = ALPHAS,
-) -> Verdict:
-    """Return which share of the way is best, and whether the contender beats the probe there.
-
-    Parameters
-    ----------
-    probe_logits : (n, n_classes), calibrated.
-    logits_by_alpha : (n_alphas, n, n_classes), not yet calibrated.
-    targets : (n,), class numbers.
-
-    Notes
-    -----
-    Choosing among five shares on the examples of the test flatters the contender a little: the shares' predictions
-    are nearly the same, so by far less than five independent models would.
-    """
-    names = tuple(map(str, range(probe_logits.shape[1])))
-    ids = [str(i) for i in range(len(targets))]
-    tried = []
-    for alpha, logits in zip(alphas, logits_by_alpha, strict=True):
-        temperature = fit_temperature(logits, targets)
-        calibrated = np.asarray(logits / temperature, dtype=np.float32)
-        found = Predictions(ids, targets, calibrated, names, "held_out")
-        tried.append((_mean_loss(calibrated, targets), alpha, temperature, found))
-    _, alpha, temperature, contender = min(tried, key=lambda row: (row[0], row[1]))
-    probe = Predictions(ids, targets, np.asarray(probe_logits, dtype=np.float32), names, "held_out")
-    loss = paired_log_loss(contender, probe, level=_LEVEL, seed=seed)
-    accuracy = mcnemar_exact(contender.is_correct, probe.is_correct, level=_LEVEL)
-    is_better = not isinstance(loss, NoInterval) and loss.high < 0 and accuracy.difference.high >= 0
-    return Verdict(
-        alpha=alpha,
-        temperature=temperature,
-        logits=contender.logits,
-        is_better=bool(is_better),
-        figures={
-            "n": len(targets),
-            "alpha": alpha,
-            "log_loss_by_alpha": {f"{a:g}": row[0] for a, row in zip(alphas, tried, strict=True)},
-            "probe": {
-                "accuracy": float(probe.is_correct.mean()),
-                "log_loss": _mean_loss(probe.logits, targets),
-            },
-            "contender": {
-                "accuracy": float(contender.is_correct.mean()),
-                "log_loss": _mean_loss(contender.logits, targets),
-            },
-            "log_loss_difference": loss.as_dict(),
-            "accuracy_test": accuracy.as_dict(),
-        },
-    )
 
 
 def hold_contest(
@@ -207,15 +127,15 @@ def hold_contest(
 
     budget = None
     if seconds_left is not None:
-        budget = _Budget(method, seconds_left, n_train=n_train)
-        seconds_a_step = budget.measure(network, start=start, where=where, **common)
-        splits, ratio = budget.affordable(splits, has_valid=has_valid)
+        budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=len(examples) - n_train, soup=soup)
+        cost = budget.measure(network, start=start, where=where, **common)
+        n_affordable, ratio = budget.affordable(len(splits))
+        splits = splits[:n_affordable]
         planned = method.settings.n_steps(n_train)
-        fewest = 1 if is_kept_anyway else min(_FEWEST_STEPS, planned / 4)
-        if ratio * planned < (fewest if is_cut_short else planned):
-            needed = budget.planned_s(1, has_valid=has_valid)
+        if ratio * planned < fewest_steps(planned, is_cut_short=is_cut_short, is_kept_anyway=is_kept_anyway):
+            needed = budget.planned_s(1)
             note = (
-                f"{method.name} left out: it would take about {needed:,.0f} s, {seconds_a_step * 1e3:.0f} ms a step,"
+                f"{method.name} left out: it would take about {needed:,.0f} s, {cost.step_s * 1e3:.0f} ms a step,"
                 f" and {max(0.0, seconds_left()):,.0f} s are left; --time-limit {needed * 1.5 / 60 + 1:.0f}m or"
                 f" --strategy {method.name} gives it the time"
             )
@@ -227,7 +147,6 @@ def hold_contest(
 
     runs: list[FineTuned] = []
     logits_of: list[NDArray[np.float32]] = []
-    n_runs = len(splits) + (0 if has_valid else 1)
     probe_network = _with_head(network, head, start)
     for number, (rows, held_out) in enumerate(splits):
         own_start = start
@@ -242,6 +161,9 @@ def hold_contest(
                 logits_of.append(found["logits"])
                 runs.append(_Finished(int(found["best_step"]), int(found["n_steps"]), str(found["ended_by"])))  # type: ignore[arg-type]
             continue
+        share = None
+        if budget is not None:
+            share = budget.share(soup, n_now=soup) if has_valid else budget.share(len(splits) - number + soup)
         members = [
             fine_tune(
                 method,
@@ -250,7 +172,7 @@ def hold_contest(
                 rows=rows,
                 held_out_rows=held_out,
                 seed=derive_seed(seed, "fold", number, member),
-                max_seconds=None if budget is None else budget.share(n_runs - number, soup),
+                max_seconds=share,
                 where=run_where if soup == 1 else run_where.inside(f"member-{member + 1}"),
                 **common,
             )
@@ -285,7 +207,7 @@ def hold_contest(
         "is_better": verdict.is_better,
         "seconds_evidence": round(time.perf_counter() - started, 3),
     }
-    say(_told(method.name, facts))
+    say(verdict_sentence(method.name, facts))
     if not (verdict.is_better or is_kept_anyway):
         facts["seconds"] = facts["seconds_evidence"]
         return Contest(method.name, verdict, held_out_rows, None, None, facts, tuple(notes))
@@ -294,7 +216,7 @@ def hold_contest(
     if has_valid:
         weights = second
     else:
-        share = None if budget is None else budget.share(1, 1)
+        share = None if budget is None else budget.share(soup, n_now=soup)
         is_too_late = share is not None and share < 0.15 * budget.planned_run_s()  # type: ignore[union-attr]
         if is_too_late and isinstance(runs[-1], FineTuned):  # of a fold of an earlier process only the logits are left
             notes.append("no time was left to train once more on all examples: the held-out run is kept")
@@ -311,7 +233,7 @@ def hold_contest(
                     rows=train_rows,
                     n_steps=n_steps,
                     seed=derive_seed(seed, "final", member),
-                    max_seconds=None if share is None else share / soup,
+                    max_seconds=share,
                     where=where.inside("final" if soup == 1 else f"final-{member + 1}"),
                     **common,
                 )
@@ -329,6 +251,13 @@ def hold_contest(
     with torch.no_grad():
         layer.weight.div_(verdict.temperature)
         layer.bias.div_(verdict.temperature)
+    save_adapter = None
+    if final.save_adapter is not None:
+        if why := _why_no_adapter(network, mixed, soup=len(members)):
+            notes.append(f"no adapter is saved beside the model: {why}")
+            say(notes[-1])
+        else:
+            save_adapter = partial(final.save_adapter, kept=mixed, share=verdict.alpha)
     facts |= {
         "temperature": verdict.temperature,
         "learning_rate": final.learning_rate,
@@ -338,7 +267,7 @@ def hold_contest(
         "precision": final.training.precision,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    return Contest(method.name, verdict, held_out_rows, final, mixed.eval(), facts, tuple(notes))
+    return Contest(method.name, verdict, held_out_rows, final, mixed.eval(), facts, tuple(notes), save_adapter)
 
 
 @dataclass(frozen=True)
@@ -354,56 +283,6 @@ class _Finished:
         return self
 
 
-class _Budget:
-    """Seconds that are left, and what a run costs."""
-
-    def __init__(self, method: FineTuningMethod, seconds_left: Callable[[], float], *, n_train: int) -> None:
-        self._method, self._left, self._n_train = method, seconds_left, n_train
-        self._step_s = 0.0
-
-    def measure(self, network: nn.Module, *, where: Where, **common: Any) -> float:
-        """Return the seconds of a step: the second half of four, on real examples."""
-        from dataclasses import replace
-
-        examples: TrainingExamples = common["examples"]
-        alone = replace(where, folder=None, resume=False, console=None)
-        method: Any = self._method
-        if getattr(method, "is_cached", False):
-            method = replace(method, is_cached=False)
-        seconds = []
-        for n_steps in (1, 3):
-            began = time.perf_counter()
-            fine_tune(method, network, rows=np.arange(self._n_train), n_steps=n_steps, where=alone, **common)
-            seconds.append(time.perf_counter() - began)
-        self._step_s = float(where.processes.from_main(max((seconds[1] - seconds[0]) / 2, 1e-4)))
-        del examples
-        return self._step_s
-
-    def planned_run_s(self) -> float:
-        """Return what one run on all training examples takes, its looks at held-out examples included."""
-        settings = self._method.settings
-        steps = settings.n_steps(self._n_train) * self._step_s
-        looks = (settings.evaluations + len(ALPHAS)) * 0.2 * self._n_train / settings.batch_size * self._step_s / 3
-        return 1.1 * (steps + looks) + 1.0
-
-    def planned_s(self, n_folds: int, *, has_valid: bool = False) -> float:
-        """Return what `n_folds` runs and the last one take."""
-        return (n_folds + (0 if has_valid else 1)) * self.planned_run_s()
-
-    def affordable(self, splits: list[Any], *, has_valid: bool) -> tuple[list[Any], float]:
-        """Return the splits that fit, and the share of their planned time that is there."""
-        n = len(splits)
-        while n > 1 and self.planned_s(n, has_valid=has_valid) > self._left():
-            n -= 1
-        return splits[:n], min(1.0, self._left() / self.planned_s(n, has_valid=has_valid))
-
-    def share(self, n_runs_left: int, soup: int) -> float:
-        """Return the seconds for the loop of the next of `n_runs_left` equal runs."""
-        own = self._left() / n_runs_left
-        overhead = 1.0 + 0.1 * own if n_runs_left == 1 else 0.5 + 0.25 * own
-        return max(0.05, (own - overhead) / soup)
-
-
 def _final_steps(method: FineTuningMethod, runs: list[Any], n_train: int) -> int:
     """Return the steps of the last run: as planned, or the folds' median best where patience ended most of them."""
     if sum(run.training.ended_by == "patience" for run in runs) * 2 <= len(runs):
@@ -417,6 +296,21 @@ def _with_head(network: nn.Module, head: str, start: tuple[NDArray[np.float32], 
     own = copy.deepcopy(network).to("cpu")
     Head(own, head).set(torch.from_numpy(start[0]), torch.from_numpy(start[1]))
     return own
+
+
+def _why_no_adapter(network: nn.Module, kept: nn.Module, *, soup: int) -> str:
+    """Return why an update to the weights of the pretrained network does not make it the one that is kept; or nothing.
+
+    Parameters
+    ----------
+    soup : runs whose weights are averaged.
+    """
+    if soup > 1:
+        return f"its weights are an average over {soup} runs, of which each has an adapter of its own"
+    buffers = dict(network.named_buffers())
+    if not all(torch.equal(tensor, buffers[name]) for name, tensor in kept.named_buffers()):
+        return "statistics of BatchNorm moved, which an adapter does not hold"
+    return ""
 
 
 def _logits(
@@ -444,24 +338,8 @@ def _soup(
     if not is_greedy:
         return uniform_soup(states)
     return greedy_soup(
-        states, loss=lambda state: _mean_loss(_logits(network, dict(state), rows, common, where), targets[rows])
+        states, loss=lambda state: mean_log_loss(_logits(network, dict(state), rows, common, where), targets[rows])
     )[0]
-
-
-def _mean_loss(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
-    z = logits.astype(np.float64)
-    z = z - z.max(axis=1, keepdims=True)
-    return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]).mean())
-
-
-def _told(name: str, facts: dict[str, Any]) -> str:
-    both, n = (facts["probe"], facts["contender"]), facts["n"]
-    word = "beats" if facts["is_better"] else "does not beat"
-    return (
-        f"{name} {word} the probe on {n:,} held-out examples ({facts['held_out']}): accuracy"
-        f" {both[1]['accuracy']:.1%} against {both[0]['accuracy']:.1%}, log-loss {both[1]['log_loss']:.4f} against"
-        f" {both[0]['log_loss']:.4f}; mixing weight {facts['alpha']:g}; {facts['seconds_evidence']:.0f} s"
-    )
 
 
 def refuse_soup(soup: int, is_greedy: bool, has_valid: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 
-from graft.backbones.boundary import split_network
-from graft.backbones.depth import layer_blocks
 from graft.backbones.heads import Head
 from graft.backbones.text_pooling import fixed_modules
 from graft.core.devices import Precision, choose_device, choose_precision
-from graft.core.errors import UsageError
 from graft.core.processes import Processes
 from graft.core.seeds import derive_seed
-from graft.methods.prepared import FineTuningMethod, Prepared
+from graft.methods.cached_boundary import cache_boundary
+from graft.methods.prepared import FineTuningMethod, Prepared, SaveAdapter
 from graft.tasks.base import Task
-from graft.training.activations import ActivationBatches, ActivationStore, store_activations
-from graft.training.batches import Batches
 from graft.training.checkpoints import CheckpointPlan
 from graft.training.examples import BatchExtras, Rows, TrainingExamples, predict_logits
 from graft.training.freezing import recalibrate_batch_norms
 from graft.training.held_out import HeldOut
 from graft.training.loop import Training, train
-from graft.training.mixing import soft_targets
 
 __all__ = [
     "FineTuned", "Where", "family_of", "fine_tune", "held_out_figures", "mend_dropout",
@@ -77,6 +72,7 @@ class FineTuned:
     training : the loop's account.
     learning_rate : the highest.
     n_trainable : parameters that could move.
+    frozen_s : seconds of the one pass through the frozen part; 0 where none is cut off, or its output was there.
     save_adapter : see `Prepared`.
     """
 
@@ -84,7 +80,8 @@ class FineTuned:
     training: Training
     learning_rate: float
     n_trainable: int
-    save_adapter: Callable[[Path], None] | None = None
+    frozen_s: float = 0.0
+    save_adapter: SaveAdapter | None = None
 
 
 def family_of(network: nn.Module) -> str:
@@ -180,10 +177,21 @@ def fine_tune(
     rate = method.learning_rate(family)
     recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
     batch_size = min(settings.batch_size, max(len(rows), where.processes.n))
+    frozen_s = 0.0
     if prepared.n_frozen_blocks:
-        runnable, batches, looked_at = _cached(
-            prepared, method, task, examples, rows, held_out_rows, head, precision, batch_size, seed, where
+        cached = cache_boundary(
+            prepared,
+            settings,
+            examples,
+            rows=rows,
+            held_out_rows=held_out_rows,
+            head=head,
+            precision=precision,
+            batch_size=batch_size,
+            seed=seed,
+            where=where,
         )
+        runnable, batches, looked_at, frozen_s = cached.network, cached.batches, cached.examples, cached.seconds
     else:
         runnable, looked_at = prepared.network, examples
         batches = examples.batches(
@@ -238,7 +246,7 @@ def fine_tune(
                 predict=lambda batch: task.predict(prepared.network, batch),
             )
     trained = prepared.finish(prepared.network).to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    return FineTuned(trained.requires_grad_(False), training, rate, n_trainable, prepared.save_adapter)
+    return FineTuned(trained.requires_grad_(False), training, rate, n_trainable, frozen_s, prepared.save_adapter)
 
 
 def _without_fixed(prepared: Prepared) -> Prepared:
@@ -255,95 +263,3 @@ def _without_fixed(prepared: Prepared) -> Prepared:
 def _on(device: torch.device, batches: Iterable[Any]) -> Iterable[dict[str, Tensor]]:
     for batch in batches:
         yield {name: tensor.to(device) for name, tensor in batch.items()}
-
-
-def _cached(
-    prepared: Prepared,
-    method: FineTuningMethod,
-    task: Task,
-    examples: TrainingExamples,
-    rows: Rows,
-    held_out_rows: Rows | None,
-    head: str,
-    precision: Precision,
-    batch_size: int,
-    seed: int,
-    where: Where,
-) -> tuple[nn.Module, Batches, TrainingExamples]:
-    """Run the frozen part once over all rows; return the rest of the network, its batches, and held-out examples."""
-    settings = method.settings
-    if settings.mixup or settings.cutmix or settings.batch_norm == "recalibrate":
-        raise UsageError(
-            "mixing or recalibration with activations cached at the frozen boundary",
-            expected="plain pictures and their mirror images",
-            fix="--no-cache-boundary (Python: Partial(is_cached=False))",
-        )
-    if where.folder is None:
-        raise UsageError("cached activations without a folder", expected="Where(folder=...)")
-    device = choose_device(where.device)
-    network = prepared.network.eval().to(device)
-    sample = {k: t.to(device) for k, t in next(iter(examples.plain(rows[:2], batch_size=2))).items()}
-    blocks = layer_blocks(network, head=head)
-    boundary = split_network(network, blocks, first_trainable=prepared.n_frozen_blocks, sample=sample["pixel_values"])
-    needed = np.asarray(rows) if held_out_rows is None else np.concatenate([rows, held_out_rows])
-    has_mirror = settings.augmentation != "none" and bool(getattr(examples, "flip", False))
-    stores = []
-    with torch.inference_mode(), precision.autocast(device):
-        for name in ("plain", "mirror")[: 1 + has_mirror]:
-
-            def compute(part: range, name: str = name) -> Tensor:
-                batch = next(iter(examples.plain(needed[part.start : part.stop], batch_size=len(part))))
-                pixels = batch["pixel_values"].to(device)
-                found: Tensor = boundary.frozen(pixel_values=pixels.flip(-1) if name == "mirror" else pixels)
-                return found
-
-            path = where.folder / f"activations-{name}.npy"
-            if where.processes.is_main:
-                if not where.resume:
-                    path.unlink(missing_ok=True)
-                store_activations(path, len(needed), compute=compute, is_bf16=precision.name == "bf16")
-            where.processes.wait()
-            stores.append(ActivationStore(path))
-    targets = examples.targets[needed]
-    own = np.arange(len(rows))
-    batches: Batches = ActivationBatches(stores, targets, rows=own, batch_size=batch_size, seed=seed)
-    if settings.label_smoothing:
-        batches = _Smoothed(batches, examples.n_classes, settings.label_smoothing)
-    return boundary.tail, batches, _Activations(stores[0], targets, examples.n_classes, needed)
-
-
-class _Smoothed:
-    """Batches whose targets are spread a little over all classes."""
-
-    def __init__(self, inner: Batches, n_classes: int, smoothing: float) -> None:
-        self._inner, self._n_classes, self._smoothing = inner, n_classes, smoothing
-        self.batch_size = inner.batch_size
-
-    def batch(self, step: int, part: slice = slice(None)) -> Mapping[str, Tensor]:
-        given = self._inner.batch(step, part)
-        return {**given, "soft_labels": soft_targets(given["labels"], self._n_classes, smoothing=self._smoothing)}
-
-
-class _Activations:
-    """Held-out examples as cached activations; rows are those of the original examples."""
-
-    def __init__(self, store: ActivationStore, targets: NDArray[np.int64], n_classes: int, rows: Rows) -> None:
-        self._store, self.targets, self.n_classes = store, targets, n_classes
-        self._place = {int(row): place for place, row in enumerate(rows)}
-
-    def __len__(self) -> int:
-        return len(self._place)
-
-    def batches(self, rows: Rows, **_: Any) -> Batches:
-        raise NotImplementedError("held-out activations are looked at, not trained on")
-
-    def cheapest_order(self, rows: Rows) -> NDArray[np.int64]:
-        return np.arange(len(rows))
-
-    def plain(self, rows: Rows, *, batch_size: int) -> Iterable[dict[str, Tensor]]:
-        for first in range(0, len(rows), batch_size):
-            places = np.array([self._place[int(row)] for row in rows[first : first + batch_size]])
-            yield {
-                "pixel_values": self._store.read(places).float(),
-                "labels": torch.from_numpy(np.asarray(self.targets[places], dtype=np.int64)),
-            }

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from graft.backbones.text_pooling import fixed_modules
@@ -80,8 +81,15 @@ class LoRA:
             found: nn.Module = own.merge_and_unload()
             return found
 
-        def save(folder: Path) -> None:
-            wrapped.save_pretrained(folder)
+        @torch.no_grad()
+        def save(folder: Path, *, kept: nn.Module, share: float) -> None:
+            own: Any = copy.deepcopy(wrapped).cpu()
+            for name, parameter in own.named_parameters():
+                if ".lora_B." in name:
+                    parameter.mul_(share)
+            layer = own.base_model.model.get_submodule(head).modules_to_save["default"]
+            layer.load_state_dict(kept.get_submodule(head).state_dict())
+            own.save_pretrained(folder)
 
         return Prepared(wrapped, groups, finish=merged, save_adapter=save)
 

@@ -12,7 +12,21 @@ from torch import nn
 from graft.methods.settings import FineTuning
 from graft.training.optimizers import ParameterGroup
 
-__all__ = ["FineTuningMethod", "Prepared"]
+__all__ = ["FineTuningMethod", "Prepared", "SaveAdapter"]
+
+
+class SaveAdapter(Protocol):
+    """Writes what turns the untrained network into the one that is kept."""
+
+    def __call__(self, folder: Path, *, kept: nn.Module, share: float) -> None:
+        """Write it.
+
+        Parameters
+        ----------
+        kept : network on the way from the probe to the trained one; its head is written as it is.
+        share : of that way: this much of the update to all other weights is written.
+        """
+        ...
 
 
 def _as_it_is(network: nn.Module) -> nn.Module:
@@ -29,14 +43,14 @@ class Prepared:
     groups : shares of the learning rate.
     n_frozen_blocks : blocks from the input on that stay frozen, so that their output may be cached; 0: none is cut off.
     finish : turns the trained network into one of the original architecture.
-    save_adapter : writes what the method keeps apart from the network's own weights; None: nothing.
+    save_adapter : writes the update apart from the network's own weights; None: the method has none apart.
     """
 
     network: nn.Module
     groups: tuple[ParameterGroup, ...]
     n_frozen_blocks: int = 0
     finish: Callable[[nn.Module], nn.Module] = _as_it_is
-    save_adapter: Callable[[Path], None] | None = None
+    save_adapter: SaveAdapter | None = None
 
 
 @runtime_checkable

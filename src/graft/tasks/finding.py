@@ -56,9 +56,7 @@ def _of_data(path: Path) -> ExampleKind | None:
         file = f"{path}/{name}"
         if Path(name).suffix.lower() in TABLE_SUFFIXES:
             tables.append(Path(file))
-        elif (kind := _of_file(file)) is not None and kind is not TEXT:
-            return kind
-        elif kind is TEXT and "/" in name:
+        elif ((kind := _of_file(file)) is not None and kind is not TEXT) or (kind is TEXT and "/" in name):
             return kind
     return _of_table(tables[0]) if tables else None
 

@@ -49,9 +49,7 @@ class FineTunedModel:
     weights_hash: str
 
 
-def save_fine_tuned(
-    task: Task, folder: Path, *, label_names: Sequence[str], contents: Sequence[bytes]
-) -> SavedCheck:
+def save_fine_tuned(task: Task, folder: Path, *, label_names: Sequence[str], contents: Sequence[bytes]) -> SavedCheck:
     """Write a standard checkpoint to `folder`, reload it as transformers does, and compare probabilities.
 
     Parameters
