@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from graft.backbones.loading import load_image_model
 from graft.tasks.base import FeatureTask, Task
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
 from graft.tasks.registry import TASKS, task_class
+from small_texts import TARGETS, TEXTS, make_text_checkpoint
 from small_things import COLOURS, make_picture
 
 LABELS = tuple(COLOURS)
@@ -38,9 +40,8 @@ def images() -> Example:
     task_type = task_class("image-classification")
 
     def save_and_load(task: Any, folder: Path) -> Any:
-        pictures = [make_picture(COLOURS["red"], seed=1)]
-        save_fine_tuned(task.model, folder, label_names=LABELS, pictures=pictures)
-        return task_type(load_fine_tuned(folder).model)
+        save_fine_tuned(task, folder, label_names=LABELS, contents=[picture_bytes(0)])
+        return load_fine_tuned(folder).task
 
     return Example(
         lambda checkpoint: task_type(load_image_model(str(checkpoint), label_names=LABELS)),
@@ -50,7 +51,22 @@ def images() -> Example:
     )
 
 
-EXAMPLES: dict[str, Callable[[], Example]] = {"image-classification": images}
+def texts() -> Example:
+    task_type = task_class("text-classification")
+
+    def make(checkpoint: Path) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            loaded = task_type.load(str(make_text_checkpoint(Path(folder))), label_names=LABELS)
+        return task_type(loaded.model.choose("mean@3"))
+
+    def save_and_load(task: Any, folder: Path) -> Any:
+        save_fine_tuned(task, folder, label_names=LABELS, contents=[TEXTS[0].encode()])
+        return load_fine_tuned(folder).task
+
+    return Example(make, [text.encode() for text in TEXTS], list(TARGETS), save_and_load)
+
+
+EXAMPLES: dict[str, Callable[[], Example]] = {"image-classification": images, "text-classification": texts}
 
 
 def test_every_task_has_its_examples() -> None:

@@ -41,7 +41,17 @@ from graft.tasks.registry import task_class
 from graft.training.examples import PictureExamples, TrainingExamples
 from graft.training.texts import TextExamples
 
-__all__ = ["AUTO_BUDGET_S", "Deadline", "Tuned", "forget", "method_of", "network_logits", "tune"]
+__all__ = [
+    "AUTO_BUDGET_S",
+    "Deadline",
+    "Tuned",
+    "examples_of",
+    "forget",
+    "method_of",
+    "network_logits",
+    "picture_examples",
+    "tune",
+]
 
 AUTO_BUDGET_S = 600.0  # of fine-tuning where no time limit was given; a strategy that was named has none
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError
 
-__all__ = ["Estimate", "Predictions"]
+__all__ = ["Estimate", "Predictions", "Preview"]
 
 
 @dataclass(frozen=True)

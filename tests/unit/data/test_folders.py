@@ -53,6 +53,7 @@ def test_errors(folder: Path) -> None:
 def test_pictures_without_a_suffix_are_known_by_their_first_bytes(tmp_path: Path) -> None:
     for name, content in (("one", b"\xff\xd8\xff\xe0"), ("two", b"text"), ("three.txt", b"\xff\xd8\xff\xe0")):
         (tmp_path / name).write_bytes(content)
-    assert [is_file_of(PICTURE, str(tmp_path / name)) for name in ("one", "two", "three.txt", "gone")] == [True, False] + [
-        False
-    ] * 2
+    assert [is_file_of(PICTURE, str(tmp_path / name)) for name in ("one", "two", "three.txt", "gone")] == [
+        True,
+        False,
+    ] + [False] * 2

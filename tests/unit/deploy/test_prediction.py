@@ -17,8 +17,10 @@ from graft.backbones.loading import load_image_model
 from graft.core.devices import Precision
 from graft.core.errors import DataError
 from graft.deploy import prediction
-from graft.deploy.prediction import predict_files
+from graft.deploy.inputs import Input
+from graft.deploy.prediction import predict_examples
 from graft.tasks.fine_tuned import FineTunedModel
+from graft.tasks.image_classification import ImageClassification
 
 LABELS = ("a", "b", "c")
 
@@ -27,25 +29,25 @@ LABELS = ("a", "b", "c")
 def fine_tuned(checkpoint: Path) -> FineTunedModel:
     model = load_image_model(str(checkpoint), label_names=LABELS)
     model.head.set(torch.randn(3, 16, generator=torch.Generator().manual_seed(0)), torch.zeros(3))
-    return FineTunedModel(model, LABELS, "")
+    return FineTunedModel(ImageClassification(model), LABELS, "")
 
 
 def extractor(fine_tuned: FineTunedModel, folder: Path, **more: Any) -> Extractor:
     arguments = {"device": torch.device("cpu"), "precision": Precision("fp32", ""), "engine": "eager", "n_workers": 0}
-    return Extractor(fine_tuned.model.source(), FeatureCache(folder), batch_size=4, **arguments | more)
+    return Extractor(fine_tuned.task.model.source(), FeatureCache(folder), batch_size=4, **arguments | more)
 
 
-def files(pictures: Path) -> list[tuple[str, Path]]:
-    return [(path.name, path) for path in sorted(pictures.glob("*/*.png"))]
+def files(pictures: Path) -> list[Input]:
+    return [Input(path.name, path) for path in sorted(pictures.glob("*/*.png"))]
 
 
 def test_probabilities_are_the_networks(fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path) -> None:
     wanted = files(pictures)[:11]
-    found = list(predict_files(fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path / "cache")))
-    assert [p.id for p in found] == [name for name, _ in wanted]
-    processor, network = fine_tuned.model.preprocessing.processor, fine_tuned.model.network
-    for p, (_, path) in zip(found, wanted, strict=True):
-        pixels = processor(images=Image.open(path).convert("RGB"), return_tensors="pt")["pixel_values"]
+    found = list(predict_examples(fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path / "cache")))
+    assert [p.id for p in found] == [wish.id for wish in wanted]
+    processor, network = fine_tuned.task.model.preprocessing.processor, fine_tuned.task.model.network
+    for p, wish in zip(found, wanted, strict=True):
+        pixels = processor(images=Image.open(wish.path).convert("RGB"), return_tensors="pt")["pixel_values"]
         expected = network(pixel_values=pixels).logits.softmax(-1)[0].numpy()
         np.testing.assert_allclose(p.probabilities, expected, atol=1e-5)
         assert p.label == LABELS[int(expected.argmax())]
@@ -59,15 +61,15 @@ def test_files_are_taken_lazily(
     monkeypatch.setattr(prediction, "_CHUNK", 5)
     n_taken = 0
 
-    def endless() -> Iterator[tuple[str, Path]]:
+    def endless() -> Iterator[Input]:
         nonlocal n_taken
         while True:
-            for pair in files(pictures):
+            for wish in files(pictures):
                 n_taken += 1
-                yield pair
+                yield wish
 
-    stream = predict_files(fine_tuned, endless(), extractor=extractor(fine_tuned, tmp_path))
-    assert [next(stream).id for _ in range(12)] == [name for name, _ in files(pictures)[:12]]
+    stream = predict_examples(fine_tuned, endless(), extractor=extractor(fine_tuned, tmp_path))
+    assert [next(stream).id for _ in range(12)] == [wish.id for wish in files(pictures)[:12]]
     assert n_taken <= 15
 
 
@@ -75,15 +77,15 @@ def test_an_unreadable_file_is_an_error_or_a_row(fine_tuned: FineTunedModel, pic
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     wanted = [
         files(pictures)[0],
-        ("bad.png", tmp_path / "bad.png"),
-        ("gone.png", tmp_path / "gone.png"),
+        Input("bad.png", tmp_path / "bad.png"),
+        Input("gone.png", tmp_path / "gone.png"),
         files(pictures)[1],
     ]
     with pytest.raises(DataError, match=r"bad\.png cannot be read as a picture"):
-        list(predict_files(fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path)))
+        list(predict_examples(fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path)))
     told: list[str] = []
     found = list(
-        predict_files(
+        predict_examples(
             fine_tuned, wanted, extractor=extractor(fine_tuned, tmp_path), skip_unreadable=True, say=told.append
         )
     )
@@ -95,11 +97,11 @@ def test_an_unreadable_file_is_an_error_or_a_row(fine_tuned: FineTunedModel, pic
 
 def test_the_first_file_may_be_the_bad_one(fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"")
-    wanted = [("bad.png", tmp_path / "bad.png"), *files(pictures)[:2]]
+    wanted = [Input("bad.png", tmp_path / "bad.png"), *files(pictures)[:2]]
     runner = extractor(fine_tuned, tmp_path)
-    found = list(predict_files(fine_tuned, wanted, extractor=runner, skip_unreadable=True))
+    found = list(predict_examples(fine_tuned, wanted, extractor=runner, skip_unreadable=True))
     assert [bool(p.error) for p in found] == [True, False, False]
 
 
 def test_no_files_give_no_predictions(fine_tuned: FineTunedModel, tmp_path: Path) -> None:
-    assert list(predict_files(fine_tuned, [], extractor=extractor(fine_tuned, tmp_path))) == []
+    assert list(predict_examples(fine_tuned, [], extractor=extractor(fine_tuned, tmp_path))) == []

@@ -2,60 +2,70 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from graft.backbones.loading import ImageModel, load_image_model
 from graft.core.errors import ModelError, ResourceError
 from graft.core.files import read_json, write_json
-from graft.tasks import fine_tuned
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
+from graft.tasks.image_classification import ImageClassification
 from small_things import COLOURS, make_picture
 
 LABELS = ("red", "green", "an odd, long name")
 PICTURES = [make_picture(colour, seed=i) for i, colour in enumerate(COLOURS.values())]
 
 
+def png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+CONTENTS = [png(picture) for picture in PICTURES]
+
+
 @pytest.fixture
-def model(checkpoint: Path) -> ImageModel:
-    model = load_image_model(str(checkpoint), label_names=LABELS)
+def task(checkpoint: Path) -> ImageClassification:
+    task = ImageClassification.load(str(checkpoint), label_names=LABELS)
     generator = torch.Generator().manual_seed(3)
-    model.head.set(torch.randn(3, 16, generator=generator), torch.randn(3, generator=generator))
-    return model
+    task.model.head.set(torch.randn(3, 16, generator=generator), torch.randn(3, generator=generator))
+    return task
 
 
 @pytest.fixture
-def saved(model: ImageModel, tmp_path: Path) -> Path:
-    check = save_fine_tuned(model, tmp_path / "model", label_names=LABELS, pictures=PICTURES)
-    assert check.n_pictures == 3
+def saved(task: ImageClassification, tmp_path: Path) -> Path:
+    check = save_fine_tuned(task, tmp_path / "model", label_names=LABELS, contents=CONTENTS)
+    assert check.n_examples == 3
     assert check.largest_difference <= 1e-5
     return tmp_path / "model"
 
 
-def test_what_is_saved_is_what_was_trained(model: ImageModel, saved: Path) -> None:
+def test_what_is_saved_is_what_was_trained(task: ImageClassification, saved: Path) -> None:
     loaded = load_fine_tuned(saved)
     assert loaded.label_names == LABELS
-    assert loaded.model.head.name == model.head.name
-    mine, theirs = model.network.state_dict(), loaded.model.network.state_dict()
+    assert loaded.task.model.head.name == task.model.head.name
+    mine, theirs = task.model.network.state_dict(), loaded.task.model.network.state_dict()
     assert mine.keys() == theirs.keys()
     for name, tensor in mine.items():
         assert torch.equal(tensor, theirs[name]), name
 
 
-def test_a_pipeline_loads_it_unmodified_with_equal_scores(model: ImageModel, saved: Path) -> None:
+def test_a_pipeline_loads_it_unmodified_with_equal_scores(task: ImageClassification, saved: Path) -> None:
     from transformers import pipeline
 
     classify = pipeline("image-classification", model=str(saved), top_k=None)
     for picture in PICTURES:
         scores = {row["label"]: row["score"] for row in classify(picture)}
-        expected = fine_tuned._probabilities(
-            model.network.requires_grad_(False), model.preprocessing.processor, picture
-        )
+        batch = task.collate([task.encode(png(picture), name="")], [0])
+        expected = task.predict(task.model.network.requires_grad_(False), batch)[0].softmax(-1).numpy()
         np.testing.assert_allclose([scores[label] for label in LABELS], expected, atol=1e-5)
 
 
@@ -68,12 +78,12 @@ def test_it_is_a_standard_folder_without_pickles(saved: Path) -> None:
     assert config["architectures"] == ["ResNetForImageClassification"]
 
 
-def test_saving_again_replaces_the_old_model(model: ImageModel, saved: Path) -> None:
+def test_saving_again_replaces_the_old_model(task: ImageClassification, saved: Path) -> None:
     (saved / "left behind").write_text("")
-    model.head.set(torch.zeros(3, 16), torch.zeros(3))
-    save_fine_tuned(model, saved, label_names=LABELS, pictures=PICTURES[:1])
+    task.model.head.set(torch.zeros(3, 16), torch.zeros(3))
+    save_fine_tuned(task, saved, label_names=LABELS, contents=CONTENTS[:1])
     assert not (saved / "left behind").exists()
-    assert float(load_fine_tuned(saved).model.head.layer.weight.detach().abs().max()) == 0
+    assert float(load_fine_tuned(saved).task.model.head.layer.weight.detach().abs().max()) == 0
     assert [path.name for path in saved.parent.iterdir()] == ["model"]
 
 
@@ -111,27 +121,28 @@ def test_another_folder_is_refused(tmp_path: Path, checkpoint: Path) -> None:
 
 
 def test_a_model_that_reloads_differently_is_not_kept(
-    model: ImageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: ImageClassification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A layer that save_pretrained leaves out comes back other than it was."""
-    model.network.hidden = torch.nn.Parameter(torch.tensor(0.5))
-    forward = model.network.forward
+    network: Any = task.model.network
+    network.hidden = torch.nn.Parameter(torch.tensor(0.5))
+    forward = network.forward
 
     def shifted(*arguments: object, **more: object) -> object:
         output = forward(*arguments, **more)
-        output.logits = output.logits * model.network.hidden
+        output.logits = output.logits * network.hidden
         return output
 
-    monkeypatch.setattr(model.network, "forward", shifted)
+    monkeypatch.setattr(network, "forward", shifted)
     with pytest.raises(ModelError, match="gives other probabilities"):
-        save_fine_tuned(model, tmp_path / "model", label_names=LABELS, pictures=PICTURES)
+        save_fine_tuned(task, tmp_path / "model", label_names=LABELS, contents=CONTENTS)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written(model: ImageModel, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written(task: ImageClassification, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cannot be written"):
-        save_fine_tuned(model, tmp_path / "file" / "model", label_names=LABELS, pictures=PICTURES)
+        save_fine_tuned(task, tmp_path / "file" / "model", label_names=LABELS, contents=CONTENTS)
 
 
 def test_the_record_names_its_form(saved: Path) -> None:
