@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from graft.core.errors import UsageError, did_you_mean
+from graft.core.errors import DataError, UsageError, did_you_mean
 from graft.data.folders import is_file_of, walk
 from graft.data.kinds import KINDS, PICTURE, TEXT, ExampleKind
-from graft.data.tables import TABLE_SUFFIXES, read_table
+from graft.data.saved import is_saved, read_saved
+from graft.data.tables import TABLE_SUFFIXES, Table, read_table
 from graft.tasks.registry import TASKS, task_class
 
 __all__ = ["find_task"]
 
 _SAMPLE = 20
+_LONGEST_PATH = 1000
 
 
 def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
@@ -49,6 +52,8 @@ def _of_data(path: Path) -> ExampleKind | None:
         return _of_table(path) if path.suffix.lower() in TABLE_SUFFIXES else _of_file(str(path))
     if not path.is_dir():
         return None
+    if is_saved(path):
+        return _of_columns(next(iter(read_saved(path).values())))
     tables: list[Path] = []
     for name, is_hidden in walk(str(path)):
         if is_hidden:
@@ -66,17 +71,28 @@ def _of_file(file: str) -> ExampleKind | None:
 
 
 def _of_table(path: Path) -> ExampleKind | None:
-    table = read_table([path])
+    try:
+        return _of_columns(read_table([path]))
+    except DataError:
+        return None  # whoever reads the data says what is wrong with it
+
+
+def _of_columns(table: Table) -> ExampleKind | None:
+    is_bytes = False
     for name in table.columns:
-        kind = str(type(getattr(table.values, "features", {}).get(name)).__name__)
-        if kind in ("Image", "Audio"):
-            return next(k for k in KINDS if k.modality == kind.lower())
+        declared = "" if isinstance(table.values, Mapping) else type(table.values.features[name]).__name__
+        for kind in KINDS:
+            if declared.lower() == kind.modality and kind is not TEXT:
+                return kind
         for value in list(table.values[name][:_SAMPLE]):
-            if isinstance(value, str) and 0 < len(value) < 1000 and os.path.isfile(os.path.join(table.root, value)):  # noqa: PTH113, PTH118
-                return _of_file(os.path.join(table.root, value))  # noqa: PTH118
-            if isinstance(value, (bytes, dict)):
-                return None
-    return TEXT
+            is_bytes = is_bytes or isinstance(value, (bytes, dict))
+            if isinstance(value, str) and 0 < len(value) < _LONGEST_PATH:
+                file = os.path.join(table.root, value)  # noqa: PTH118
+                if os.path.isfile(file):  # noqa: PTH113
+                    return _of_file(file)
+    has_path = any(name.lower() in PICTURE.path_names for name in table.columns)
+    has_text = any(name.lower() in TEXT.inline_names for name in table.columns)
+    return None if is_bytes or (has_path and not has_text) else TEXT
 
 
 def _of_model(folder: Path) -> ExampleKind | None:
