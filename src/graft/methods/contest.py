@@ -16,22 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from graft.backbones.heads import Head
 from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.seeds import derive_seed
 from graft.methods.budget import RunBudget, fewest_steps
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune, training_precision
+from graft.methods.fine_tuning import FineTuned, Where, fine_tune
 from graft.methods.head_only import HeadFit, refit_head
+from graft.methods.kept_network import logits_with, mixed_network, why_no_adapter, with_head
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.verdict import ALPHAS, Verdict, judge_contender, mean_log_loss, verdict_sentence
-from graft.methods.weights import greedy_soup, interpolate, uniform_soup
+from graft.methods.weights import Weights, greedy_soup, interpolate, uniform_soup
 from graft.tasks.base import Task
-from graft.training.examples import TrainingExamples, predict_logits
+from graft.training.examples import TrainingExamples
 
 __all__ = ["Contest", "hold_contest", "n_contest_folds", "refuse_soup"]
 
@@ -146,8 +145,15 @@ def hold_contest(
             say(notes[-1])
 
     runs: list[FineTuned] = []
-    logits_of: list[NDArray[np.float32]] = []
-    probe_network = _with_head(network, head, start)
+    all_logits: list[NDArray[np.float32]] = []
+    probe_network = with_head(network, head, start)
+
+    def logits_of(weights: Weights, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return logits_with(network, weights, rows, task=task, examples=examples, where=where)
+
+    def loss_of(weights: Weights, rows: NDArray[np.int64]) -> float:
+        return mean_log_loss(logits_of(weights, rows), targets[rows])
+
     for number, (rows, held_out) in enumerate(splits):
         own_start = start
         if not has_valid:
@@ -158,7 +164,7 @@ def hold_contest(
         is_done = kept is not None and where.resume and not has_valid and kept.exists()
         if where.processes.from_main(is_done) and kept is not None:
             with np.load(kept) as found:
-                logits_of.append(found["logits"])
+                all_logits.append(found["logits"])
                 runs.append(_Finished(int(found["best_step"]), int(found["n_steps"]), str(found["ended_by"])))  # type: ignore[arg-type]
             continue
         share = None
@@ -179,17 +185,16 @@ def hold_contest(
             for member in range(soup if has_valid else 1)
         ]
         runs.append(members[0])
-        first = probe_network.state_dict() if has_valid else _with_head(network, head, own_start).state_dict()
+        first = probe_network.state_dict() if has_valid else with_head(network, head, own_start).state_dict()
         second: Any = members[0].network.state_dict()
         if len(members) > 1:
-            second = _soup(members, is_greedy, network, held_out, targets, common, where)
-        logits_of.append(
-            np.stack([_logits(network, interpolate(first, second, alpha), held_out, common, where) for alpha in alphas])
-        )
+            states = [member.network.state_dict() for member in members]
+            second = greedy_soup(states, loss=partial(loss_of, rows=held_out))[0] if is_greedy else uniform_soup(states)
+        all_logits.append(np.stack([logits_of(interpolate(first, second, alpha), held_out) for alpha in alphas]))
         if kept is not None and where.processes.is_main:
             done = members[0].training
             with atomic_path(kept) as temporary, open(temporary, "wb") as file:
-                np.savez(file, logits=logits_of[-1], best_step=done.best_step, n_steps=done.n_steps,
+                np.savez(file, logits=all_logits[-1], best_step=done.best_step, n_steps=done.n_steps,
                          ended_by=done.ended_by)  # fmt: skip
         where.processes.wait()
 
@@ -197,7 +202,7 @@ def hold_contest(
     probe_logits = valid_logits if valid_logits is not None else probe.out_of_fold_logits[held_out_rows]
     verdict = where.processes.from_main(
         judge_contender(
-            probe_logits, np.concatenate(logits_of, axis=1), targets[held_out_rows], seed=seed, alphas=alphas
+            probe_logits, np.concatenate(all_logits, axis=1), targets[held_out_rows], seed=seed, alphas=alphas
         )
     )
     facts: dict[str, Any] = {
@@ -222,7 +227,7 @@ def hold_contest(
             notes.append("no time was left to train once more on all examples: the held-out run is kept")
             say(notes[-1])
             final, weights = runs[-1], second
-            probe_network = _with_head(network, head, own_start)
+            probe_network = with_head(network, head, own_start)
         else:
             n_steps = _final_steps(method, runs, n_train)
             members = [
@@ -245,15 +250,10 @@ def hold_contest(
             )
             if soup > 1:
                 notes.append(f"the weights are the mean of {soup} runs with other seeds")
-    mixed = _with_head(network, head, start)
-    mixed.load_state_dict(interpolate(probe_network.state_dict(), weights, verdict.alpha))
-    layer: Any = mixed.get_submodule(head)
-    with torch.no_grad():
-        layer.weight.div_(verdict.temperature)
-        layer.bias.div_(verdict.temperature)
+    mixed = mixed_network(probe_network, weights, head=head, share=verdict.alpha, temperature=verdict.temperature)
     save_adapter = None
     if final.save_adapter is not None:
-        if why := _why_no_adapter(network, mixed, soup=len(members)):
+        if why := why_no_adapter(network, mixed, n_runs=len(members)):
             notes.append(f"no adapter is saved beside the model: {why}")
             say(notes[-1])
         else:
@@ -267,7 +267,7 @@ def hold_contest(
         "precision": final.training.precision,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    return Contest(method.name, verdict, held_out_rows, final, mixed.eval(), facts, tuple(notes), save_adapter)
+    return Contest(method.name, verdict, held_out_rows, final, mixed, facts, tuple(notes), save_adapter)
 
 
 @dataclass(frozen=True)
@@ -288,58 +288,6 @@ def _final_steps(method: FineTuningMethod, runs: list[Any], n_train: int) -> int
     if sum(run.training.ended_by == "patience" for run in runs) * 2 <= len(runs):
         return method.settings.n_steps(n_train)
     return max(1, int(np.median([run.training.best_step for run in runs])))
-
-
-def _with_head(network: nn.Module, head: str, start: tuple[NDArray[np.float32], NDArray[np.float32]]) -> nn.Module:
-    import copy
-
-    own = copy.deepcopy(network).to("cpu")
-    Head(own, head).set(torch.from_numpy(start[0]), torch.from_numpy(start[1]))
-    return own
-
-
-def _why_no_adapter(network: nn.Module, kept: nn.Module, *, soup: int) -> str:
-    """Return why an update to the weights of the pretrained network does not make it the one that is kept; or nothing.
-
-    Parameters
-    ----------
-    soup : runs whose weights are averaged.
-    """
-    if soup > 1:
-        return f"its weights are an average over {soup} runs, of which each has an adapter of its own"
-    buffers = dict(network.named_buffers())
-    if not all(torch.equal(tensor, buffers[name]) for name, tensor in kept.named_buffers()):
-        return "statistics of BatchNorm moved, which an adapter does not hold"
-    return ""
-
-
-def _logits(
-    network: nn.Module, weights: dict[str, Any], rows: NDArray[np.int64], common: dict[str, Any], where: Where
-) -> NDArray[np.float32]:
-    import copy
-
-    from graft.core.devices import choose_device
-
-    device = choose_device(where.device)
-    own = copy.deepcopy(network).to("cpu")
-    own.load_state_dict(weights)
-    own.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task: Task = common["task"]
-    precision = training_precision(own, device, wanted=where.precision)
-    return predict_logits(
-        own, common["examples"], rows, predict=task.predict, precision=precision, processes=where.processes
-    )
-
-
-def _soup(
-    members: list[FineTuned], is_greedy: bool, network: nn.Module, rows: Any, targets: Any, common: Any, where: Where
-) -> dict[str, Any]:
-    states = [member.network.state_dict() for member in members]
-    if not is_greedy:
-        return uniform_soup(states)
-    return greedy_soup(
-        states, loss=lambda state: mean_log_loss(_logits(network, dict(state), rows, common, where), targets[rows])
-    )[0]
 
 
 def refuse_soup(soup: int, is_greedy: bool, has_valid: bool) -> None:

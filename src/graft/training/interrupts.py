@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["StopRequest", "stop_on_signals"]
+from graft.core.errors import Interrupted
+from graft.training.checkpoints import CheckpointPlan
+
+__all__ = ["StopRequest", "as_interrupted", "stop_on_signals"]
 
 
 class StopRequest:
@@ -43,3 +46,20 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def as_interrupted(request: StopRequest, checkpoints: CheckpointPlan | None, *, step: int, n_steps: int) -> Interrupted:
+    """Return the error of a run that was stopped, with what was kept and how it goes on.
+
+    Parameters
+    ----------
+    request : not set where another process was asked to stop.
+    step : finished steps, of `n_steps`.
+    """
+    told = f"stopped by {request.signal_name or 'a signal'} after step {step} of {n_steps}"
+    if checkpoints is None:
+        return Interrupted(f"{told}; nothing was kept")
+    return Interrupted(
+        f"{told}; {checkpoints.folder} keeps what was computed",
+        fix="go on with the same command and --resume (Python: resume=True)",
+    )

@@ -15,8 +15,7 @@ from rich.console import Console
 from torch import nn
 
 from graft.core.devices import choose_precision
-from graft.core.errors import DataError, Interrupted, ModelError, UsageError
-from graft.core.processes import Processes
+from graft.core.errors import DataError, ModelError
 from graft.core.seeds import derive_seed
 from graft.training.averaging import WeightAverage
 from graft.training.batches import Batches, Prefetched
@@ -29,16 +28,16 @@ from graft.training.checkpoints import (
 )
 from graft.training.freezing import set_training_mode
 from graft.training.held_out import BestWeights, HeldOut
-from graft.training.interrupts import stop_on_signals
+from graft.training.interrupts import as_interrupted, stop_on_signals
 from graft.training.losses import Loss
 from graft.training.optimizers import ParameterGroup, StartPull, build_optimizer
 from graft.training.progress import step_log, step_progress
 from graft.training.recipe import Recipe
-from graft.training.replicas import align, place, sum_gradients
+from graft.training.replicas import align, batch_parts, place, sum_gradients
 from graft.training.schedules import rate_factor
 from graft.training.sharded import is_sharding_wanted, refuse_unshardable, sharded_copy, whole, write_whole
 
-__all__ = ["Training", "batch_parts", "train"]
+__all__ = ["Training", "train"]
 
 
 @dataclass(frozen=True)
@@ -69,30 +68,6 @@ class Training:
         """Finished steps at the least held-out log-loss; all steps where nothing was held out."""
         finite = [line for line in self.history if math.isfinite(line["log_loss"])]
         return int(min(finite, key=lambda line: line["log_loss"])["step"]) if finite else self.n_steps
-
-
-def batch_parts(batch_size: int, processes: Processes, micro_batch_size: int | None) -> list[slice]:
-    """Return the positions of a step's batch that this process works off, one forward pass after the other.
-
-    Raises
-    ------
-    UsageError
-        When there are fewer examples in a batch than processes.
-
-    Examples
-    --------
-    >>> batch_parts(10, Processes(1, 2), 3)
-    [slice(5, 8, None), slice(8, 10, None)]
-    """
-    if batch_size < processes.n:
-        raise UsageError(
-            f"batches of {batch_size} for {processes.n} processes",
-            expected="at least one example a process",
-            fix=f"--batch-size {processes.n} (Python: batch_size={processes.n}), or fewer processes",
-        )
-    own = processes.share(batch_size)
-    size = micro_batch_size or batch_size
-    return [slice(first, min(first + size, own.stop)) for first in range(own.start, own.stop, size)]
 
 
 def train(
@@ -283,7 +258,7 @@ def train(
                     clock = CheckpointClock(step)
             if is_stopped:
                 processes.wait()  # for the checkpoint
-                raise _interrupted(checkpoints, step=step, n_steps=recipe.n_steps, by=stop.signal_name or "a signal")
+                raise as_interrupted(stop, checkpoints, step=step, n_steps=recipe.n_steps)
 
     align(network.buffers(), processes)
     if state.best is not None and state.best.tensors:
@@ -321,13 +296,4 @@ def _diverged(step: int, *, value: float, norm: float, rate: float) -> ModelErro
         expected="finite numbers",
         fix="a learning rate 3 to 10 times smaller: --learning-rate (Python: learning_rate=); or a longer warm-up:"
         " --warmup-fraction (warmup_fraction=); or look for pictures or values that are not numbers",
-    )
-
-
-def _interrupted(checkpoints: CheckpointPlan | None, *, step: int, n_steps: int, by: str) -> Interrupted:
-    if checkpoints is None:
-        return Interrupted(f"stopped by {by} after step {step} of {n_steps}; nothing was kept")
-    return Interrupted(
-        f"stopped by {by} after step {step} of {n_steps}; {checkpoints.folder} keeps what was computed",
-        fix="go on with the same command and --resume (Python: resume=True)",
     )

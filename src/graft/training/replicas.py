@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from graft.core.errors import UsageError
 from graft.core.processes import Processes, join_processes
 
-__all__ = ["align", "place", "sum_gradients"]
+__all__ = ["align", "batch_parts", "place", "sum_gradients"]
 
 _BUCKET = 1 << 24  # numbers that are summed at a time
 
@@ -32,6 +33,30 @@ def place(device: str) -> tuple[Processes, torch.device]:
     from accelerate import PartialState
 
     return processes, PartialState().device
+
+
+def batch_parts(batch_size: int, processes: Processes, micro_batch_size: int | None) -> list[slice]:
+    """Return the positions of a step's batch that this process works off, one forward pass after the other.
+
+    Raises
+    ------
+    UsageError
+        When there are fewer examples in a batch than processes.
+
+    Examples
+    --------
+    >>> batch_parts(10, Processes(1, 2), 3)
+    [slice(5, 8, None), slice(8, 10, None)]
+    """
+    if batch_size < processes.n:
+        raise UsageError(
+            f"batches of {batch_size} for {processes.n} processes",
+            expected="at least one example a process",
+            fix=f"--batch-size {processes.n} (Python: batch_size={processes.n}), or fewer processes",
+        )
+    own = processes.share(batch_size)
+    size = micro_batch_size or batch_size
+    return [slice(first, min(first + size, own.stop)) for first in range(own.start, own.stop, size)]
 
 
 @torch.no_grad()

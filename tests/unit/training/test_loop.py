@@ -37,10 +37,11 @@ from graft.core.processes import Processes
 from graft.training import loop
 from graft.training.checkpoints import CheckpointPlan
 from graft.training.held_out import HeldOut
-from graft.training.loop import batch_parts, train
+from graft.training.loop import train
 from graft.training.losses import classification_loss
 from graft.training.optimizers import ParameterGroup
 from graft.training.recipe import Recipe
+from graft.training.replicas import batch_parts
 from graft.training.schedules import rate_factor
 
 
