@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from graft.data.splitting import feasible_folds, stratified_folds
 from graft.evaluation.calibration import fit_temperature
 from graft.solver.cross_validation import CrossValidation, cross_validate
 from graft.solver.links import SoftmaxLink
-from graft.solver.path import solve_path
+from graft.solver.path import Level, solve_path
 from graft.solver.rotation import rotate
 from graft.solver.scaling import fit_scaling
 
 __all__ = ["HeadFit", "HeadOnly", "refit_head"]
 
 _MEASURE_UNIT_NORM_UP_TO = 2_000
+_PATH_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -177,16 +179,23 @@ def refit_head(
     device = device or torch.device("cpu")
     scaling = fit_scaling(head.scaling, features)
     rotated = rotate(torch.from_numpy(scaling.apply(features)).to(device))
-    level = next(
-        solve_path(
-            rotated,
-            SoftmaxLink(torch.from_numpy(targets).to(device), n_classes),
-            row_weights=torch.ones(len(targets), 1, device=device),
-            penalties=torch.full((1, 1), head.penalty, device=device),
-            tolerance=1e-5,
-            is_bf16=is_bf16,
-        )
-    )
+    link = SoftmaxLink(torch.from_numpy(targets).to(device), n_classes)
+    row_weights = torch.ones(len(targets), 1, device=device)
+
+    def levels(penalties: list[float], tolerance: float, start_at: tuple[Tensor, Tensor] | None = None) -> list[Level]:
+        column = torch.tensor(penalties, device=device)[:, None]
+        return list(
+            solve_path(
+                rotated, link, row_weights=row_weights, penalties=column, tolerance=tolerance, is_bf16=is_bf16,
+                start_at=start_at,
+            )
+        )  # fmt: skip
+
+    # From strong to weak, as in the cross-validation: from zero straight to a weak penalty Newton's steps can overshoot
+    # to where all probabilities are 0 or 1, and hardly come back.
+    stronger = sorted({row["penalty"] for row in head.leaderboard if row["penalty"] > head.penalty}, reverse=True)
+    last = levels([*stronger[:: max(1, len(stronger) // 6)], head.penalty], _PATH_TOLERANCE)[-1]
+    level = levels([head.penalty], 1e-5, start_at=(last.weights, last.bias))[-1]
     weights, bias = rotated.weights_in_feature_space(level.weights[:, :, 0], level.bias[:, 0])
     plain, plain_bias = scaling.unscale(weights.cpu().numpy(), bias.cpu().numpy())
     return (
