@@ -174,6 +174,9 @@ def embed(
     if n_computed:
         seconds = run.seconds["features"]
         say(f"{counted(n_computed, task.kind.noun)} computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
+    remarks = extractor.remarks()
+    for remark in remarks:
+        say(remark)
     embedded = Embedded(
         splits=parts,
         features=features,
@@ -181,7 +184,7 @@ def embed(
         groups=None,
         label_names=splits.train.label_names,
         task=task,
-        notes=splits.notes,
+        notes=(*splits.notes, *remarks),
         engine=extractor.engine_label,
         seconds={"engine": extractor.seconds_engine, "forward": seconds_forward},
         n_computed=n_computed,

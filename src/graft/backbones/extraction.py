@@ -116,6 +116,7 @@ class Extractor:
         self._skip_unreadable, self._say, self._console = skip_unreadable, say, console
         self._running: tuple[Engine, EngineChoice] | None = None
         self._refused: set[str] = set()
+        self.remarks = source.remarks
         self.n_unreached = 0
         self.engine_label = ""
         self.seconds_engine = 0.0

@@ -49,6 +49,10 @@ class PictureSource:
             "layer": "head input",
         }
 
+    def remarks(self) -> list[str]:
+        """Return nothing: pictures are read whole."""
+        return []
+
     def n_workers(self, wanted: int) -> int:
         """Return all that are wanted: decoding costs as much as many a network."""
         return wanted

@@ -56,6 +56,10 @@ class FeatureSource(Protocol):
         """Feature scalings that the head may choose from, see `graft.solver.scaling`."""
         ...
 
+    def remarks(self) -> list[str]:
+        """Return sentences on what was read so far: how much of the examples was cut, for example."""
+        ...
+
     def n_workers(self, wanted: int) -> int:
         """Return the processes that `read` is worth."""
         ...

@@ -156,6 +156,7 @@ def load_text_model(
     tokens = Tokens(tokenizer, label=model, max_tokens=_length(max_tokens, own_length, tokenizer, network.config))
     sample = tokens.collate([tokens.encode("one"), tokens.encode("and two more")])
     head = find_head_on(network, sample, label=model)
+    tokens.n_cut = tokens.n_seen = 0
     lacking = [*info["missing_keys"], *(k[0] if isinstance(k, tuple) else k for k in info["mismatched_keys"])]
     family = family_of_text(network)
     n_layers = int(getattr(network.config, family.n_layers)) if family is not None else 0

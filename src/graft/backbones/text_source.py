@@ -58,6 +58,16 @@ class TextSource:
             "layer": list(self.blocks),
         }
 
+    def remarks(self) -> list[str]:
+        """Return how many texts were cut."""
+        tokens = self._tokens
+        if not tokens.n_cut:
+            return []
+        return [
+            f"{tokens.n_cut:,} of {tokens.n_seen:,} texts ({tokens.n_cut / tokens.n_seen:.1%}) were cut at"
+            f" {tokens.max_tokens} tokens; what is behind was not read (--max-tokens, if the model reads more)"
+        ]
+
     def n_workers(self, wanted: int) -> int:
         """Return 0: the tokenizer has its own threads."""
         return 0

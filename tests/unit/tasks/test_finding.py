@@ -1,0 +1,38 @@
+"""The task that a data set is for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graft.core.errors import UsageError
+from graft.tasks.finding import find_task
+from small_texts import make_text_checkpoint
+
+
+def test_by_the_files_in_folders(pictures: Path, tmp_path: Path) -> None:
+    assert find_task(pictures, "any") == "image-classification"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one.txt").write_text("a text")
+    assert find_task(tmp_path, "any") == "text-classification"
+
+
+def test_by_what_a_table_holds(pictures: Path, tmp_path: Path) -> None:
+    file = next(pictures.glob("*/*.png"))
+    (tmp_path / "pictures.jsonl").write_text(json.dumps({"what": str(file), "label": "a"}) + "\n")
+    (tmp_path / "texts.csv").write_text("utterance,label\nhello,a\n")
+    assert find_task(tmp_path / "pictures.jsonl", "any") == "image-classification"
+    assert find_task(tmp_path / "texts.csv", "any") == "text-classification"
+
+
+def test_by_the_model_where_the_data_is_elsewhere(tmp_path: Path, checkpoint: Path) -> None:
+    assert find_task("someone/data", str(make_text_checkpoint(tmp_path))) == "text-classification"
+    assert find_task("someone/data", str(checkpoint)) == "image-classification"
+
+
+def test_by_name() -> None:
+    assert find_task("nowhere", "any", wanted="text-classification") == "text-classification"
+    with pytest.raises(UsageError, match="Did you mean 'text-classification'"):
+        find_task("nowhere", "any", wanted="text-clasification")
