@@ -8,7 +8,6 @@ batch, the first tenth left out; the arms take turns, and the figures below are 
 within a round. One thread computes: two that wait for each other would measure the neighbours. Freed memory is kept for
 all arms, as Graft does it: else a step of 20 ms has 2,000 to 5,000 page faults, by chance, and the arms differ by up to
 30 % for that reason alone. Beside wall-clock time there is the thread's CPU time, which neighbours lengthen less.
-`--compile` times `torch.compile` of a training step of the ResNet-18 trunk too.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 import copy
 import io
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -28,7 +26,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from measure import Bar, finish, interleave, median, options, shared, table, temporary_folder
+from measure import Bar, finish, interleave, median, options, table, temporary_folder
 
 CLIP, RATE, DECAY = 1.0, 1e-4, 0.05
 BARE, TRAINER = "bare PyTorch", "transformers' Trainer"
@@ -193,46 +191,12 @@ def _over(ms: dict[str, dict[str, list[float]]], rival: str) -> dict[str, float]
     return found
 
 
-def compiled_steps(*, n_steps: int) -> dict[str, Any]:
-    """Return seconds to compile and milliseconds a step of the ResNet-18 trunk at 96 pixels, before and after."""
-    from transformers import AutoModelForImageClassification
-
-    network = AutoModelForImageClassification.from_pretrained(shared() / "models" / "resnet18_trunk3")
-    network = network.to(memory_format=torch.channels_last).train()
-    batch = made_batches(1, shape=(3, 96, 96), batch_size=32)[0]
-    pixels = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
-    labels = batch["labels"] % network.config.num_labels
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, fused=True)
-
-    def step(runnable: Any) -> float:
-        started = time.perf_counter()
-        nn.functional.cross_entropy(runnable(pixel_values=pixels).logits, labels).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return time.perf_counter() - started
-
-    compiled = torch.compile(network)
-    step(network)
-    first = step(compiled)
-    rounds = interleave(
-        {name: lambda _, own=own: median([step(own) for _ in range(n_steps)])  # type: ignore[misc]
-         for name, own in (("eager", network), ("compiled", compiled))},
-        5,
-    )  # fmt: skip
-    eager, after = (1e3 * median(rounds[name]) for name in ("eager", "compiled"))
-    compile_s = first - after / 1e3
-    pays = compile_s * 1e3 / (eager - after) if eager > after else math.inf
-    return {"compile_s": compile_s, "eager_ms": eager, "compiled_ms": after, "pays_after_steps": pays}
-
-
 def main() -> None:
     parser = options("Milliseconds a step: Graft's loop, a bare PyTorch loop, transformers' Trainer.")
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--compile", action="store_true", help="also torch.compile on the ResNet-18 trunk")
     args = parser.parse_args()
     from graft.core.memory import keep_freed_pages
 
-    n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     keep_freed_pages()
     rounds = 2 if args.quick else args.rounds
@@ -250,10 +214,6 @@ def main() -> None:
         [[f"{problem}: {arm}", *(x for clock in ("wall", "cpu") for x in _beside_bare(found["ms"][clock], arm))]
          for problem, found in results.items() for arm in ARMS],
     )  # fmt: skip
-    if args.compile:
-        torch.set_num_threads(n_threads)
-        results["compile"] = compiled_steps(n_steps=2 if args.quick else 10)
-        print(f"\ntorch.compile, ResNet-18 trunk, 96 px, batch 32: {results['compile']}")
     over = {(problem, rival): own for problem in problems for rival, own in results[problem]["over"].items()}
     tiny, heavy = over["tiny", BARE], over["20 ms", BARE]
     finish(

@@ -19,6 +19,7 @@ BENCHES = {
     "memory": [],
     "loop_overhead": [],
     "partial_cache": [],
+    "compile_training": [],
     "time_limit": [],
     "seed_job": [],
     "article_accuracy": ["--keep-pages"],

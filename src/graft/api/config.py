@@ -102,7 +102,7 @@ class FitConfig:
     soup_kind
         uniform, or greedy (needs a validation split).
     compile
-        Run fine-tuning through torch.compile (pays on GPUs and in long runs).
+        Run fine-tuning through torch.compile (a minute or more before the first step; did not pay on the CPU measured).
     checkpoint_minutes
         Minutes between two checkpoints of fine-tuning.
     views
