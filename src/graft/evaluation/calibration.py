@@ -165,7 +165,7 @@ def expected_calibration_error(
     )
 
 
-def fit_temperature(logits: NDArray[np.floating[Any]], targets: NDArray[np.int64]) -> float:
+def fit_temperature(logits: NDArray[np.floating[Any]], targets: NDArray[np.integer[Any]]) -> float:
     """Return the temperature T by which `logits` are to be divided so that their log-loss is least.
 
     Parameters
