@@ -19,6 +19,7 @@ BENCHES = {
     "memory": [],
     "loop_overhead": [],
     "partial_cache": [],
+    "multi_label": [],
     "time_limit": [],
     "seed_job": [],
     "article_accuracy": ["--keep-pages"],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from graft.evaluation.baselines import majority_baseline
+from graft.evaluation.bootstrap import bca_bootstrap
 from graft.evaluation.calibration import Calibration, expected_calibration_error, fit_temperature
 from graft.evaluation.comparisons import PairedTest, holm, mcnemar_exact, paired_log_loss
 from graft.evaluation.evaluate import BaselineComparison, Evaluation, evaluate
-from graft.evaluation.intervals import NoInterval, bca_bootstrap, clopper_pearson, proportion, wilson
+from graft.evaluation.intervals import NoInterval, clopper_pearson, proportion, wilson
 from graft.evaluation.metrics import (
     accuracy,
     balanced_accuracy,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from graft.core.types import Estimate, Predictions
-from graft.evaluation.intervals import NoInterval, bca_bootstrap, bootstrap_means, proportion
+from graft.evaluation.bootstrap import bca_bootstrap, bootstrap_means
+from graft.evaluation.intervals import NoInterval, proportion
 
 __all__ = [
     "MIN_PER_CLASS",
