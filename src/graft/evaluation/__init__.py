@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from graft.evaluation.baselines import majority_baseline
+from graft.evaluation.baselines import frequency_baseline, majority_baseline
 from graft.evaluation.bootstrap import bca_bootstrap
 from graft.evaluation.calibration import Calibration, expected_calibration_error, fit_temperature
-from graft.evaluation.comparisons import PairedTest, holm, mcnemar_exact, paired_log_loss
+from graft.evaluation.comparisons import PairedBootstrap, PairedTest, holm, mcnemar_exact, paired_log_loss
 from graft.evaluation.evaluate import BaselineComparison, Evaluation, evaluate
+from graft.evaluation.evaluate_multi_label import MultiLabelComparison, MultiLabelEvaluation, evaluate_multi_label
 from graft.evaluation.intervals import NoInterval, clopper_pearson, proportion, wilson
 from graft.evaluation.metrics import (
     accuracy,
@@ -24,7 +25,10 @@ __all__ = [
     "BaselineComparison",
     "Calibration",
     "Evaluation",
+    "MultiLabelComparison",
+    "MultiLabelEvaluation",
     "NoInterval",
+    "PairedBootstrap",
     "PairedTest",
     "accuracy",
     "balanced_accuracy",
@@ -33,8 +37,10 @@ __all__ = [
     "clopper_pearson",
     "confusion_matrix",
     "evaluate",
+    "evaluate_multi_label",
     "expected_calibration_error",
     "fit_temperature",
+    "frequency_baseline",
     "holm",
     "log_loss",
     "macro_f1",

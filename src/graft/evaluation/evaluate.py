@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from graft.core.errors import DataError
 from graft.core.types import Estimate, Predictions
 from graft.evaluation import metrics
+from graft.evaluation.alignment import aligned, with_targets
 from graft.evaluation.calibration import Calibration, expected_calibration_error
 from graft.evaluation.comparisons import PairedTest, holm, mcnemar_exact
 from graft.evaluation.intervals import NoInterval
@@ -114,15 +115,17 @@ def evaluate(
     >>> evaluate(p).as_dict()["test"]["accuracy"]["value"]
     1.0
     """
-    judged = _with_target(_checked(predictions, "the predictions"))
+    judged = with_targets(_checked(predictions, "the predictions"))
     if not len(judged):
         raise DataError(
             f"none of {len(predictions)} examples of split {predictions.split!r} has a target",
             expected="at least one example whose true class is known",
             fix="give a labelled split (Python: test=, command line: --test)",
         )
-    aligned = {name: _aligned(_checked(b, f"baseline {name!r}"), judged, name) for name, b in (baselines or {}).items()}
-    means = _means(judged, aligned, seed=seed)
+    others = {
+        name: aligned(_checked(b, f"baseline {name!r}"), judged, name=name) for name, b in (baselines or {}).items()
+    }
+    means = _means(judged, others, seed=seed)
     figures: dict[str, Estimate | NoInterval] = {
         "accuracy": metrics.accuracy(judged),
         "balanced_accuracy": metrics.balanced_accuracy(judged, seed=seed),
@@ -141,7 +144,7 @@ def evaluate(
         recall=tuple(metrics.per_class_recall(judged)),
         precision=tuple(metrics.per_class_precision(judged)),
         calibration=expected_calibration_error(judged, seed=seed),
-        baselines=_compare(judged, aligned, means),
+        baselines=_compare(judged, others, means),
         n_without_target=len(predictions) - len(judged),
     )
 
@@ -196,41 +199,3 @@ def _checked(predictions: Predictions, what: str) -> Predictions:
             expected=f"a class index from 0 to {n_classes - 1}, or -1 where it is not known",
         )
     return predictions
-
-
-def _with_target(predictions: Predictions) -> Predictions:
-    keep = np.flatnonzero(predictions.targets >= 0)
-    return predictions if keep.size == len(predictions) else _take(predictions, keep)
-
-
-def _take(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
-    return replace(
-        predictions,
-        ids=[predictions.ids[int(i)] for i in rows],
-        targets=predictions.targets[rows],
-        logits=predictions.logits[rows],
-        extra={},
-    )
-
-
-def _aligned(baseline: Predictions, predictions: Predictions, name: str) -> Predictions:
-    """Return the baseline's rows for the examples of `predictions`, in their order, with their targets."""
-    if baseline.label_names != predictions.label_names:
-        raise DataError(
-            f"baseline {name!r} has the labels {baseline.label_names[:5]}",
-            expected=f"the model's, in its order: {predictions.label_names[:5]}",
-        )
-    if list(baseline.ids) == list(predictions.ids):
-        rows = np.arange(len(baseline))
-    else:
-        place = {example: i for i, example in enumerate(baseline.ids)}
-        missing = [example for example in predictions.ids if example not in place]
-        if missing or len(place) != len(baseline):
-            raise DataError(
-                f"baseline {name!r} says nothing of {len(missing)} examples (first: {missing[0]!r})"
-                if missing
-                else f"baseline {name!r} names an example twice, in another order than the model",
-                expected="predictions of the same examples",
-            )
-        rows = np.array([place[example] for example in predictions.ids], dtype=np.int64)
-    return replace(_take(baseline, rows), targets=predictions.targets, split=predictions.split)

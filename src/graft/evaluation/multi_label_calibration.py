@@ -69,7 +69,7 @@ def fit_prior_temperature(
     -----
     Dividing log-odds themselves moves every probability towards one half, which for a rare label is far from what is
     known of it without any model. Here they move towards its share: measured out of sample, the log-loss was lower by
-    up to 1.3 % and never higher by more than 0.1 % (docs/experiments.md). As in `fit_temperature` one more example's
+    up to 1.3 % and never higher by more than 0.2 % (docs/experiments.md). As in `fit_temperature` one more example's
     weight, here with the labels' shares, is spread over all, so that T is not 0 where every answer is right.
 
     Examples
