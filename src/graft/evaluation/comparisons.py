@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from graft.core.errors import DataError
-from graft.core.types import Estimate, Predictions
+from graft.core.types import Estimate, MultiLabelPredictions, Predictions
 from graft.evaluation.bootstrap import Draws
 from graft.evaluation.intervals import NoInterval, wilson
 from graft.evaluation.metrics import log_losses, mean_estimates
+from graft.evaluation.multi_label_metrics import label_log_losses
 
 __all__ = [
     "PairedBootstrap",
     "PairedTest",
     "holm",
+    "log_losses_of",
     "mcnemar_exact",
     "paired_bootstrap",
     "paired_difference",
@@ -234,7 +236,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(a) for a in adjusted]
 
 
-def paired_log_loss(a: Predictions, b: Predictions, *, level: float = 0.95, seed: int = 0) -> Estimate | NoInterval:
+def log_losses_of(predictions: Predictions | MultiLabelPredictions) -> NDArray[np.float64]:
+    """Return the log-loss of each example, in nats: (n_examples,); of label sets the mean over labels."""
+    if isinstance(predictions, MultiLabelPredictions):
+        return label_log_losses(predictions)
+    return log_losses(predictions)
+
+
+def paired_log_loss(
+    a: Predictions | MultiLabelPredictions,
+    b: Predictions | MultiLabelPredictions,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate | NoInterval:
     """Return the log-loss of `a` minus that of `b` on the same examples in the same order: below zero, `a` is better.
 
     Raises
@@ -245,5 +260,5 @@ def paired_log_loss(a: Predictions, b: Predictions, *, level: float = 0.95, seed
     if list(a.ids) != list(b.ids):
         raise DataError("the two sets of predictions are of different examples", expected="the same ids in one order")
     with np.errstate(invalid="ignore"):  # inf - inf, where both gave a true class probability 0
-        difference = log_losses(a) - log_losses(b)
+        difference = log_losses_of(a) - log_losses_of(b)
     return mean_estimates({"": difference}, level=level, seed=seed)[""]
