@@ -73,7 +73,7 @@ class Predictions:
     """
 
     ids: Sequence[str]
-    targets: NDArray[np.int64]
+    targets: NDArray[np.integer[Any]]
     logits: NDArray[np.floating[Any]]
     label_names: tuple[str, ...]
     split: str = ""

@@ -12,7 +12,7 @@ from graft.data.columns import Columns, split_name
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.found import Found, GroupNumbers, Ids
 from graft.data.kinds import PICTURE, ExampleKind
-from graft.data.labels import check_classes, label_map
+from graft.data.labels import check_classes
 from graft.data.locate import locate
 
 __all__ = ["read_labeled", "read_splits"]
@@ -164,7 +164,7 @@ def _label_names(train: Found, notes: list[str]) -> tuple[str, ...]:
             expected="at least 2 pictures of every class",
             fix="add pictures, or remove the folder",
         )
-    present = label_map(label for label in train.labels if label is not None)
+    present = train.label_names()
     if train.declared is None:
         return present
     if unused := [name for name in train.declared if name not in present]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,9 @@ __all__ = ["frequency_baseline", "majority_baseline"]
 
 
 def majority_baseline(
-    train_targets: NDArray[np.int64],
+    train_targets: NDArray[np.integer[Any]],
     ids: Sequence[str],
-    targets: NDArray[np.int64],
+    targets: NDArray[np.integer[Any]],
     *,
     label_names: tuple[str, ...],
     split: str = "test",
@@ -47,9 +48,9 @@ def majority_baseline(
 
 
 def frequency_baseline(
-    train_targets: NDArray[np.uint8],
+    train_targets: NDArray[np.integer[Any]],
     ids: Sequence[str],
-    targets: NDArray[np.uint8],
+    targets: NDArray[np.integer[Any]],
     *,
     label_names: tuple[str, ...],
     split: str = "test",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,11 +19,11 @@ _QUERIES, _ROWS = 512, 4096  # of a tile of similarities
 
 def nearest_neighbour_predictions(
     train_features: NDArray[np.float32],
-    train_targets: NDArray[np.int64],
+    train_targets: NDArray[np.integer[Any]],
     features: NDArray[np.float32],
     *,
     ids: list[str],
-    targets: NDArray[np.int64],
+    targets: NDArray[np.integer[Any]],
     label_names: tuple[str, ...],
     split: str,
 ) -> Predictions:
@@ -52,11 +54,11 @@ def nearest_neighbour_predictions(
 
 def nearest_neighbour_label_sets(
     train_features: NDArray[np.float32],
-    train_targets: NDArray[np.uint8],
+    train_targets: NDArray[np.integer[Any]],
     features: NDArray[np.float32],
     *,
     ids: list[str],
-    targets: NDArray[np.uint8],
+    targets: NDArray[np.integer[Any]],
     label_names: tuple[str, ...],
     split: str,
 ) -> MultiLabelPredictions:
@@ -90,7 +92,7 @@ def nearest_neighbour_label_sets(
     found = shares(_nearest(rest, train, k))
     return MultiLabelPredictions(
         ids=ids,
-        targets=targets,
+        targets=np.asarray(targets, dtype=np.uint8),
         logits=np.log(found) - np.log1p(-found),
         label_names=label_names,
         split=split,
@@ -129,7 +131,7 @@ def _nearest(
     return found
 
 
-def _shares(votes: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+def _shares(votes: NDArray[np.integer[Any]], n_classes: int) -> NDArray[np.float64]:
     """Return smoothed class shares (n, n_classes) of votes (n, k)."""
     counts = np.zeros((len(votes), n_classes))
     np.add.at(counts, (np.arange(len(votes))[:, None], votes), 1.0)

@@ -61,7 +61,8 @@ def judge_contender(
     probe_logits : (n, n_classes), calibrated.
     logits_by_alpha : (n_alphas, n, n_classes), not yet calibrated.
     targets : (n,), class numbers; or (n, n_classes), 0 or 1, for several labels an example.
-    centre : (n_classes,), what a temperature moves the logits towards, see `HeadFit`; None: zero.
+    centre : (n_classes,), of several labels an example, what a temperature moves the logits towards, see `HeadFit`;
+        None: the log-odds of their shares in `targets`.
 
     Notes
     -----
@@ -69,13 +70,14 @@ def judge_contender(
     are nearly the same, so by far less than five independent models would.
     """
     makes = _label_sets if targets.ndim == 2 else _classes
+    if targets.ndim == 2 and centre is None:
+        centre = prior_log_odds(targets)
     tried = []
     for alpha, logits in zip(alphas, logits_by_alpha, strict=True):
-        if targets.ndim == 2:
-            middle = prior_log_odds(targets) if centre is None else centre
-            temperature = fit_prior_temperature(logits, targets, centre=middle)
-        else:
+        if centre is None:
             temperature = fit_temperature(logits, targets)
+        else:
+            temperature = fit_prior_temperature(logits, targets, centre=centre)
         calibrated = tempered(logits, temperature, centre=centre)
         loss = float(log_losses_of(found := makes(calibrated, targets)).mean())
         tried.append((loss, alpha, temperature, found))
