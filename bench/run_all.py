@@ -20,6 +20,7 @@ BENCHES = {
     "loop_overhead": [],
     "partial_cache": [],
     "multi_label": [],
+    "imbalance": [],
     "time_limit": [],
     "seed_job": [],
     "article_accuracy": ["--keep-pages"],

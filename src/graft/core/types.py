@@ -65,6 +65,8 @@ class Predictions:
     logits : (n_examples, n_classes), unnormalised; log-probabilities serve as well.
     label_names : n_classes names, in the order of the columns of `logits`.
     split : which split the examples come from, for example ``"test"``.
+    decision_offset : (n_classes,), added to the logits where the class is decided on, never to the probabilities; None:
+        the likeliest class is said.
 
     Raises
     ------
@@ -78,9 +80,15 @@ class Predictions:
     label_names: tuple[str, ...]
     split: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    decision_offset: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        if self.decision_offset is not None and self.decision_offset.shape != (len(self.label_names),):
+            raise DataError(
+                f"a decision offset {self.decision_offset.shape} for {len(self.label_names)} label names",
+                expected="one number a class",
+            )
         if self.logits.shape != (n, len(self.label_names)) or self.targets.shape != (n,):
             raise DataError(
                 f"predictions with {n} ids, targets {self.targets.shape}, logits {self.logits.shape}"
@@ -104,9 +112,14 @@ class Predictions:
         return np.asarray(np.exp(self.log_probabilities))
 
     @property
+    def decision_scores(self) -> NDArray[np.floating[Any]]:
+        """(n_examples, n_classes), the logits with the decision's offset, where there is one."""
+        return self.logits if self.decision_offset is None else np.asarray(self.logits + self.decision_offset)
+
+    @property
     def predicted(self) -> NDArray[np.int64]:
-        """(n_examples,), index of the class with the largest logit."""
-        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+        """(n_examples,), index of the class with the largest decision score."""
+        return np.asarray(self.decision_scores.argmax(axis=1), dtype=np.int64)
 
     @property
     def is_correct(self) -> NDArray[np.bool_]:
