@@ -30,7 +30,6 @@ from graft.methods.fine_tuning import Where
 from graft.methods.full import Full
 from graft.methods.gradual import GradualUnfreeze
 from graft.methods.head_only import HeadFit
-from graft.methods.judging import ALPHAS
 from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
