@@ -15,7 +15,6 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
-from graft.core.types import Predictions
 from graft.evaluation.decision import STRENGTHS, choose_decision, decision_offset
 from graft.methods.head_only import HeadOnly
 from measure import Bar, finish, options, table
@@ -73,10 +72,8 @@ def one(drawn: Drawn) -> dict[str, float]:
     x, y, fresh_x, fresh_y = drawn
     n_classes = int(y.max()) + 1
     counts = np.bincount(y, minlength=n_classes)
-    names = tuple(map(str, range(n_classes)))
     head = HeadOnly(scalings=("none",)).fit(x, y, n_classes=n_classes)
-    out_of_fold = Predictions([str(i) for i in range(len(y))], y, head.out_of_fold_logits, names)
-    rule = choose_decision(out_of_fold, counts)
+    rule = choose_decision(head.out_of_fold_logits, counts)
     logits = head.logits(fresh_x).astype(np.float64)
     labels = list(range(n_classes))
     probabilities = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))

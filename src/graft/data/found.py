@@ -57,6 +57,11 @@ class Found:
         """Whether examples have tuples of labels."""
         return any(isinstance(label, tuple) for label in self.labels)
 
+    def as_label_sets(self) -> Found:
+        """Return the same examples, each with a set of labels: where it had one, with that alone."""
+        sets = [label if label is None or isinstance(label, tuple) else (label,) for label in self.labels]
+        return replace(self, labels=sets)
+
     @property
     def is_labelled(self) -> bool:
         """Whether any example has a label."""

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from graft.core.types import Predictions
+from scipy import special
 
 __all__ = ["STRENGTHS", "DecisionRule", "choose_decision", "decision_offset"]
 
@@ -67,12 +66,12 @@ def decision_offset(counts: NDArray[np.integer[Any]], *, strength: float = 1.0) 
     return np.asarray(-strength * (log_counts - log_counts.mean()))
 
 
-def choose_decision(predictions: Predictions, counts: NDArray[np.integer[Any]]) -> DecisionRule:
+def choose_decision(logits: NDArray[np.floating[Any]], counts: NDArray[np.integer[Any]]) -> DecisionRule:
     """Return the rule whose macro-F1 is the largest that these probabilities promise.
 
     Parameters
     ----------
-    predictions : calibrated, of training examples that the model had not seen (out of fold).
+    logits : (n_examples, n_classes), calibrated, of examples that the model had not seen (out of fold).
     counts : (n_classes,), training examples of each class.
 
     Notes
@@ -81,12 +80,12 @@ def choose_decision(predictions: Predictions, counts: NDArray[np.integer[Any]]) 
     table in docs/experiments.md. As for the thresholds of labels (`choose_thresholds`), F1 is computed with the
     probabilities in place of the few rare examples' own answers. The weakest of equals is taken.
     """
-    probabilities = predictions.probabilities
+    probabilities = special.softmax(logits.astype(np.float64), axis=1)
     n_classes = probabilities.shape[1]
     mass = probabilities.sum(axis=0)
     expected = {}
     for strength in STRENGTHS:
-        said = (predictions.logits + decision_offset(counts, strength=strength)).argmax(axis=1)
+        said = (logits + decision_offset(counts, strength=strength)).argmax(axis=1)
         hits = np.bincount(said, weights=probabilities[np.arange(len(said)), said], minlength=n_classes)
         expected[strength] = float((2 * hits / (mass + np.bincount(said, minlength=n_classes))).mean())
     best = max(STRENGTHS, key=lambda s: (expected[s], -s))

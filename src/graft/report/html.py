@@ -102,7 +102,7 @@ def _headline(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
     if not figure or figure["value"] is None:
         return None
     return {
-        "name": w.metric_name(name)[0],
+        "name": w.lowered(w.metric_name(name)[0]),
         "value": w.percent(figure["value"], unit=False),
         "interval": w.interval(figure, unit=True),
         "n": w.count(figure["n"]),

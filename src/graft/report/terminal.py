@@ -39,7 +39,9 @@ def print_summary(
     table.add_column(split)
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
-    table.add_column("model's lead", justify="right")
+    headline = headline_of(metrics)
+    measure = "" if headline == "accuracy" else f" in {w.lowered(w.metric_name(headline)[0])}"
+    table.add_column(f"model's lead{measure}", justify="right")
     for key, figure in metrics.get(split, {}).items():
         if isinstance(figure, Mapping) and "value" in figure:
             _add_row(table, w.metric_name(key)[0], figure, share=w.is_share(key), lead="", style="")
@@ -47,7 +49,7 @@ def print_summary(
         told = ""
         if lead := lead_of(baseline):
             told = f"{100 * lead.difference['value']:+.1f} points, {w.p_value(lead.p_value)}".replace("-", "−")
-        figure = baseline.get(headline_of(metrics)) or baseline["accuracy"]
+        figure = baseline.get(headline) or baseline["accuracy"]
         _add_row(table, w.baseline_name(name), figure, share=True, lead=told, style="dim")
 
     console.print()

@@ -159,7 +159,7 @@ def _baselines(metrics: Mapping[str, Any]) -> Fact | None:
     if not sentences:
         return None
     headline = headline_of(metrics)
-    measure = "" if headline == "accuracy" else f"In {w.metric_name(headline)[0].lower().replace(' f1', ' F1')}: "
+    measure = "" if headline == "accuracy" else f"In {w.lowered(w.metric_name(headline)[0])}: "
     return Fact("Baselines", measure + " ".join(sentences))
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "duration",
     "interval",
     "is_share",
+    "lowered",
     "metric_name",
     "p_value",
     "percent",
@@ -180,6 +181,17 @@ def metric_name(metric: str) -> tuple[str, str]:
         k = metric.removeprefix("top_")
         return f"Top-{k} accuracy", f"truth among the {k} most probable classes"
     return METRICS.get(metric, (plain(metric.replace("_", " ")), ""))
+
+
+def lowered(name: str) -> str:
+    """Return a figure's name as it stands within a sentence.
+
+    Examples
+    --------
+    >>> lowered("Macro F1"), lowered("Accuracy")
+    ('macro F1', 'accuracy')
+    """
+    return name[:1].lower() + name[1:]
 
 
 def baseline_name(name: str, *, in_sentence: bool = False) -> str:

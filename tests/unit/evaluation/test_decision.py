@@ -44,7 +44,7 @@ def value(estimate: object) -> float:
 
 
 def test_macro_f1_and_mean_recall_rise_and_no_probability_changes() -> None:
-    rule = choose_decision(TRAIN, COUNTS)
+    rule = choose_decision(TRAIN.logits, COUNTS)
     decided = replace(TEST, decision_offset=rule.offset)
     assert 0 < rule.strength < 1
     assert value(macro_f1(decided)) > value(macro_f1(TEST)) + 0.01
@@ -66,7 +66,7 @@ def test_the_chosen_strength_is_close_to_the_best_there_is() -> None:
     def on_test(strength: float) -> float:
         return value(macro_f1(replace(TEST, decision_offset=decision_offset(COUNTS, strength=strength))))
 
-    rule = choose_decision(TRAIN, COUNTS)
+    rule = choose_decision(TRAIN.logits, COUNTS)
     assert on_test(rule.strength) > max(on_test(s) for s in np.linspace(0, 1, 9)) - 0.015
     assert rule.expected_macro_f1[f"{rule.strength:g}"] == max(rule.expected_macro_f1.values())
     assert rule.as_dict()["rule"] == "logit-adjustment"
@@ -86,10 +86,7 @@ def test_the_first_of_the_top_is_the_one_that_is_said() -> None:
 
 
 def test_equal_classes_need_no_offset() -> None:
-    rng = np.random.default_rng(3)
-    targets = np.arange(200) % 2
-    p = Predictions([str(i) for i in range(200)], targets, rng.normal(size=(200, 2)), ("a", "b"))
-    rule = choose_decision(p, np.array([100, 100]))
+    rule = choose_decision(np.random.default_rng(3).normal(size=(200, 2)), np.array([100, 100]))
     assert rule.strength == 0
     np.testing.assert_allclose(rule.offset, 0)
 

@@ -196,7 +196,7 @@ def test_says_where_it_cannot_write(tmp_path: Path, run: Run) -> None:
 def test_label_sets_have_a_table_of_labels_and_no_confusion(tmp_path: Path) -> None:
     run = make_label_run(("sea", "sky", "boat"), signal=2.0)
     pictures = {i: jpeg(seed=k) for k, i in enumerate(run.predictions.ids)}
-    page = write(tmp_path / "report.html", run, thumbnails=pictures)
+    page = write(tmp_path / "report.html", run, thumbnails=pictures, noun="pictures")
     for words in (
         "mean average precision on 240 test pictures",
         "Mean average precision on the same pictures",
