@@ -20,6 +20,8 @@ BENCHES = {
     "loop_overhead": [],
     "partial_cache": [],
     "compile_training": [],
+    "multi_label": [],
+    "imbalance": [],
     "time_limit": [],
     "seed_job": [],
     "article_accuracy": ["--keep-pages"],

@@ -6,14 +6,16 @@ import io
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from graft.core.types import Predictions
-from graft.evaluation import evaluate, majority_baseline
+from graft.core.types import MultiLabelPredictions, Predictions
+from graft.evaluation import evaluate, evaluate_multi_label, frequency_baseline, majority_baseline
 from graft.report import write_report
 
 BROWSER = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
@@ -34,18 +36,38 @@ FRAME = """<!doctype html><title>waiting</title>
 <iframe src="probed.html" style="border:0;width:{width}px;height:1000px"></iframe>"""
 
 
+IDS = [f"{'folder/' * 20}{i}.png" for i in range(400)]
+
+
+def names_of(n: int) -> tuple[str, ...]:
+    return tuple(f"a_long_class_name_that_goes_on_{'x' * (5 * (i % 5))}{i}" for i in range(n))
+
+
+def classes(n_classes: int) -> tuple[Predictions, dict[str, Any]]:
+    targets = np.arange(400) % n_classes
+    logits = np.random.default_rng(0).normal(size=(400, n_classes)) + 2 * np.eye(n_classes)[targets]
+    p = Predictions(IDS, targets, logits, names_of(n_classes), "test")
+    majority = majority_baseline(targets, IDS, targets, label_names=p.label_names)
+    return p, evaluate(p, baselines={"majority": majority}).as_dict()
+
+
+def label_sets(n_labels: int) -> tuple[MultiLabelPredictions, dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    targets = (rng.random((400, n_labels)) < 0.3).astype(np.uint8)
+    p = MultiLabelPredictions(
+        IDS, targets, 2.0 * targets - 1 + rng.normal(size=targets.shape), names_of(n_labels), "test"
+    )
+    prior = frequency_baseline(targets, IDS, targets, label_names=p.label_names)
+    return p, evaluate_multi_label(p, baselines={"prior": prior}, n_draws=50).as_dict()
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("n_classes", [2, 10, 40])
-def test_nothing_sticks_out(tmp_path: Path, width: int, n_classes: int) -> None:
-    names = tuple(f"a_long_class_name_that_goes_on_{'x' * (5 * (i % 5))}{i}" for i in range(n_classes))
-    rng = np.random.default_rng(0)
-    targets = np.arange(400) % n_classes
-    logits = rng.normal(size=(400, n_classes)) + 2 * np.eye(n_classes)[targets]
-    ids = [f"{'folder/' * 20}{i}.png" for i in range(400)]
-    p = Predictions(ids, targets, logits, names, "test")
-    majority = majority_baseline(targets, ids, targets, label_names=names)
-    metrics = evaluate(p, baselines={"majority": majority}).as_dict() | {"seconds": {"embed": 12.0, "solve": 1.0}}
+@pytest.mark.parametrize(("made", "n"), [(classes, 2), (classes, 10), (classes, 40), (label_sets, 3), (label_sets, 30)])
+def test_nothing_sticks_out(tmp_path: Path, width: int, made: Callable[[int], Any], n: int) -> None:
+    p, figures = made(n)
+    metrics = figures | {"seconds": {"embed": 12.0, "solve": 1.0}}
+    ids, rng = IDS, np.random.default_rng(1)
     file = io.BytesIO()
     Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(file, "PNG")
     path = tmp_path / "report.html"

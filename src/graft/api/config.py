@@ -43,6 +43,8 @@ class FitConfig:
         Column of a table that holds the second text, where two belong together.
     label_column
         Column of a table that holds the labels.
+    multi_label
+        An example may have any number of labels; |, ; or , stand between them. Lists of labels say so themselves.
     group_column
         Column of a table whose equal values must stay on one side of every split.
     test_fraction
@@ -90,7 +92,8 @@ class FitConfig:
     label_smoothing
         Share of each label spread over all classes in fine-tuning.
     class_weights
-        Against imbalance in fine-tuning: none, balanced or logit-adjustment.
+        Against unequal classes: none; auto (the decision does more for rare ones, probabilities stay calibrated);
+        balanced or logit-adjustment (in fine-tuning; both bend probabilities).
     batch_norm
         Statistics of BatchNorm in fine-tuning: frozen, recalibrate (anew at the end) or train.
     patience
@@ -148,6 +151,7 @@ class FitConfig:
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
+    multi_label: bool = False
     group_column: str | None = None
     test_fraction: float = 0.2
     strategy: str = "auto"
@@ -211,8 +215,8 @@ class FitConfig:
             ),
             (
                 "class_weights",
-                self.class_weights in ("none", "balanced", "logit-adjustment"),
-                "none, balanced or logit-adjustment",
+                self.class_weights in ("none", "auto", "balanced", "logit-adjustment"),
+                "none, auto, balanced or logit-adjustment",
             ),
             ("batch_norm", self.batch_norm in ("frozen", "recalibrate", "train"), "frozen, recalibrate or train"),
             ("soup_kind", self.soup_kind in ("uniform", "greedy"), "uniform or greedy"),

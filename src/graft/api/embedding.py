@@ -82,6 +82,7 @@ class Embedded:
                 name: {"n": len(part), "fingerprint": part.fingerprint, "ids": hash_json(part.ids)}
                 for name, part in self.splits.items()
             },
+            "class_counts": self.splits["train"].class_counts.tolist(),
         }
 
 
@@ -239,7 +240,7 @@ def divide(
             )
         notes.append(
             f"no test split given: {len(parts['test']):,} of {len(train):,} {embedded.noun}s held out, stratified by"
-            f" class, copies kept together, seed {config.seed}"
+            f" {'label' if train.is_multi_label else 'class'}, copies kept together, seed {config.seed}"
         )
         result = replace(
             embedded,
@@ -282,7 +283,7 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
         splits[name], features[name] = part.select(rows), _rows(features[name], rows)
         if name == "train":
             views = tuple(_rows(view, rows) for view in views)
-        fewest = int(np.bincount(splits[name].labels, minlength=len(embedded.label_names)).min())
+        fewest = int(splits[name].class_counts.min())
         if name == "train" and fewest < 2:
             raise DataError(
                 f"after skipping {embedded.noun}s a class has {fewest} examples left in train",

@@ -44,8 +44,8 @@ def evaluate(
     Returns
     -------
     dict
-        ``{"<split>": {figure: estimate}, "confusion", "calibration", "baselines", "test_reads"}``. When the data is the
-        run's own test split, the run counts one more reading of it.
+        ``{"<split>": {figure: estimate}, "headline", "confusion" or "labels", "calibration", "baselines"}``. When the
+        data is the run's own test split, the run counts one more reading of it.
 
     Raises
     ------
@@ -57,12 +57,11 @@ def evaluate(
 
     from graft.api.config import FitConfig
     from graft.api.embedding import extractor_for
+    from graft.api.judging import judge_any
     from graft.core.files import read_json
     from graft.core.run_folder import Run
     from graft.core.text import counted
-    from graft.core.types import Predictions
     from graft.data.readers import read_labeled
-    from graft.evaluation import evaluate as judge
     from graft.tasks.fine_tuned import load_fine_tuned
 
     folder = Path(run)
@@ -86,6 +85,7 @@ def evaluate(
         text_column=config.text_column,
         text_pair_column=config.text_pair_column,
         kind=fine_tuned.task.kind,
+        multi_label=fine_tuned.decision.is_multi_label,
     )
     extractor = extractor_for(fine_tuned.task.model, config, say=say, console=console)
     features = extractor.run(part, n_examples=len(part))
@@ -95,10 +95,12 @@ def evaluate(
     part = part.select(rows)
     layer = fine_tuned.task.model.head.layer
     logits = features.matrix[rows] @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
-    metrics = judge(
-        Predictions(part.ids, part.labels, logits, fine_tuned.label_names, split or "test"), seed=seed
-    ).as_dict()
+    said = fine_tuned.decision.predictions(
+        part.ids, part.labels, logits=logits, label_names=fine_tuned.label_names, split=split or "test"
+    )
     manifest = read_json(folder / "manifest.json")
+    counts = manifest.get("class_counts")
+    metrics = judge_any(said, class_counts=None if counts is None else np.array(counts), seed=seed)
     if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
         metrics["test_reads"] = Run(folder, kept, is_resumed=True).count_test_read()
         say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")

@@ -20,7 +20,7 @@ from graft.core.run_folder import Run
 if TYPE_CHECKING:
     from graft.api.embedding import Embedded
     from graft.api.tuning import Tuned
-    from graft.core.types import Predictions
+    from graft.core.decision import AnyPredictions
     from graft.methods.head_only import HeadFit
 
 __all__ = ["FitResult", "fit"]
@@ -170,7 +170,7 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import embedding, pooling, stations, tuning
+        from graft.api import deciding, embedding, pooling, stations, tuning
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -187,7 +187,9 @@ def _run(
             group_column=config.group_column,
             text_column=config.text_column,
             text_pair_column=config.text_pair_column,
+            multi_label=config.multi_label,
         )
+        deciding.refuse_for_label_sets(splits, config)
         for note in splits.notes:
             say(note)
         n_files = sum(len(part.content_hashes()) for part in splits.present().values())
@@ -212,19 +214,23 @@ def _run(
         return FitResult(folder, {})
     is_kept = tuned.task is not None
     with run.phase("save"):
-        saved = stations.save(tuned.task or embedded.task, None if is_kept else head, embedded, run, say=say)
+        decision, choice = deciding.decide(embedded, head, tuned, config, say=say)
+        kept = tuned.task or embedded.task
+        saved = stations.save(kept, None if is_kept else head, embedded, run, decision=decision, say=say)
     with run.phase("baselines"):
         baselines = stations.baselines(embedded, config, probe=head if is_kept else None, console=console, say=say)
     with run.phase("evaluation"):
-        out_of_fold: Predictions | None
-        logits, out_of_fold = stations.head_logits(embedded, head)
+        out_of_fold: AnyPredictions | None
+        logits, out_of_fold = stations.head_logits(embedded, head, decision)
         if tuned.task is not None:
             logits = {
                 name: tuning.network_logits(tuned.task.model, embedded.splits[name], config, say=say, console=console)
                 for name in logits
             }
-            out_of_fold = tuned.out_of_fold(embedded)
-        judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run)
+            out_of_fold = tuned.out_of_fold(embedded, decision)
+        judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
+        if choice is not None:
+            judged.metrics["decision"] = choice
     result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
     tuning.forget(folder)
     processes.wait()
@@ -286,7 +292,8 @@ def _write(
     write_json(run.folder / "metrics.json", metrics)
     print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=f"{embedded.noun}s")
     console.print()
-    say(f"model: {run.folder / 'model'} (loads in transformers.pipeline('{embedded.task.name}', ...))")
+    scores = ", top_k=None" if embedded.splits["train"].is_multi_label else ""
+    say(f"model: {run.folder / 'model'} (loads in transformers.pipeline('{embedded.task.name}', ...{scores}))")
     say(f"report: {run.folder / 'report.html'}")
     return FitResult(run.folder, metrics)
 

@@ -151,6 +151,7 @@ def plan(
             path_column=chosen.path_column,
             label_column=chosen.label_column,
             group_column=chosen.group_column,
+            multi_label=chosen.multi_label,
         )
         status.update("loading the model")
         loaded = embedding.load_task(chosen, task_name, splits.train.label_names).model

@@ -48,7 +48,7 @@ class Sample:
     """
 
     pixels: NDArray[Any]
-    targets: NDArray[np.int64]
+    targets: NDArray[np.integer[Any]]
     seconds_a_picture: float
 
     def examples(self, preprocessing: Preprocessing, *, n_classes: int, flip: bool) -> PictureExamples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,15 +42,17 @@ def choose_pooling(embedded: Embedded, config: FitConfig, *, say: Callable[[str]
     rows = np.arange(len(train))
     if len(rows) > _MOST_ROWS:
         rows = np.sort(generator(config.seed, "pooling").permutation(rows)[:_MOST_ROWS])
-        present = np.bincount(train.labels[rows], minlength=len(embedded.label_names))
-        rows = rows[np.isin(train.labels[rows], np.flatnonzero(present >= 2))]
-    names, targets = np.unique(train.labels[rows], return_inverse=True)
+        if not train.is_multi_label:
+            present = np.bincount(train.labels[rows], minlength=len(embedded.label_names))
+            rows = rows[np.isin(train.labels[rows], np.flatnonzero(present >= 2))]
+    targets = _present(train.labels[rows])
+    n_classes = targets.shape[1] if train.is_multi_label else int(targets.max()) + 1
     method = HeadOnly(n_folds=config.folds, scalings=source.scalings[:1], n_penalties=_PENALTIES, tolerance=1e-3)
     groups = None if embedded.groups is None else embedded.groups[rows]
     losses, told = [], []
     for number, block in enumerate(blocks):
         own = np.ascontiguousarray(matrix[rows, number * width : (number + 1) * width])
-        head = method.fit(own, targets, n_classes=len(names), groups=groups, seed=config.seed)
+        head = method.fit(own, targets, n_classes=n_classes, groups=groups, seed=config.seed)
         losses.append(_losses(head.out_of_fold_logits, targets))
         told.append(f"{block} {losses[-1].mean():.4f}")
     chosen = 0
@@ -77,7 +80,16 @@ def _with_block(embedded: Embedded, block: str) -> Task:
     return task_class(embedded.task.name)(embedded.model.choose(block))
 
 
-def _losses(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+def _present(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the targets without the classes, or labels, of which there is no example."""
+    if labels.ndim == 2:
+        return labels[:, labels.sum(axis=0, dtype=np.int64) >= 2]
+    return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
+
+
+def _losses(logits: NDArray[np.float32], targets: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     z = logits.astype(np.float64)
+    if targets.ndim == 2:
+        return np.asarray(np.logaddexp(0, np.where(targets == 1, -z, z)).mean(axis=1))
     z = z - z.max(axis=1, keepdims=True)
     return np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]

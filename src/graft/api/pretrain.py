@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from graft.core.errors import UsageError
 from graft.core.files import write_json
@@ -226,7 +226,7 @@ def _stored(dataset: LabeledDataset, work: Path, *, side: int, console: Console 
 def _accuracy(
     network: nn.Module,
     pictures: NDArray[np.uint8],
-    targets: NDArray[np.int64],
+    targets: NDArray[np.integer[Any]],
     *,
     side: int,
     mean: Sequence[float],

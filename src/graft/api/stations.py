@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from graft.api.config import FitConfig
+from graft.api.deciding import decision_of_head
 from graft.api.embedding import Embedded
+from graft.api.judging import held_out_figures, judge_any
+from graft.core.decision import AnyPredictions, Decision
 from graft.core.devices import choose_device, choose_precision
 from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
 from graft.core.text import counted
-from graft.core.types import Predictions, Preview
-from graft.evaluation import accuracy, log_loss, majority_baseline
-from graft.evaluation import evaluate as judge_predictions
+from graft.core.types import MultiLabelPredictions, Preview
+from graft.evaluation import frequency_baseline, majority_baseline
 from graft.methods.head_only import HeadFit, HeadOnly
-from graft.methods.nearest_neighbours import nearest_neighbour_predictions
+from graft.methods.nearest_neighbours import nearest_neighbour_label_sets, nearest_neighbour_predictions
 from graft.tasks.base import Task
 from graft.tasks.fine_tuned import save_fine_tuned
 
@@ -39,7 +41,7 @@ _MOST_PREVIEWS = 400
 class Judged:
     """Predictions by split, and the figures made of them."""
 
-    predictions: Mapping[str, Predictions]
+    predictions: Mapping[str, AnyPredictions]
     metrics: dict[str, Any]
 
 
@@ -64,7 +66,8 @@ def fit_head(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None
     best = next(row for row in head.leaderboard if row["is_chosen"])
     say(
         f"head: scaling {head.scaling}, penalty {head.penalty:.3g}, out-of-fold log-loss {best['log_loss']:.4f}"
-        f" (standard error {best['standard_error']:.4f}), accuracy {best['accuracy']:.1%}; temperature"
+        f" (standard error {best['standard_error']:.4f}),"
+        f" {'right labels' if train.is_multi_label else 'accuracy'} {best['accuracy']:.1%}; temperature"
         f" {head.temperature:.3f}"
     )
     return head
@@ -75,15 +78,25 @@ def head_facts(head: HeadFit) -> dict[str, Any]:
     return {"scaling": head.scaling, "penalty": head.penalty, "temperature": head.temperature}
 
 
-def head_logits(embedded: Embedded, head: HeadFit) -> tuple[dict[str, NDArray[np.float32]], Predictions]:
+def head_logits(
+    embedded: Embedded, head: HeadFit, decision: Decision
+) -> tuple[dict[str, NDArray[np.float32]], AnyPredictions]:
     """Return the head's logits of every split but train, and its out-of-fold predictions of train."""
-    train = embedded.splits["train"]
     logits = {name: head.logits(embedded.features[name].matrix) for name in embedded.splits if name != "train"}
-    return logits, Predictions(train.ids, train.labels, head.out_of_fold_logits, embedded.label_names, "out_of_fold")
+    return logits, _said(embedded, "train", head.out_of_fold_logits, decision, split="out_of_fold")
+
+
+def _said(
+    embedded: Embedded, part: str, logits: NDArray[np.float32], decision: Decision, *, split: str = ""
+) -> AnyPredictions:
+    examples = embedded.splits[part]
+    return decision.predictions(
+        examples.ids, examples.labels, logits=logits, label_names=embedded.label_names, split=split or part
+    )
 
 
 def save(
-    task: Task, head: HeadFit | None, embedded: Embedded, run: Run, *, say: Callable[[str], None]
+    task: Task, head: HeadFit | None, embedded: Embedded, run: Run, *, decision: Decision, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Write ``RUN/model`` and check it by reloading; return what the manifest keeps of the check.
 
@@ -91,6 +104,7 @@ def save(
     ----------
     task : the network of its model is saved; with `head` it gets that head first.
     head : fitted on cached features; None: the network was fine-tuned and has its own.
+    decision : kept beside the weights.
     """
     if head is not None:
         task.model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
@@ -98,19 +112,21 @@ def save(
     step = max(1, len(train) // _CHECK_EXAMPLES)
     rows = list(range(0, len(train), step))[:_CHECK_EXAMPLES]
     contents = [train.read(i) for i in rows]
-    check = save_fine_tuned(task, run.folder / "model", label_names=embedded.label_names, contents=contents)
+    check = save_fine_tuned(
+        task, run.folder / "model", label_names=embedded.label_names, contents=contents, decision=decision
+    )
     told = (
         f"saved model reloaded: probabilities of {counted(check.n_examples, embedded.noun)} differ by at most"
         f" {check.largest_difference:.1e}"
     )
     facts: dict[str, Any] = {"n_examples": check.n_examples, "largest_difference": check.largest_difference}
     if head is not None:
-        cached = _softmax(head.logits(embedded.features["train"].matrix[rows]))
-        gap = float(np.abs(cached - _network_probabilities(task, contents)).max())
+        cached = decision.probabilities(head.logits(embedded.features["train"].matrix[rows]))
+        gap = float(np.abs(cached - decision.probabilities(_network_logits(task, contents))).max())
         facts["largest_difference_to_cached_features"] = gap
         told += f"; from those of the cached {embedded.engine} features by {gap:.1e}"
     say(told)
-    return {"weights_hash": check.weights_hash, "saved_model_check": facts}
+    return {"weights_hash": check.weights_hash, "saved_model_check": facts, "decision": decision.as_dict()}
 
 
 def baselines(
@@ -120,7 +136,7 @@ def baselines(
     probe: HeadFit | None = None,
     console: Console,
     say: Callable[[str], None],
-) -> dict[str, Predictions]:
+) -> dict[str, AnyPredictions]:
     """Return the baselines' predictions of the test split.
 
     Parameters
@@ -129,21 +145,24 @@ def baselines(
     """
     train, test = embedded.splits["train"], embedded.splits["test"]
     names = embedded.label_names
-    found = {
-        "majority": majority_baseline(train.labels, test.ids, test.labels, label_names=names, split="test"),
-        "knn": nearest_neighbour_predictions(
-            embedded.features["train"].matrix,
-            train.labels,
-            embedded.features["test"].matrix,
-            ids=test.ids,
-            targets=test.labels,
-            label_names=names,
-            split="test",
-        ),
-    }
+    nearest = nearest_neighbour_label_sets if train.is_multi_label else nearest_neighbour_predictions
+    found: dict[str, AnyPredictions] = {}
+    if train.is_multi_label:
+        found["prior"] = frequency_baseline(train.labels, test.ids, test.labels, label_names=names)
+    else:
+        found["majority"] = majority_baseline(train.labels, test.ids, test.labels, label_names=names, split="test")
+    found["knn"] = nearest(
+        embedded.features["train"].matrix,
+        train.labels,
+        embedded.features["test"].matrix,
+        ids=test.ids,
+        targets=test.labels,
+        label_names=names,
+        split="test",
+    )
     if probe is not None:
         logits = probe.logits(embedded.features["test"].matrix)
-        found["probe"] = Predictions(test.ids, test.labels, logits, names, "test")
+        found["probe"] = _said(embedded, "test", logits, decision_of_head(embedded, probe, config))
     if config.from_scratch:
         from graft.api.scratch import scratch_predictions
         from graft.backbones.loading import ImageModel
@@ -165,10 +184,12 @@ def baselines(
 def judge(
     embedded: Embedded,
     logits: Mapping[str, NDArray[np.float32]],
-    out_of_fold: Predictions | None,
-    baselines: Mapping[str, Predictions],
+    out_of_fold: AnyPredictions | None,
+    baselines: Mapping[str, AnyPredictions],
     config: FitConfig,
     run: Run,
+    *,
+    decision: Decision,
 ) -> Judged:
     """Return predictions and figures; this is the one place that reads the test labels, and it counts it.
 
@@ -176,37 +197,36 @@ def judge(
     ----------
     logits : of the kept model, by split, for every split but train.
     out_of_fold : the kept model's predictions of training examples that it had not seen; None: there are none.
+    decision : of the kept model.
     """
-    predictions = {
-        name: Predictions(embedded.splits[name].ids, embedded.splits[name].labels, z, embedded.label_names, name)
-        for name, z in logits.items()
-    }
+    predictions = {name: _said(embedded, name, z, decision) for name, z in logits.items()}
     n_reads = run.count_test_read()
-    metrics = judge_predictions(predictions["test"], baselines=baselines, seed=config.seed).as_dict()
+    counts = embedded.splits["train"].class_counts
+    metrics = judge_any(predictions["test"], baselines=baselines, class_counts=counts, seed=config.seed)
     held_out = {} if out_of_fold is None else {"out_of_fold": out_of_fold}
     held_out |= {"valid": predictions["valid"]} if "valid" in predictions else {}
-    metrics["held_out"] = {
-        name: {"accuracy": accuracy(p).as_dict(), "log_loss": log_loss(p, seed=config.seed).as_dict()}
-        for name, p in held_out.items()
-    }
+    metrics["held_out"] = {name: held_out_figures(p, seed=config.seed) for name, p in held_out.items()}
     metrics["test_reads"] = n_reads
     return Judged(held_out | predictions, metrics)
 
 
-def write_predictions(path: Path, predictions: Mapping[str, Predictions]) -> None:
-    """Write one row an example: id, split, target, prediction, and ``p_<label>`` for each label."""
+def write_predictions(path: Path, predictions: Mapping[str, AnyPredictions]) -> None:
+    """Write one row an example: id, split, target, prediction, and ``p_<label>`` for each label.
+
+    Where an example may have several labels, target and prediction are lists.
+    """
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
     tables = []
     for split, p in predictions.items():
-        names = np.asarray(p.label_names, dtype=object)
-        targets = [None if t < 0 else names[t] for t in p.targets]
+        kind = pa.list_(pa.string()) if isinstance(p, MultiLabelPredictions) else pa.string()
+        targets, said = _named(p)
         columns: dict[str, Any] = {
             "id": pa.array(list(p.ids), pa.string()),
             "split": pa.array([split] * len(p), pa.string()),
-            "target": pa.array(targets, pa.string()),
-            "prediction": pa.array(names[p.predicted].tolist(), pa.string()),
+            "target": pa.array(targets, kind),
+            "prediction": pa.array(said, kind),
         }
         probabilities = p.probabilities.astype(np.float32)
         for i, name in enumerate(p.label_names):
@@ -216,21 +236,31 @@ def write_predictions(path: Path, predictions: Mapping[str, Predictions]) -> Non
         parquet.write_table(pa.concat_tables(tables), temporary)
 
 
-def previews(embedded: Embedded, predictions: Predictions) -> dict[str, Preview]:
+def _named(p: AnyPredictions) -> tuple[list[Any], list[Any]]:
+    """Return the names of the targets and of what was said; None where a target is not known."""
+    names = np.asarray(p.label_names, dtype=object)
+    if isinstance(p, MultiLabelPredictions):
+        said = [names[row == 1].tolist() for row in p.predicted]
+        known = zip(p.targets, p.is_known, strict=True)
+        return [names[row == 1].tolist() if is_known else None for row, is_known in known], said
+    return [None if t < 0 else names[t] for t in p.targets], names[p.predicted].tolist()
+
+
+def previews(embedded: Embedded, predictions: AnyPredictions) -> dict[str, Preview]:
     """Return what the report shows of the mistakes, the most confident first, by id."""
-    wrong = np.flatnonzero(~predictions.is_correct & (predictions.targets >= 0))
-    confidence = predictions.probabilities[wrong].max(axis=1)
     part = embedded.splits[predictions.split]
+    if isinstance(predictions, MultiLabelPredictions):
+        wrong = np.flatnonzero(~predictions.is_correct & predictions.is_known)
+        is_off = predictions.predicted[wrong] != predictions.targets[wrong]
+        confidence = np.where(is_off, np.abs(predictions.probabilities - predictions.targets)[wrong], 0.0).max(axis=1)
+    else:
+        wrong = np.flatnonzero(~predictions.is_correct & (predictions.targets >= 0))
+        confidence = predictions.probabilities[wrong, predictions.predicted[wrong]]
     rows = [int(row) for row in wrong[np.argsort(-confidence)][:_MOST_PREVIEWS]]
     return {part.ids[row]: embedded.task.preview(part.read(row), name=part.place(row)) for row in rows}
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    z = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return np.asarray(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))
-
-
 @torch.inference_mode()
-def _network_probabilities(task: Task, contents: list[bytes]) -> NDArray[np.float64]:
+def _network_logits(task: Task, contents: list[bytes]) -> NDArray[np.float32]:
     batch = task.collate([task.encode(content, name="an example") for content in contents], [0] * len(contents))
-    return task.predict(task.model.network, batch).softmax(-1).numpy().astype(np.float64)
+    return task.predict(task.model.network, batch).float().numpy()

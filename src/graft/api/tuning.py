@@ -18,12 +18,12 @@ from graft.api.embedding import Embedded, extractor_for
 from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
 from graft.backbones.text_loading import TextModel
+from graft.core.decision import AnyPredictions, Decision
 from graft.core.errors import UsageError
 from graft.core.files import atomic_path, read_json, write_json
 from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
-from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset
 from graft.methods.contest import Contest, hold_contest, refuse_soup
 from graft.methods.fine_tuning import Where
@@ -94,7 +94,7 @@ class Tuned:
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
 
-    def out_of_fold(self, embedded: Embedded) -> Predictions | None:
+    def out_of_fold(self, embedded: Embedded, decision: Decision) -> AnyPredictions | None:
         """Return the kept fine-tuned model's predictions of training examples that its runs had not seen."""
         if self.contest is None or self.contest.verdict is None:
             return None
@@ -103,7 +103,13 @@ class Tuned:
             return None
         rows = self.contest.rows
         ids = [train.ids[i] for i in rows]
-        return Predictions(ids, train.labels[rows], self.contest.verdict.logits, embedded.label_names, "out_of_fold")
+        return decision.predictions(
+            ids,
+            train.labels[rows],
+            logits=self.contest.verdict.logits,
+            label_names=embedded.label_names,
+            split="out_of_fold",
+        )
 
 
 def method_of(config: FitConfig, strategy: str) -> FineTuningMethod:
@@ -124,7 +130,7 @@ def method_of(config: FitConfig, strategy: str) -> FineTuningMethod:
         mixup=config.mixup,
         cutmix=config.cutmix,
         label_smoothing=config.label_smoothing,
-        class_weights=config.class_weights,  # type: ignore[arg-type]
+        class_weights="none" if config.class_weights == "auto" else config.class_weights,  # type: ignore[arg-type]
         batch_norm=config.batch_norm,  # type: ignore[arg-type]
         patience=config.patience,
         is_compiled=config.compile,

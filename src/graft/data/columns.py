@@ -12,6 +12,7 @@ from graft.core.errors import DataError
 from graft.data.column_names import LABEL_NAMES, find_column, no_column
 from graft.data.found import Found
 from graft.data.kinds import PICTURE, ExampleKind
+from graft.data.label_sets import LabelSet, clean_label_set, find_separator, holds_lists
 from graft.data.labels import Label, clean_label
 from graft.data.tables import Table
 from graft.data.texts import text_columns_of, texts_of
@@ -35,6 +36,7 @@ class Columns:
     path, label, group : of files, labels and groups.
     text, text_pair : of texts that stand in the table itself, and of the second one where two belong together.
     kind : of the examples.
+    multi_label : an example may have any number of labels: texts of labels are taken apart. Lists say so themselves.
     """
 
     path: str | None = None
@@ -43,6 +45,7 @@ class Columns:
     text: str | None = None
     text_pair: str | None = None
     kind: ExampleKind = PICTURE
+    multi_label: bool = False
 
     def given(self) -> list[str]:
         """Return the options that were given, as on the command line."""
@@ -84,7 +87,7 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
             raise no_column(table, "label", LABEL_NAMES)
         label_column = rest[0]
     group_column = find_column(table, wanted.group, (), kind="group") if wanted.group is not None else None
-    labels, declared = _labels(table, label_column)
+    labels, declared = _labels(table, label_column, is_multi_label=wanted.multi_label)
     groups = None if group_column is None else table.column(group_column)
     ids, content = texts_of(table, text_columns) if text_columns else _content(table, own_columns[0])
     split_column, splits = _splits(table, but=(*own_columns, label_column, group_column))
@@ -197,13 +200,26 @@ def _id(root: str, path: str) -> str:
     return posixpath.normpath(inner.replace(os.sep, "/"))
 
 
-def _labels(table: Table, name: str) -> tuple[list[Label | None], tuple[str, ...] | None]:
-    features = None if isinstance(table.values, Mapping) else table.values.features
+def _labels(
+    table: Table, name: str, *, is_multi_label: bool
+) -> tuple[Sequence[Label | LabelSet | None], tuple[str, ...] | None]:
+    kind: Any = None if isinstance(table.values, Mapping) else table.values.features[name]
     values = table.column(name)
-    if features is not None and type(features[name]).__name__ == "ClassLabel":
-        names = tuple(str(label) for label in features[name].names)
+    if type(kind).__name__ == "ClassLabel":
+        names = tuple(str(label) for label in kind.names)
         # -1 is how public data sets hide the labels of their test split.
-        return [None if v is None or v < 0 else names[v] for v in values], names
+        found = [None if v is None or v < 0 else names[v] for v in values]
+        return [None if v is None else (v,) for v in found] if is_multi_label else found, names
+    if is_multi_label or holds_lists(values):
+        inner: Any = getattr(kind, "feature", None)  # of a list of class labels
+        declared = tuple(map(str, inner.names)) if type(inner).__name__ == "ClassLabel" else None
+        separator = find_separator(values)
+        places = map(table.place, range(len(values)))
+        sets = [
+            clean_label_set(value, place=place, separator=separator, names=declared)
+            for value, place in zip(values, places, strict=True)
+        ]
+        return sets, declared
     return [clean_label(value, place=table.place(row)) for row, value in enumerate(values)], None
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError
 from graft.core.files import hash_bytes, hash_json
+from graft.data.label_sets import label_matrix
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +34,8 @@ class LabeledDataset:
     Parameters
     ----------
     rows : n_examples rows with the columns ``id`` (str, unique), ``content`` (the path of a file as str, or a struct
-        of ``bytes`` and ``path``) and ``label`` (int64, index into `label_names`, -1 where it is not known).
+        of ``bytes`` and ``path``) and ``label`` (int64, index into `label_names`, -1 where it is not known; or a list
+        of such indices where an example may have any number of labels, null where they are not known).
     label_names : n_classes names, in the order of the label numbers.
     source : where the examples come from, for messages and manifests, for example ``"flowers5/train"``.
     root : folder that relative paths in ``content`` start from; empty where all are absolute.
@@ -60,7 +62,7 @@ class LabeledDataset:
     groups: NDArray[np.int64] | None = None
     _paths: list[str] | None = field(init=False, repr=False)
     _ids: list[str] = field(init=False, repr=False)
-    _labels: NDArray[np.int64] = field(init=False, repr=False)
+    _labels: NDArray[np.integer[Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         missing = {"id", "content", "label"} - set(self.rows.column_names)
@@ -69,17 +71,22 @@ class LabeledDataset:
                 f"{self.source or 'a dataset'} has the columns {', '.join(self.rows.column_names)}",
                 expected="the columns id, content and label",
             )
-        labels = np.asarray(self.rows["label"][:], dtype=np.int64)
+        from datasets import Value
+
+        if isinstance(self.rows.features["label"], Value):
+            labels: NDArray[np.integer[Any]] = np.asarray(self.rows["label"][:], dtype=np.int64)
+        else:
+            labels = label_matrix(self.rows["label"][:], len(self.label_names), source=self.source or "a dataset")
         labels.flags.writeable = False
         ids = list(self.rows["id"][:])
         if len(set(ids)) != len(ids):
             raise DataError(f"{self.source or 'a dataset'} has the same id twice", expected="unique ids")
-        if len(labels) and (labels.max() >= len(self.label_names) or labels.min() < -1):
+        if labels.ndim == 1 and len(labels) and (labels.max() >= len(self.label_names) or labels.min() < -1):
             raise DataError(
                 f"{self.source or 'a dataset'} has label numbers from {labels.min()} to {labels.max()}",
                 expected=f"-1 (unknown) to {len(self.label_names) - 1}: there are {len(self.label_names)} label names",
             )
-        if self.groups is not None and self.groups.shape != labels.shape:
+        if self.groups is not None and self.groups.shape != labels.shape[:1]:
             raise DataError(f"{self.groups.shape} groups for {len(labels)} examples", expected="a group an example")
         is_path = getattr(self.rows.features["content"], "dtype", None) in ("string", "large_string")
         object.__setattr__(self, "_ids", ids)
@@ -98,13 +105,24 @@ class LabeledDataset:
         return self._ids
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """(n_examples,), index into `label_names`; -1 where it is not known. Read-only."""
+    def labels(self) -> NDArray[np.integer[Any]]:
+        """(n_examples,), int64: index into `label_names`, -1 where it is not known. Read-only.
+
+        Where an example may have several labels: (n_examples, n_labels), uint8: 1 where it has the label, else 0;
+        `UNKNOWN` in the whole row where they are not known.
+        """
         return self._labels
 
     @property
+    def is_multi_label(self) -> bool:
+        """Whether an example may have any number of labels."""
+        return self._labels.ndim == 2
+
+    @property
     def class_counts(self) -> NDArray[np.int64]:
-        """(n_classes,), number of examples of each class."""
+        """(n_classes,), number of examples of each class, or with each label."""
+        if self.is_multi_label:
+            return np.asarray((self._labels == 1).sum(axis=0), dtype=np.int64)
         return np.bincount(self._labels[self._labels >= 0], minlength=len(self.label_names)).astype(np.int64)
 
     def place(self, index: int) -> str:

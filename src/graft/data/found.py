@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graft.data.dataset import LabeledDataset
-from graft.data.labels import Label, number_labels
+from graft.data.label_sets import LabelSet, label_numbers
+from graft.data.labels import Label, label_map, number_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,7 +27,8 @@ class Found:
     ----------
     source : where they come from, for messages.
     ids : n_examples names, not yet unique.
-    labels : n_examples labels as found; None where the data says that it is not known.
+    labels : n_examples labels as found, or tuples of them where an example may have several; None where the data says
+        that it is not known.
     content : n_examples paths relative to `root`, or a dataset whose one column ``content`` holds the bytes.
     place : how a message names the example at an index: its file, or table and row.
     root : folder that relative paths start from.
@@ -38,7 +40,7 @@ class Found:
 
     source: str
     ids: Sequence[str]
-    labels: Sequence[Label | None]
+    labels: Sequence[Label | LabelSet | None]
     content: list[str] | Dataset
     place: Callable[[int], str]
     root: str = ""
@@ -51,9 +53,27 @@ class Found:
         return len(self.ids)
 
     @property
+    def is_multi_label(self) -> bool:
+        """Whether examples have tuples of labels."""
+        return any(isinstance(label, tuple) for label in self.labels)
+
+    def as_label_sets(self) -> Found:
+        """Return the same examples, each with a set of labels: where it had one, with that alone."""
+        sets = [label if label is None or isinstance(label, tuple) else (label,) for label in self.labels]
+        return replace(self, labels=sets)
+
+    @property
     def is_labelled(self) -> bool:
         """Whether any example has a label."""
         return any(label is not None for label in self.labels)
+
+    def label_names(self) -> tuple[str, ...]:
+        """Return the names of the labels that there are examples of, in the order of `label_map`."""
+        found: list[Label] = []
+        for label in self.labels:
+            if label is not None:
+                found += label if isinstance(label, tuple) else (label,)
+        return label_map(found)
 
     def with_note(self, note: str) -> Found:
         """Return the same examples with one more note."""
@@ -67,19 +87,25 @@ class Found:
         DataError
             When a label is not in `label_names` (example named).
         """
-        from datasets import Dataset, Features, Value
+        from datasets import Dataset, Features, List, Value
 
-        known = [label for label in self.labels if label is not None]
-        where = [index for index, label in enumerate(self.labels) if label is not None]
-        numbers = np.full(len(self), -1, dtype=np.int64)
-        numbers[where] = number_labels(known, label_names, place=lambda i: self.place(where[i]))
+        numbers: Any
+        if self.is_multi_label:
+            label_kind: Any = List(Value("int64"))
+            numbers = label_numbers(self.labels, label_names, place=self.place)
+        else:
+            label_kind = Value("int64")
+            known = [label for label in self.labels if isinstance(label, (str, int))]
+            where = [index for index, label in enumerate(self.labels) if label is not None]
+            numbers = np.full(len(self), -1, dtype=np.int64)
+            numbers[where] = number_labels(known, label_names, place=lambda i: self.place(where[i]))
         unique_ids = ids.unique(self.ids)
         if isinstance(self.content, list):
             columns = {"id": unique_ids, "content": self.content, "label": numbers}
-            kinds = Features({"id": Value("string"), "content": Value("string"), "label": Value("int64")})
+            kinds = Features({"id": Value("string"), "content": Value("string"), "label": label_kind})
             rows = Dataset.from_dict(columns, features=kinds)
         else:
-            rows = self.content.add_column("id", unique_ids).add_column("label", numbers)
+            rows = self.content.add_column("id", unique_ids).add_column("label", numbers, feature=label_kind)
         return LabeledDataset(
             rows,
             label_names,

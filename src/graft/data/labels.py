@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def number_labels(
     return found
 
 
-def check_classes(labels: NDArray[np.int64], label_names: Sequence[str], *, source: str) -> None:
+def check_classes(labels: NDArray[np.integer[Any]], label_names: Sequence[str], *, source: str) -> None:
     """Check that there is something to tell apart, and of each class one example to hold out.
 
     Raises

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from graft.core.errors import DataError, did_you_mean
+from graft.core.types import UNKNOWN
 from graft.data.columns import Columns, split_name
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.found import Found, GroupNumbers, Ids
 from graft.data.kinds import PICTURE, ExampleKind
-from graft.data.labels import check_classes, label_map
+from graft.data.label_sets import check_label_sets
+from graft.data.labels import check_classes
 from graft.data.locate import locate
 
 __all__ = ["read_labeled", "read_splits"]
@@ -29,6 +31,7 @@ def read_splits(
     text_column: str | None = None,
     text_pair_column: str | None = None,
     kind: ExampleKind = PICTURE,
+    multi_label: bool = False,
 ) -> Splits:
     """Return the examples to train with, and those to validate and test with where the data brings them.
 
@@ -47,6 +50,8 @@ def read_splits(
         groups).
     text_column, text_pair_column : columns of texts that stand in the tables, of one, or of two that belong together.
     kind : of the examples.
+    multi_label : an example may have any number of labels; in a text of labels ``|``, ``;`` or ``,`` stand between
+        them. Where the label column holds lists this is so without being asked for.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def read_splits(
     UsageError
         When columns are named for data that is no table.
     """
-    columns = Columns(path_column, label_column, group_column, text_column, text_pair_column, kind)
+    columns = Columns(path_column, label_column, group_column, text_column, text_pair_column, kind, multi_label)
     found = locate(data, columns)
     notes: list[str] = []
     parts: dict[str, Found] = {}
@@ -88,12 +93,22 @@ def read_splits(
                 f"{parts[split].source}: not used, since none of its {len(parts[split])} examples has a label."
             )
             del parts[split]
+    is_multi_label = multi_label or parts["train"].is_multi_label
+    for split, part in parts.items():
+        if part.is_multi_label and not is_multi_label:
+            raise DataError(
+                f"{part.source} has lists of labels, where {parts['train'].source} has one class an example",
+                expected="lists in all splits, or in none",
+                fix="--multi-label (Python: multi_label=True), if an example may have any number of labels",
+            )
+        parts[split] = part.as_label_sets() if is_multi_label else part
     label_names = _label_names(parts["train"], notes)
     ids, groups = Ids(), GroupNumbers()
     sets = {split: part.labelled(label_names, ids=ids, groups=groups) for split, part in parts.items()}
     for split, part in parts.items():
         _check_labels_known(sets[split], part)
-    check_classes(sets["train"].labels, label_names, source=parts["train"].source)
+    check = check_label_sets if is_multi_label else check_classes
+    check(sets["train"].labels, label_names, source=parts["train"].source)
     notes += [note for part in parts.values() for note in part.notes]
     notes += _more_notes(parts, sets, ids)
     return Splits(sets["train"], sets.get("valid"), sets.get("test"), notes=(_summary(data, sets), *notes))
@@ -110,6 +125,7 @@ def read_labeled(
     text_column: str | None = None,
     text_pair_column: str | None = None,
     kind: ExampleKind = PICTURE,
+    multi_label: bool = False,
 ) -> LabeledDataset:
     """Return the examples of one data set, numbered by a label map that a model brings.
 
@@ -118,7 +134,7 @@ def read_labeled(
     data : the same forms as in `read_splits`.
     label_names : n_classes names in the order of the model's outputs; not all need occur in the data.
     split : which split, where the data is divided; None: all rows, or of divided data its test split.
-    path_column, label_column, group_column, text_column, text_pair_column, kind : as in `read_splits`.
+    path_column, label_column, group_column, text_column, text_pair_column, kind, multi_label : as in `read_splits`.
 
     Raises
     ------
@@ -127,10 +143,18 @@ def read_labeled(
     UsageError
         When columns are named for data that is no table.
     """
-    found = locate(data, Columns(path_column, label_column, group_column, text_column, text_pair_column, kind))
+    columns = Columns(path_column, label_column, group_column, text_column, text_pair_column, kind, multi_label)
+    found = locate(data, columns)
     part = _one_split(found, data, wanted=split or "test", is_named=split is not None)
     if not part.is_labelled:
         raise DataError(f"{part.source}: none of the {len(part)} examples has a label", expected="labelled examples")
+    if part.is_multi_label and not multi_label:
+        raise DataError(
+            f"{part.source} has lists of labels; the model says one class an example",
+            expected="one label in every row",
+            fix="fit a model to data with lists of labels",
+        )
+    part = part.as_label_sets() if multi_label else part
     labelled = part.labelled(tuple(label_names), ids=Ids(), groups=GroupNumbers())
     _check_labels_known(labelled, part)
     return labelled
@@ -164,7 +188,7 @@ def _label_names(train: Found, notes: list[str]) -> tuple[str, ...]:
             expected="at least 2 pictures of every class",
             fix="add pictures, or remove the folder",
         )
-    present = label_map(label for label in train.labels if label is not None)
+    present = train.label_names()
     if train.declared is None:
         return present
     if unused := [name for name in train.declared if name not in present]:
@@ -176,7 +200,7 @@ def _label_names(train: Found, notes: list[str]) -> tuple[str, ...]:
 
 
 def _check_labels_known(data: LabeledDataset, part: Found) -> None:
-    unknown = np.flatnonzero(data.labels < 0)
+    unknown = np.flatnonzero((data.labels == UNKNOWN).any(axis=1) if data.is_multi_label else data.labels < 0)
     if len(unknown):
         raise DataError(
             f"{part.place(int(unknown[0]))} has no label ({len(unknown)} of {len(data)} rows have none)",
@@ -210,4 +234,16 @@ def _summary(data: str | Path, sets: dict[str, LabeledDataset]) -> str:
     spread = (
         f"{per_class.min():,}" if per_class.min() == per_class.max() else f"{per_class.min():,} to {per_class.max():,}"
     )
+    if sets["train"].is_multi_label:
+        n_each = (sets["train"].labels == 1).sum(axis=1)
+        each = float(n_each.mean())
+        if (n_each == 1).all():
+            return (
+                f"{data}: {counts} examples with lists of labels, each of exactly one; {len(names)} labels ({listed}),"
+                f" {spread} examples a label in train. A column of plain labels would make them classes."
+            )
+        return (
+            f"{data}: {counts} examples with any number of labels, {each:.1f} on average; {len(names)} labels"
+            f" ({listed}), {spread} examples a label in train."
+        )
     return f"{data}: {counts} examples; {len(names)} classes ({listed}), {spread} a class in train."

@@ -2,7 +2,8 @@
 
 One greedy rule serves splits and folds. Groups (single examples where there are none) are dealt class by class, rarest
 class first, largest group first, each to the part that lacks most of that class; what rounding leaves over evens out
-the parts over the classes. No scikit-learn: importing it costs more than all of the splitting.
+the parts over the classes. Examples of several labels each are dealt by `graft.data.label_set_splitting`. No
+scikit-learn: importing it costs more than all of the splitting.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError, UsageError
 from graft.core.seeds import generator
+from graft.data.label_set_splitting import deal_label_sets
 
 __all__ = ["feasible_folds", "stratified_folds", "stratified_split"]
 
@@ -29,7 +31,8 @@ def stratified_split(
 
     Parameters
     ----------
-    labels : (n_examples,), class numbers (-1, unknown, is treated as one more class).
+    labels : (n_examples,), class numbers (-1, unknown, is treated as one more class); or (n_examples, n_labels), 1
+        where the example has the label.
     groups : (n_examples,), group numbers; the examples of a group stay together. None: each is its own.
     fractions : share of each split by name; they sum to 1.
     seed : of the random order.
@@ -44,7 +47,8 @@ def stratified_split(
     Notes
     -----
     A class in k groups is in at least min(k, n_splits) splits with a fraction above 0, first in train, then in test,
-    then in valid. Where groups mix classes this can be impossible; then it holds for the rarest classes first.
+    then in valid. Where groups mix classes, or examples have several labels, this can be impossible; then it holds for
+    the rarest classes first.
 
     Examples
     --------
@@ -73,8 +77,8 @@ def stratified_folds(
 
     Parameters
     ----------
-    labels : (n_examples,), class numbers. A class may have fewer examples than there are folds; some folds then
-        hold none of it out (see `feasible_folds`).
+    labels : (n_examples,), class numbers; or (n_examples, n_labels), 1 where the example has the label. A class may
+        have fewer examples than there are folds; some folds then hold none of it out (see `feasible_folds`).
     groups : (n_examples,), group numbers; a group is in one fold. None: each example is its own.
     n_folds : at least 2, at most the number of groups.
     seed : of the random order.
@@ -88,7 +92,8 @@ def stratified_folds(
 
     Notes
     -----
-    Without groups, the counts of a class differ by at most 1 between any two folds.
+    Without groups, the counts of a class differ by at most 1 between any two folds; those of a label, where an example
+    may have several, by little more.
 
     Examples
     --------
@@ -113,11 +118,17 @@ def stratified_folds(
 def feasible_folds(labels: _Integers, wanted: int, *, groups: _Integers | None = None) -> int:
     """Return the largest number of folds up to `wanted` with which every fold can hold out every class; at least 2.
 
+    With several labels an example, (n_examples, n_labels), the folds are as many as there are groups for: a long tail
+    of rare labels is usual there, and two folds for the sake of one of them would cost all others training examples.
+    Each of the folds' models still sees all but one of a rare label's examples.
+
     Examples
     --------
     >>> feasible_folds(np.array([0, 0, 0, 1, 1, 1, 1]), 5)
     3
     """
+    if np.ndim(labels) == 2:
+        return max(2, min(wanted, len(labels) if groups is None else len(np.unique(groups))))
     _, classes = np.unique(labels, return_inverse=True)
     groups = np.arange(len(classes)) if groups is None else groups
     pairs = np.unique(np.stack([classes, np.asarray(groups)]), axis=1)
@@ -131,13 +142,15 @@ def _deal(
 
     With `cover` a class is brought into every part that it has groups for, the first parts first.
     """
-    _, classes = np.unique(np.asarray(labels), return_inverse=True)
-    n = len(classes)
+    n = len(labels)
     if groups is not None and np.shape(groups) != (n,):
         raise DataError(f"{np.shape(groups)} groups for {n} labels", expected="one group an example")
     _, group = (None, np.arange(n)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)
     if n == 0:
         return np.empty(0, dtype=np.int64)
+    if np.ndim(labels) == 2:
+        return deal_label_sets(labels, group, shares=shares, seed=seed, cover=cover)
+    _, classes = np.unique(np.asarray(labels), return_inverse=True)
     # Distinct (group, class) cells with their counts: what one group brings to each class.
     n_classes = int(classes.max()) + 1
     cells, cell_counts = np.unique(group * n_classes + classes, return_counts=True)

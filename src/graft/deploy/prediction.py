@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +26,13 @@ class Prediction:
     Parameters
     ----------
     id : the path as it was given; of a text its file and row.
-    label : the most probable label; empty when the example could not be read.
-    probability : of that label.
+    label : what the model says; where an example may have several labels, the most probable of those it is given.
+        Empty when the example could not be read, or is given none.
+    probability : of that label; of an example that is given none, the largest there is.
     probabilities : of all labels, in the model's order.
     error : why the example could not be read; empty when it could.
+    labels : all that the example is given, most probable first; None: the model says one class.
+    label_probabilities : of those.
     """
 
     id: str
@@ -38,6 +40,8 @@ class Prediction:
     probability: float
     probabilities: tuple[float, ...]
     error: str = ""
+    labels: tuple[str, ...] | None = None
+    label_probabilities: tuple[float, ...] = ()
 
 
 class _Chunk:
@@ -82,7 +86,7 @@ def predict_examples(
     waiting = iter(inputs)
     while chunk := list(islice(waiting, _CHUNK)):
         for first, features, errors in extractor.stream(_Chunk(chunk)):
-            probabilities = _softmax(features @ weight.T + bias)
+            logits = (features @ weight.T + bias).astype(np.float64)
             for i, error in enumerate(errors):
                 name = chunk[first + i].id
                 if error and not skip_unreadable:
@@ -91,11 +95,22 @@ def predict_examples(
                     say(f"skipped: {error.splitlines()[0]}")
                     yield Prediction(name, "", 0.0, (), error.splitlines()[0])
                     continue
-                best = int(probabilities[i].argmax())
-                row: Any = probabilities[i]
-                yield Prediction(name, fine_tuned.label_names[best], float(row[best]), tuple(map(float, row)))
+                yield _prediction(name, logits[i], fine_tuned)
 
 
-def _softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    z = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return np.asarray(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))
+def _prediction(name: str, logits: NDArray[np.float64], fine_tuned: FineTunedModel) -> Prediction:
+    """Return what one row of calibrated logits (n_classes,) means."""
+    names, decision = fine_tuned.label_names, fine_tuned.decision
+    row = decision.probabilities(logits)
+    if decision.thresholds is None:
+        best = int((logits if decision.offset is None else logits + decision.offset).argmax())
+        return Prediction(name, names[best], float(row[best]), tuple(map(float, row)))
+    given = [int(k) for k in np.argsort(-row, kind="stable") if row[k] >= decision.thresholds[k]]
+    return Prediction(
+        name,
+        names[given[0]] if given else "",
+        float(row[given[0]] if given else row.max()),
+        tuple(map(float, row)),
+        labels=tuple(names[k] for k in given),
+        label_probabilities=tuple(float(row[k]) for k in given),
+    )

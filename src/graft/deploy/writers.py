@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable
-from typing import TextIO
+from typing import Any, TextIO
 
 from graft.deploy.prediction import Prediction
 
@@ -13,22 +13,35 @@ __all__ = ["WRITERS", "write_csv", "write_jsonl"]
 
 
 def write_csv(predictions: Iterable[Prediction], file: TextIO) -> int:
-    """Write the columns id, prediction, probability and error; return how many rows."""
+    """Write the columns id, prediction, probability and error; return how many rows.
+
+    Where an example may have several labels, those that it is given stand in one cell with ``|`` between them, the most
+    probable first, and their probabilities likewise. A ``|`` within a name is doubled.
+    """
     writer = csv.writer(file)
     writer.writerow(["id", "prediction", "probability", "error"])
     n = 0
     for p in predictions:
         n += 1
-        writer.writerow([p.id, p.label, f"{p.probability:.6f}" if not p.error else "", p.error])
+        said, sure = p.label, f"{p.probability:.6f}" if not p.error else ""
+        if p.labels is not None:
+            said = "|".join(label.replace("|", "||") for label in p.labels)
+            sure = "|".join(f"{v:.6f}" for v in p.label_probabilities)
+        writer.writerow([p.id, said, sure, p.error])
     return n
 
 
 def write_jsonl(predictions: Iterable[Prediction], file: TextIO) -> int:
-    """Write an object a line, with the probabilities of all labels in the model's order; return how many."""
+    """Write an object a line, with the probabilities of all labels in the model's order; return how many.
+
+    Where an example may have several labels, ``prediction`` and ``probability`` are lists, the most probable first.
+    """
     n = 0
     for p in predictions:
         n += 1
-        row = {"id": p.id, "prediction": p.label, "probability": round(p.probability, 6)}
+        row: dict[str, Any] = {"id": p.id, "prediction": p.label, "probability": round(p.probability, 6)}
+        if p.labels is not None:
+            row |= {"prediction": p.labels, "probability": [round(v, 6) for v in p.label_probabilities]}
         row |= {"error": p.error} if p.error else {"probabilities": [round(v, 6) for v in p.probabilities]}
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return n

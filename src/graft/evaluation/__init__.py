@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from graft.evaluation.baselines import majority_baseline
+from graft.evaluation.baselines import frequency_baseline, majority_baseline
+from graft.evaluation.bootstrap import bca_bootstrap
 from graft.evaluation.calibration import Calibration, expected_calibration_error, fit_temperature
-from graft.evaluation.comparisons import PairedTest, holm, mcnemar_exact, paired_log_loss
+from graft.evaluation.comparisons import PairedBootstrap, PairedTest, holm, mcnemar_exact, paired_log_loss
+from graft.evaluation.decision import DecisionRule, choose_decision, decision_offset
 from graft.evaluation.evaluate import BaselineComparison, Evaluation, evaluate
-from graft.evaluation.intervals import NoInterval, bca_bootstrap, clopper_pearson, proportion, wilson
+from graft.evaluation.evaluate_multi_label import MultiLabelComparison, MultiLabelEvaluation, evaluate_multi_label
+from graft.evaluation.imbalance import Imbalance, imbalance_of
+from graft.evaluation.intervals import NoInterval, clopper_pearson, proportion, wilson
 from graft.evaluation.metrics import (
     accuracy,
     balanced_accuracy,
@@ -22,19 +26,29 @@ from graft.evaluation.metrics import (
 __all__ = [
     "BaselineComparison",
     "Calibration",
+    "DecisionRule",
     "Evaluation",
+    "Imbalance",
+    "MultiLabelComparison",
+    "MultiLabelEvaluation",
     "NoInterval",
+    "PairedBootstrap",
     "PairedTest",
     "accuracy",
     "balanced_accuracy",
     "bca_bootstrap",
     "brier",
+    "choose_decision",
     "clopper_pearson",
     "confusion_matrix",
+    "decision_offset",
     "evaluate",
+    "evaluate_multi_label",
     "expected_calibration_error",
     "fit_temperature",
+    "frequency_baseline",
     "holm",
+    "imbalance_of",
     "log_loss",
     "macro_f1",
     "majority_baseline",

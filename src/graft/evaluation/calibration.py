@@ -11,12 +11,13 @@ from scipy import optimize, special
 
 from graft.core.errors import DataError
 from graft.core.seeds import generator
-from graft.core.types import Estimate, Predictions
+from graft.core.types import Estimate, MultiLabelPredictions, Predictions
 from graft.evaluation.intervals import NoInterval, proportion
 
 __all__ = ["Calibration", "ReliabilityBin", "expected_calibration_error", "fit_temperature"]
 
 _CHUNK_CELLS = 1_000_000
+_MOST_CELLS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Calibration:
     n : examples.
     n_bins : equal-width bins from 0 to 1.
     bins : the bins that hold examples.
+    method : whose confidence was judged, and how.
     """
 
     error: float
@@ -76,6 +78,7 @@ class Calibration:
     n: int
     n_bins: int
     bins: tuple[ReliabilityBin, ...]
+    method: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -87,19 +90,27 @@ class Calibration:
             "confidence_minus_accuracy": self.gap,
             "n": self.n,
             "n_bins": self.n_bins,
-            "method": "top-label confidence, equal-width bins, null simulated with the same confidences",
+            "method": self.method,
             "bins": [b.as_dict() for b in self.bins],
         }
 
 
 def expected_calibration_error(
-    predictions: Predictions, *, n_bins: int = 15, n_draws: int = 2_000, seed: int = 0
+    predictions: Predictions | MultiLabelPredictions, *, n_bins: int = 15, n_draws: int = 2_000, seed: int = 0
 ) -> Calibration:
-    """Return the calibration error of the most probable class beside its null distribution.
+    """Return the calibration error of the predicted class, or of all labels together, beside its null distribution.
 
     Even a perfect model shows an error above zero, as the shares in the bins scatter: with 15 bins about 0.08 at 100
     examples. So the figure alone says nothing. Here `n_draws` perfectly calibrated models are simulated: each example
-    is right with a probability equal to its confidence.
+    is right with a probability equal to its confidence. Where an example may have several labels, each of its labels
+    counts as one, with the probability that the example has it; the simulation takes them as independent, given the
+    probabilities.
+
+    Parameters
+    ----------
+    predictions : of examples whose targets are known.
+    n_bins : equal-width bins from 0 to 1.
+    n_draws : simulated models; fewer, at least 200, above 100,000 examples times labels.
 
     Raises
     ------
@@ -111,12 +122,19 @@ def expected_calibration_error(
     Guo et al. 2017, On calibration of modern neural networks, equation 3 (the error).
     Vaicenavicius et al. 2019, Evaluating model calibration in classification, section 5.1 (the null by resampling).
     """
-    n = len(predictions)
-    if n == 0:
+    if len(predictions) == 0:
         raise DataError("no predictions to judge the calibration of", expected="at least one example with a target")
-    confidence = predictions.probabilities.max(axis=1)
+    if isinstance(predictions, MultiLabelPredictions):
+        confidence, is_correct = predictions.probabilities.ravel(), predictions.targets.ravel() == 1
+        whose = "probability of each label, all labels together"
+    else:
+        confidence = np.take_along_axis(predictions.probabilities, predictions.predicted[:, None], axis=1)[:, 0]
+        is_correct = predictions.is_correct
+        whose = "top-label confidence"
+    n = confidence.size
+    n_draws = min(n_draws, max(200, _MOST_CELLS // n))
     order = np.argsort(confidence, kind="stable")
-    confidence, is_correct = confidence[order], predictions.is_correct[order]
+    confidence, is_correct = confidence[order], is_correct[order]
     bin_of = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)  # ascending
     filled, starts = np.unique(bin_of, return_index=True)
     sizes = np.diff(np.append(starts, n))
@@ -162,10 +180,11 @@ def expected_calibration_error(
         n=n,
         n_bins=n_bins,
         bins=bins,
+        method=f"{whose}, equal-width bins, null simulated with the same confidences",
     )
 
 
-def fit_temperature(logits: NDArray[np.floating[Any]], targets: NDArray[np.int64]) -> float:
+def fit_temperature(logits: NDArray[np.floating[Any]], targets: NDArray[np.integer[Any]]) -> float:
     """Return the temperature T by which `logits` are to be divided so that their log-loss is least.
 
     Parameters

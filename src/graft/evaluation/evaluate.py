@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from graft.core.errors import DataError
 from graft.core.types import Estimate, Predictions
 from graft.evaluation import metrics
+from graft.evaluation.alignment import aligned, with_targets
 from graft.evaluation.calibration import Calibration, expected_calibration_error
-from graft.evaluation.comparisons import PairedTest, holm, mcnemar_exact
+from graft.evaluation.comparisons import PairedBootstrap, PairedTest, holm, mcnemar_exact, paired_bootstrap
+from graft.evaluation.imbalance import Imbalance, imbalance_of
 from graft.evaluation.intervals import NoInterval
 
 __all__ = ["BaselineComparison", "Evaluation", "evaluate"]
@@ -25,24 +27,26 @@ class BaselineComparison:
 
     Parameters
     ----------
-    accuracy, log_loss : of the baseline.
-    paired : the model (A) against the baseline (B).
+    figures : accuracy and log_loss of the baseline, and macro_f1 where that leads.
+    paired : the model (A) against the baseline (B), in the figure that leads.
     adjusted_p_value : Holm's, over all baselines.
     log_loss_difference : the model's minus the baseline's; below zero the model is better.
+    accuracy_test : the exact test of the accuracy, where another figure leads.
     """
 
-    accuracy: Estimate | NoInterval
-    log_loss: Estimate | NoInterval
-    paired: PairedTest
+    figures: Mapping[str, Estimate | NoInterval]
+    paired: PairedTest | PairedBootstrap
     adjusted_p_value: float
     log_loss_difference: Estimate | NoInterval
+    accuracy_test: PairedTest | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         paired = self.paired.as_dict()
         paired["adjusted_p_value"] = self.adjusted_p_value
         paired["log_loss_difference"] = self.log_loss_difference.as_dict()
-        return {"accuracy": self.accuracy.as_dict(), "log_loss": self.log_loss.as_dict(), "paired": paired}
+        found = {**{name: figure.as_dict() for name, figure in self.figures.items()}, "paired": paired}
+        return found | ({} if self.accuracy_test is None else {"accuracy_test": self.accuracy_test.as_dict()})
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Evaluation:
     recall, precision : one for each class.
     calibration : of the most probable class.
     baselines : by name.
+    imbalance : how unequal the classes are; says which figure leads.
     n_without_target : examples that were left out, as their true class is not known.
     """
 
@@ -69,6 +74,7 @@ class Evaluation:
     precision: tuple[Estimate | NoInterval, ...]
     calibration: Calibration
     baselines: Mapping[str, BaselineComparison]
+    imbalance: Imbalance
     n_without_target: int = 0
 
     @property
@@ -80,6 +86,8 @@ class Evaluation:
         """Return the JSON form: strict JSON, where null stands for what could not be estimated."""
         return {
             self.split: {name: figure.as_dict() for name, figure in self.figures.items()},
+            "headline": self.imbalance.headline,
+            "imbalance": self.imbalance.as_dict(),
             "confusion": {
                 "labels": list(self.label_names),
                 "counts": self.confusion.tolist(),
@@ -93,14 +101,21 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: Predictions, *, baselines: Mapping[str, Predictions] | None = None, seed: int = 0
+    predictions: Predictions,
+    *,
+    baselines: Mapping[str, Predictions] | None = None,
+    class_counts: NDArray[np.integer[Any]] | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Judge `predictions`, alone and beside baselines on the same examples.
+
+    Where the classes are unequal (`graft.evaluation.imbalance`), macro-F1 leads, and baselines are tested by it.
 
     Parameters
     ----------
     predictions : logits may be -inf (probability 0), not NaN. Examples with target -1 are left out and counted.
     baselines : by name; the same examples, in any order.
+    class_counts : (n_classes,), training examples of each class; None: the judged examples stand for them.
     seed : of the bootstrap draws and the simulated calibration.
 
     Raises
@@ -114,15 +129,17 @@ def evaluate(
     >>> evaluate(p).as_dict()["test"]["accuracy"]["value"]
     1.0
     """
-    judged = _with_target(_checked(predictions, "the predictions"))
+    judged = with_targets(_checked(predictions, "the predictions"))
     if not len(judged):
         raise DataError(
             f"none of {len(predictions)} examples of split {predictions.split!r} has a target",
             expected="at least one example whose true class is known",
             fix="give a labelled split (Python: test=, command line: --test)",
         )
-    aligned = {name: _aligned(_checked(b, f"baseline {name!r}"), judged, name) for name, b in (baselines or {}).items()}
-    means = _means(judged, aligned, seed=seed)
+    others = {
+        name: aligned(_checked(b, f"baseline {name!r}"), judged, name=name) for name, b in (baselines or {}).items()
+    }
+    means = _means(judged, others, seed=seed)
     figures: dict[str, Estimate | NoInterval] = {
         "accuracy": metrics.accuracy(judged),
         "balanced_accuracy": metrics.balanced_accuracy(judged, seed=seed),
@@ -130,6 +147,10 @@ def evaluate(
         "log_loss": means["log_loss"],
         "brier": means["brier"],
     }
+    counts = np.bincount(judged.targets, minlength=len(judged.label_names)) if class_counts is None else class_counts
+    imbalance = imbalance_of(counts, judged.label_names)
+    if imbalance.is_imbalanced:
+        figures = {name: figures[name] for name in ("macro_f1", *(name for name in figures if name != "macro_f1"))}
     k = metrics.default_k(len(judged.label_names))
     if k is not None:
         figures[f"top_{k}"] = metrics.top_k(judged, k)
@@ -141,7 +162,8 @@ def evaluate(
         recall=tuple(metrics.per_class_recall(judged)),
         precision=tuple(metrics.per_class_precision(judged)),
         calibration=expected_calibration_error(judged, seed=seed),
-        baselines=_compare(judged, aligned, means),
+        baselines=_compare(judged, others, means, headline=imbalance.headline, seed=seed),
+        imbalance=imbalance,
         n_without_target=len(predictions) - len(judged),
     )
 
@@ -160,17 +182,33 @@ def _means(
 
 
 def _compare(
-    predictions: Predictions, baselines: Mapping[str, Predictions], means: Mapping[str, Estimate | NoInterval]
+    predictions: Predictions,
+    baselines: Mapping[str, Predictions],
+    means: Mapping[str, Estimate | NoInterval],
+    *,
+    headline: str,
+    seed: int,
 ) -> dict[str, BaselineComparison]:
-    tests = {name: mcnemar_exact(predictions.is_correct, b.is_correct) for name, b in baselines.items()}
+    accuracy_tests = {name: mcnemar_exact(predictions.is_correct, b.is_correct) for name, b in baselines.items()}
+    tests: Mapping[str, PairedTest | PairedBootstrap] = accuracy_tests
+    is_by_macro_f1 = headline == "macro_f1" and bool(baselines)
+    if is_by_macro_f1:
+        own, *theirs = metrics.draw_macro_f1([predictions, *baselines.values()], seed=seed)
+        tests = {
+            name: paired_bootstrap(own, other, metric=headline) for name, other in zip(baselines, theirs, strict=True)
+        }
     adjusted = holm([t.p_value for t in tests.values()])
     return {
         name: BaselineComparison(
-            accuracy=metrics.accuracy(b),
-            log_loss=means[f"log_loss of {name}"],
+            figures={
+                "accuracy": metrics.accuracy(b),
+                **({"macro_f1": metrics.macro_f1(b, seed=seed)} if is_by_macro_f1 else {}),
+                "log_loss": means[f"log_loss of {name}"],
+            },
             paired=tests[name],
             adjusted_p_value=p,
             log_loss_difference=means[f"difference to {name}"],
+            accuracy_test=accuracy_tests[name] if is_by_macro_f1 else None,
         )
         for (name, b), p in zip(baselines.items(), adjusted, strict=True)
     }
@@ -196,41 +234,3 @@ def _checked(predictions: Predictions, what: str) -> Predictions:
             expected=f"a class index from 0 to {n_classes - 1}, or -1 where it is not known",
         )
     return predictions
-
-
-def _with_target(predictions: Predictions) -> Predictions:
-    keep = np.flatnonzero(predictions.targets >= 0)
-    return predictions if keep.size == len(predictions) else _take(predictions, keep)
-
-
-def _take(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
-    return replace(
-        predictions,
-        ids=[predictions.ids[int(i)] for i in rows],
-        targets=predictions.targets[rows],
-        logits=predictions.logits[rows],
-        extra={},
-    )
-
-
-def _aligned(baseline: Predictions, predictions: Predictions, name: str) -> Predictions:
-    """Return the baseline's rows for the examples of `predictions`, in their order, with their targets."""
-    if baseline.label_names != predictions.label_names:
-        raise DataError(
-            f"baseline {name!r} has the labels {baseline.label_names[:5]}",
-            expected=f"the model's, in its order: {predictions.label_names[:5]}",
-        )
-    if list(baseline.ids) == list(predictions.ids):
-        rows = np.arange(len(baseline))
-    else:
-        place = {example: i for i, example in enumerate(baseline.ids)}
-        missing = [example for example in predictions.ids if example not in place]
-        if missing or len(place) != len(baseline):
-            raise DataError(
-                f"baseline {name!r} says nothing of {len(missing)} examples (first: {missing[0]!r})"
-                if missing
-                else f"baseline {name!r} names an example twice, in another order than the model",
-                expected="predictions of the same examples",
-            )
-        rows = np.array([place[example] for example in predictions.ids], dtype=np.int64)
-    return replace(_take(baseline, rows), targets=predictions.targets, split=predictions.split)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from graft.core.types import Estimate, Predictions
-from graft.evaluation.intervals import NoInterval, bca_bootstrap, bootstrap_means, proportion
+from graft.evaluation.bootstrap import Draws, bca_bootstrap, bootstrap_means, draw_together
+from graft.evaluation.intervals import NoInterval, proportion
 
 __all__ = [
     "MIN_PER_CLASS",
@@ -19,6 +20,7 @@ __all__ = [
     "brier_scores",
     "confusion_matrix",
     "default_k",
+    "draw_macro_f1",
     "log_loss",
     "log_losses",
     "macro_f1",
@@ -50,14 +52,15 @@ def default_k(n_classes: int) -> int | None:
 
 
 def top_k(predictions: Predictions, k: int, *, level: float = 0.95) -> Estimate | NoInterval:
-    """Return the share of examples whose true class is among the `k` largest logits.
+    """Return the share of examples whose true class is among the `k` largest decision scores.
 
-    Equal logits rank in the order of the classes, as in argmax; so top-1 is the accuracy.
+    Equal scores rank in the order of the classes, as in argmax; so top-1 is the accuracy.
     """
     rows = np.arange(len(predictions))
-    own = predictions.logits[rows, predictions.targets][:, None]
-    is_before = np.arange(predictions.logits.shape[1])[None, :] < predictions.targets[:, None]
-    rank = ((predictions.logits > own) | ((predictions.logits == own) & is_before)).sum(axis=1)
+    scores = predictions.decision_scores
+    own = scores[rows, predictions.targets][:, None]
+    is_before = np.arange(scores.shape[1])[None, :] < predictions.targets[:, None]
+    rank = ((scores > own) | ((scores == own) & is_before)).sum(axis=1)
     return proportion(int((rank < k).sum()), len(predictions), level=level)
 
 
@@ -113,6 +116,29 @@ def macro_f1(
     """
 
     return _over_classes(predictions, _mean_f1, "macro-f1", level=level, n_draws=n_draws, seed=seed)
+
+
+def draw_macro_f1(models: Sequence[Predictions], *, n_draws: int = 2_000, seed: int = 0) -> list[Draws]:
+    """Return bootstrap draws of macro-F1 of several models of the same examples, all from the same draws.
+
+    Parameters
+    ----------
+    models : predictions of the same examples, in the same order, whose targets are known.
+    """
+    n, n_classes = len(models[0]), len(models[0].label_names)
+
+    def one_hot(classes: NDArray[np.int64], values: NDArray[np.float64]) -> sparse.csr_array:
+        return sparse.csr_array((values, (np.arange(n), classes)), shape=(n, n_classes))
+
+    ones = np.ones(n)
+    own = one_hot(models[0].targets.astype(np.int64), ones)
+    counted = [(one_hot(p.predicted, ones), one_hot(p.predicted, p.is_correct.astype(np.float64))) for p in models]
+
+    def statistic(w: NDArray[np.float64]) -> NDArray[np.float64]:
+        true = np.asarray(w @ own)
+        return np.stack([_mean_f1(true, np.asarray(w @ said), np.asarray(w @ hit)) for said, hit in counted], axis=1)
+
+    return draw_together(statistic, n, n_draws=n_draws, seed=seed, purpose="macro-f1 of several")
 
 
 def log_losses(predictions: Predictions) -> NDArray[np.float64]:

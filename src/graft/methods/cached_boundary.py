@@ -130,7 +130,7 @@ class _Smoothed:
 class _Activations:
     """Held-out examples as cached activations; rows are those of the original examples."""
 
-    def __init__(self, store: ActivationStore, targets: NDArray[np.int64], n_classes: int, rows: Rows) -> None:
+    def __init__(self, store: ActivationStore, targets: NDArray[np.integer[Any]], n_classes: int, rows: Rows) -> None:
         self._store, self.targets, self.n_classes = store, targets, n_classes
         self._place = {int(row): place for place, row in enumerate(rows)}
 

@@ -23,11 +23,11 @@ from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.seeds import derive_seed
 from graft.methods.budget import RunBudget, fewest_steps
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune
+from graft.methods.fine_tuning import FineTuned, Where, fine_tune, held_out_figures
 from graft.methods.head_only import HeadFit, refit_head
 from graft.methods.kept_network import logits_with, mixed_network, why_no_adapter, with_head
 from graft.methods.prepared import FineTuningMethod
-from graft.methods.verdict import ALPHAS, Verdict, judge_contender, mean_log_loss, verdict_sentence
+from graft.methods.verdict import ALPHAS, Verdict, judge_contender, verdict_sentence
 from graft.methods.weights import Weights, greedy_soup, interpolate, uniform_soup
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples
@@ -152,7 +152,7 @@ def hold_contest(
         return logits_with(network, weights, rows, task=task, examples=examples, where=where)
 
     def loss_of(weights: Weights, rows: NDArray[np.int64]) -> float:
-        return mean_log_loss(logits_of(weights, rows), targets[rows])
+        return held_out_figures(logits_of(weights, rows), targets[rows])["log_loss"]
 
     for number, (rows, held_out) in enumerate(splits):
         own_start = start
@@ -202,7 +202,12 @@ def hold_contest(
     probe_logits = valid_logits if valid_logits is not None else probe.out_of_fold_logits[held_out_rows]
     verdict = where.processes.from_main(
         judge_contender(
-            probe_logits, np.concatenate(all_logits, axis=1), targets[held_out_rows], seed=seed, alphas=alphas
+            probe_logits,
+            np.concatenate(all_logits, axis=1),
+            targets[held_out_rows],
+            seed=seed,
+            alphas=alphas,
+            centre=probe.centre,
         )
     )
     facts: dict[str, Any] = {
@@ -250,7 +255,14 @@ def hold_contest(
             )
             if soup > 1:
                 notes.append(f"the weights are the mean of {soup} runs with other seeds")
-    mixed = mixed_network(probe_network, weights, head=head, share=verdict.alpha, temperature=verdict.temperature)
+    mixed = mixed_network(
+        probe_network,
+        weights,
+        head=head,
+        share=verdict.alpha,
+        temperature=verdict.temperature,
+        centre=probe.centre,
+    )
     save_adapter = None
     if final.save_adapter is not None:
         if why := why_no_adapter(network, mixed, n_runs=len(members)):

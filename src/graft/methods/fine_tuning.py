@@ -116,9 +116,15 @@ def mend_dropout(network: nn.Module) -> list[str]:
     return mended
 
 
-def held_out_figures(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, float]:
-    """Return mean log-loss and accuracy of logits (n, n_classes)."""
+def held_out_figures(logits: NDArray[np.float32], targets: NDArray[np.integer[Any]]) -> dict[str, float]:
+    """Return mean log-loss and accuracy of logits (n, n_classes).
+
+    Where an example may have several labels, targets (n, n_classes), both are means over examples and labels.
+    """
     z = logits.astype(np.float64)
+    if targets.ndim == 2:
+        losses = np.logaddexp(0, np.where(targets == 1, -z, z))
+        return {"log_loss": float(losses.mean()), "accuracy": float(((z > 0) == (targets == 1)).mean())}
     z = z - z.max(axis=1, keepdims=True)
     losses = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]
     return {"log_loss": float(losses.mean()), "accuracy": float((z.argmax(1) == targets).mean())}

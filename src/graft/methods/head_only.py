@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import special
 from torch import Tensor
 
 from graft.data.splitting import feasible_folds, stratified_folds
 from graft.evaluation.calibration import fit_temperature
+from graft.evaluation.multi_label_calibration import (
+    choose_thresholds,
+    fit_prior_temperature,
+    prior_log_odds,
+    tempered,
+)
 from graft.solver.cross_validation import CrossValidation, cross_validate
-from graft.solver.links import SoftmaxLink
+from graft.solver.links import SigmoidLink, SoftmaxLink
 from graft.solver.path import Level, solve_path
 from graft.solver.rotation import rotate
 from graft.solver.scaling import fit_scaling
@@ -39,7 +46,11 @@ class HeadFit:
     folds : (n_examples,), the fold that held each example out.
     out_of_fold_logits : (n_examples, n_classes), divided by the temperature.
     leaderboard : one row a scaling and penalty: scaling, penalty, log_loss, standard_error, accuracy, is_chosen.
+        With several labels an example, losses are means over the labels, and accuracy is the share of right ones.
     notes : sentences on the choice.
+    centre : (n_classes,), log-odds that a temperature moves the logits towards, where an example may have several
+        labels; None: one class an example.
+    thresholds : (n_classes,), probabilities from which on a label is given, chosen out of fold; None as `centre`.
     """
 
     weights: NDArray[np.float32]
@@ -51,6 +62,8 @@ class HeadFit:
     out_of_fold_logits: NDArray[np.float32]
     leaderboard: list[dict[str, Any]]
     notes: tuple[str, ...]
+    centre: NDArray[np.float64] | None = None
+    thresholds: NDArray[np.float64] | None = None
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return calibrated logits (n_examples, n_classes) of plain features."""
@@ -77,7 +90,7 @@ class HeadOnly:
     def fit(
         self,
         features: NDArray[np.float32],
-        targets: NDArray[np.int64],
+        targets: NDArray[np.integer[Any]],
         *,
         n_classes: int,
         groups: NDArray[np.int64] | None = None,
@@ -92,7 +105,8 @@ class HeadOnly:
         Parameters
         ----------
         features : (n_views * n_examples, n_features), view after view; view 0 is plain.
-        targets : (n_examples,), class numbers.
+        targets : (n_examples,), class numbers; or (n_examples, n_classes) of 0 and 1, for any number of labels an
+            example. Each label is then a logistic regression, all with the same scaling and penalty.
         groups : (n_examples,), examples that must share a fold, such as duplicates; None: no groups.
         device, is_bf16 : where the solver runs, and whether curvature products may be bfloat16.
         say : told what is remarkable.
@@ -102,13 +116,7 @@ class HeadOnly:
         A scaling that no linear head can take up (unit norm) is measured with the others up to 2,000 rows and listed,
         but cannot be chosen: the saved checkpoint could not carry it (docs/decisions/004).
         """
-        notes: list[str] = []
-        fewest = int(np.bincount(targets, minlength=n_classes).min())
-        n_folds = feasible_folds(targets, self.n_folds, groups=groups)
-        if n_folds < self.n_folds:
-            notes.append(f"{n_folds} folds, as the smallest class has {fewest} examples")
-        if fewest < 3:
-            notes.append(f"the smallest class has {fewest} examples: the penalty rests on very few held-out answers")
+        n_folds, notes = self._folds(targets, n_classes, groups)
         folds = stratified_folds(targets, groups=groups, n_folds=n_folds, seed=seed)
         results: dict[str, CrossValidation] = {}
         for name in self._affordable(len(features)):
@@ -129,21 +137,30 @@ class HeadOnly:
         if note:
             notes.append(note)
         found = results[chosen]
-        temperature = fit_temperature(found.out_of_fold_logits, targets)
+        centre = thresholds = None
+        if targets.ndim == 2:
+            centre = prior_log_odds(targets)
+            temperature = fit_prior_temperature(found.out_of_fold_logits, targets, centre=centre)
+        else:
+            temperature = fit_temperature(found.out_of_fold_logits, targets)
+        out_of_fold = tempered(found.out_of_fold_logits, temperature, centre=centre)
+        if centre is not None:
+            thresholds = choose_thresholds(special.expit(out_of_fold.astype(np.float64)), targets)
+        n_losses = n_classes if targets.ndim == 2 else 1
         return HeadFit(
             weights=np.asarray(found.weights / temperature, dtype=np.float32),
-            bias=np.asarray(found.bias / temperature, dtype=np.float32),
+            bias=tempered(found.bias, temperature, centre=centre),
             temperature=temperature,
             scaling=chosen,
             penalty=found.best.penalty,
             folds=folds,
-            out_of_fold_logits=np.asarray(found.out_of_fold_logits / temperature, dtype=np.float32),
+            out_of_fold_logits=out_of_fold,
             leaderboard=[
                 {
                     "scaling": point.scaling,
                     "penalty": point.penalty,
-                    "log_loss": point.log_loss,
-                    "standard_error": point.standard_error,
+                    "log_loss": point.log_loss / n_losses,
+                    "standard_error": point.standard_error / n_losses,
                     "accuracy": point.accuracy,
                     "is_chosen": name == chosen and i == result.chosen,
                 }
@@ -151,7 +168,27 @@ class HeadOnly:
                 for i, point in enumerate(result.points)
             ],
             notes=tuple(notes),
+            centre=centre,
+            thresholds=thresholds,
         )
+
+    def _folds(
+        self, targets: NDArray[np.integer[Any]], n_classes: int, groups: NDArray[np.int64] | None
+    ) -> tuple[int, list[str]]:
+        """Return the number of folds, and sentences where there are fewer than wanted, or few examples in them."""
+        n_folds = feasible_folds(targets, self.n_folds, groups=groups)
+        if targets.ndim == 2:
+            counts = targets.sum(axis=0, dtype=np.int64)
+            few = int((counts < n_folds).sum())
+            notes = [f"{few} of {n_classes} labels have fewer than {n_folds} examples: some folds hold none out"]
+            return n_folds, notes if few else []
+        fewest = int(np.bincount(targets, minlength=n_classes).min())
+        notes = []
+        if n_folds < self.n_folds:
+            notes.append(f"{n_folds} folds, as the smallest class has {fewest} examples")
+        if fewest < 3:
+            notes.append(f"the smallest class has {fewest} examples: the penalty rests on very few held-out answers")
+        return n_folds, notes
 
     def _affordable(self, n_rows: int) -> tuple[str, ...]:
         """Return the scalings to measure: above 2,000 rows those alone that a head can take up."""
@@ -163,7 +200,7 @@ class HeadOnly:
 def refit_head(
     head: HeadFit,
     features: NDArray[np.float32],
-    targets: NDArray[np.int64],
+    targets: NDArray[np.integer[Any]],
     *,
     n_classes: int,
     device: torch.device | None = None,
@@ -174,12 +211,13 @@ def refit_head(
     Parameters
     ----------
     features : (n_examples, n_features), plain views.
-    targets : (n_examples,), class numbers.
+    targets : (n_examples,), class numbers; or (n_examples, n_classes) of 0 and 1, as `head` was fitted to.
     """
     device = device or torch.device("cpu")
     scaling = fit_scaling(head.scaling, features)
     rotated = rotate(torch.from_numpy(scaling.apply(features)).to(device))
-    link = SoftmaxLink(torch.from_numpy(targets).to(device), n_classes)
+    wanted = torch.from_numpy(targets).to(device)
+    link = SigmoidLink(wanted) if targets.ndim == 2 else SoftmaxLink(wanted, n_classes)
     row_weights = torch.ones(len(targets), 1, device=device)
 
     def levels(penalties: list[float], tolerance: float, start_at: tuple[Tensor, Tensor] | None = None) -> list[Level]:
@@ -200,7 +238,7 @@ def refit_head(
     plain, plain_bias = scaling.unscale(weights.cpu().numpy(), bias.cpu().numpy())
     return (
         np.asarray(plain / head.temperature, dtype=np.float32),
-        np.asarray(plain_bias / head.temperature, dtype=np.float32),
+        tempered(plain_bias, head.temperature, centre=head.centre),
     )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from graft.backbones.heads import Head
 from graft.core.devices import choose_device
+from graft.evaluation.multi_label_calibration import tempered
 from graft.methods.fine_tuning import Where, training_precision
 from graft.methods.weights import Weights, interpolate
 from graft.tasks.base import Task
@@ -46,19 +47,31 @@ def logits_with(
 
 
 @torch.no_grad()
-def mixed_network(probe: nn.Module, tuned: Weights, *, head: str, share: float, temperature: float) -> nn.Module:
+def mixed_network(
+    probe: nn.Module,
+    tuned: Weights,
+    *,
+    head: str,
+    share: float,
+    temperature: float,
+    centre: NDArray[np.float64] | None = None,
+) -> nn.Module:
     """Return the network on the way from the probe to fine-tuned weights, its head divided by the temperature.
 
     Parameters
     ----------
     head : dotted name of the last linear layer.
     share : of the way.
+    centre : (n_classes,), what a temperature moves the logits towards, see `HeadFit`; None: zero.
     """
     own = copy.deepcopy(probe)
     own.load_state_dict(interpolate(probe.state_dict(), tuned, share))
     layer: Any = own.get_submodule(head)
     layer.weight.div_(temperature)
-    layer.bias.div_(temperature)
+    if centre is None:
+        layer.bias.div_(temperature)
+    else:
+        layer.bias.copy_(torch.from_numpy(tempered(layer.bias.detach().numpy(), temperature, centre=centre)))
     return own.eval()
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from graft.core.types import Predictions
+from graft.core.types import MultiLabelPredictions, Predictions
+from graft.evaluation.multi_label_calibration import choose_thresholds, prior_log_odds
 
-__all__ = ["nearest_neighbour_predictions"]
+__all__ = ["nearest_neighbour_label_sets", "nearest_neighbour_predictions"]
 
 _CANDIDATES = (1, 3, 5, 10, 20)
 _QUERIES, _ROWS = 512, 4096  # of a tile of similarities
@@ -16,11 +19,11 @@ _QUERIES, _ROWS = 512, 4096  # of a tile of similarities
 
 def nearest_neighbour_predictions(
     train_features: NDArray[np.float32],
-    train_targets: NDArray[np.int64],
+    train_targets: NDArray[np.integer[Any]],
     features: NDArray[np.float32],
     *,
     ids: list[str],
-    targets: NDArray[np.int64],
+    targets: NDArray[np.integer[Any]],
     label_names: tuple[str, ...],
     split: str,
 ) -> Predictions:
@@ -46,6 +49,55 @@ def nearest_neighbour_predictions(
     shares = _shares(train_targets[_nearest(rest, train, k)], n_classes)
     return Predictions(
         ids=ids, targets=targets, logits=np.log(shares), label_names=label_names, split=split, extra={"k": k}
+    )
+
+
+def nearest_neighbour_label_sets(
+    train_features: NDArray[np.float32],
+    train_targets: NDArray[np.integer[Any]],
+    features: NDArray[np.float32],
+    *,
+    ids: list[str],
+    targets: NDArray[np.integer[Any]],
+    label_names: tuple[str, ...],
+    split: str,
+) -> MultiLabelPredictions:
+    """Return for each label its share among the k nearest training examples; k and thresholds by leave-one-out.
+
+    Parameters
+    ----------
+    train_features, features : (n, n_features), float32.
+    train_targets, targets : (n, n_labels), 0 or 1.
+    ids : of the examples to predict.
+
+    Notes
+    -----
+    As in ML-kNN (Zhang and Zhou 2007) labels are taken one by one; here the shares themselves are smoothed, by one vote
+    of the labels' frequencies, so that no probability is zero. k is that of the least log-loss.
+    """
+    train, rest = _unit(train_features), _unit(features)
+    k_most = min(max(_CANDIDATES), len(train) - 1)
+    own = _nearest(train, train, k_most, skip_self=True)
+    prior = 1 / (1 + np.exp(-prior_log_odds(train_targets)))
+
+    def shares(nearest: NDArray[np.int64]) -> NDArray[np.float64]:
+        votes = train_targets[nearest].sum(axis=1, dtype=np.float64)
+        return np.asarray((votes + prior) / (nearest.shape[1] + 1))
+
+    def loss(said: NDArray[np.float64]) -> float:
+        return float(-np.log(np.where(train_targets == 1, said, 1 - said)).mean())
+
+    ks = [k for k in _CANDIDATES if k <= k_most] or [1]
+    k = min(ks, key=lambda k: loss(shares(own[:, :k])))
+    found = shares(_nearest(rest, train, k))
+    return MultiLabelPredictions(
+        ids=ids,
+        targets=np.asarray(targets, dtype=np.uint8),
+        logits=np.log(found) - np.log1p(-found),
+        label_names=label_names,
+        split=split,
+        thresholds=choose_thresholds(shares(own[:, :k]), train_targets),
+        extra={"k": k},
     )
 
 
@@ -79,7 +131,7 @@ def _nearest(
     return found
 
 
-def _shares(votes: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+def _shares(votes: NDArray[np.integer[Any]], n_classes: int) -> NDArray[np.float64]:
     """Return smoothed class shares (n, n_classes) of votes (n, k)."""
     counts = np.zeros((len(votes), n_classes))
     np.add.at(counts, (np.arange(len(votes))[:, None], votes), 1.0)

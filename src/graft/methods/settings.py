@@ -120,8 +120,22 @@ class FineTuning:
             return None
         return Mixing(mixup_alpha=self.mixup, cutmix_alpha=self.cutmix)
 
-    def extras(self, targets: NDArray[np.int64], n_classes: int) -> dict[str, Tensor]:
-        """Return what `class_weights` adds to each batch, from the training targets."""
+    def extras(self, targets: NDArray[np.integer[Any]], n_classes: int) -> dict[str, Tensor]:
+        """Return what `class_weights` adds to each batch, from the training targets.
+
+        Raises
+        ------
+        UsageError
+            When weights are asked for and an example may have several labels.
+        """
+        if targets.ndim == 2:
+            if self.class_weights == "none":
+                return {}
+            raise UsageError(
+                f"class_weights '{self.class_weights}' with any number of labels an example",
+                expected="none: each label has a threshold of its own, chosen on held-out examples",
+                fix="--class-weights none (Python: class_weights='none')",
+            )
         counts = np.maximum(np.bincount(targets, minlength=n_classes), 1).astype(np.float64)
         if self.class_weights == "balanced":
             return {"class_weights": torch.tensor(len(targets) / (n_classes * counts), dtype=torch.float32)}

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graft.core.types import Predictions
+from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.calibration import fit_temperature
-from graft.evaluation.comparisons import mcnemar_exact, paired_log_loss
+from graft.evaluation.comparisons import log_losses_of, mcnemar_exact, paired_log_loss
 from graft.evaluation.intervals import NoInterval
+from graft.evaluation.multi_label_calibration import choose_thresholds, fit_prior_temperature, prior_log_odds, tempered
 
-__all__ = ["ALPHAS", "Verdict", "judge_contender", "mean_log_loss", "verdict_sentence"]
+__all__ = ["ALPHAS", "Verdict", "judge_contender", "verdict_sentence"]
 
 ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0)
 _LEVEL = 0.9  # of the two-sided interval, so that being below zero is a one-sided test at 5 %
+_ROUNDING = 1e-6  # nats: a smaller gain is none
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Verdict:
     is_better : whether the log-loss is below the probe's by a one-sided paired test at 5 %, and no such test finds the
         accuracy below the probe's: at a hundred examples accuracy itself is too lumpy to ask more of it.
     figures : JSON values: both models' accuracy and log-loss, the differences with their intervals, and McNemar's test.
+        Where an example may have several labels, ``"score"`` says so, and accuracy is the share of exact label sets.
+    thresholds : (n_classes,), probabilities from which on the contender gives a label; None: one class an example.
     """
 
     alpha: float
@@ -38,15 +42,17 @@ class Verdict:
     logits: NDArray[np.float32]
     is_better: bool
     figures: dict[str, Any]
+    thresholds: NDArray[np.float64] | None = None
 
 
 def judge_contender(
     probe_logits: NDArray[np.float32],
     logits_by_alpha: NDArray[np.float32],
-    targets: NDArray[np.int64],
+    targets: NDArray[np.integer[Any]],
     *,
     seed: int = 0,
     alphas: tuple[float, ...] = ALPHAS,
+    centre: NDArray[np.float64] | None = None,
 ) -> Verdict:
     """Return which share of the way is best, and whether the contender beats the probe there.
 
@@ -54,54 +60,53 @@ def judge_contender(
     ----------
     probe_logits : (n, n_classes), calibrated.
     logits_by_alpha : (n_alphas, n, n_classes), not yet calibrated.
-    targets : (n,), class numbers.
+    targets : (n,), class numbers; or (n, n_classes), 0 or 1, for several labels an example.
+    centre : (n_classes,), of several labels an example, what a temperature moves the logits towards, see `HeadFit`;
+        None: the log-odds of their shares in `targets`.
 
     Notes
     -----
     Choosing among five shares on the examples of the test flatters the contender a little: the shares' predictions
     are nearly the same, so by far less than five independent models would.
     """
-    names = tuple(map(str, range(probe_logits.shape[1])))
-    ids = [str(i) for i in range(len(targets))]
+    makes = _label_sets if targets.ndim == 2 else _classes
+    if targets.ndim == 2 and centre is None:
+        centre = prior_log_odds(targets)
     tried = []
     for alpha, logits in zip(alphas, logits_by_alpha, strict=True):
-        temperature = fit_temperature(logits, targets)
-        calibrated = np.asarray(logits / temperature, dtype=np.float32)
-        found = Predictions(ids, targets, calibrated, names, "held_out")
-        tried.append((mean_log_loss(calibrated, targets), alpha, temperature, found))
-    _, alpha, temperature, contender = min(tried, key=lambda row: (row[0], row[1]))
-    probe = Predictions(ids, targets, np.asarray(probe_logits, dtype=np.float32), names, "held_out")
-    loss = paired_log_loss(contender, probe, level=_LEVEL, seed=seed)
+        if centre is None:
+            temperature = fit_temperature(logits, targets)
+        else:
+            temperature = fit_prior_temperature(logits, targets, centre=centre)
+        calibrated = tempered(logits, temperature, centre=centre)
+        loss = float(log_losses_of(found := makes(calibrated, targets)).mean())
+        tried.append((loss, alpha, temperature, found))
+    best_loss, alpha, temperature, contender = min(tried, key=lambda row: (row[0], row[1]))
+    probe = makes(np.asarray(probe_logits, dtype=np.float32), targets)
+    loss_difference = paired_log_loss(contender, probe, level=_LEVEL, seed=seed)
     accuracy = mcnemar_exact(contender.is_correct, probe.is_correct, level=_LEVEL)
-    is_better = not isinstance(loss, NoInterval) and loss.high < 0 and accuracy.difference.high >= 0
+    has_gain = not isinstance(loss_difference, NoInterval) and loss_difference.high < -_ROUNDING
+    is_better = has_gain and accuracy.difference.high >= 0
     return Verdict(
         alpha=alpha,
         temperature=temperature,
-        logits=contender.logits,
+        logits=np.asarray(contender.logits, dtype=np.float32),
         is_better=bool(is_better),
         figures={
             "n": len(targets),
             "alpha": alpha,
+            "score": "exact label sets" if targets.ndim == 2 else "accuracy",
             "log_loss_by_alpha": {f"{a:g}": row[0] for a, row in zip(alphas, tried, strict=True)},
             "probe": {
                 "accuracy": float(probe.is_correct.mean()),
-                "log_loss": mean_log_loss(probe.logits, targets),
+                "log_loss": float(log_losses_of(probe).mean()),
             },
-            "contender": {
-                "accuracy": float(contender.is_correct.mean()),
-                "log_loss": mean_log_loss(contender.logits, targets),
-            },
-            "log_loss_difference": loss.as_dict(),
+            "contender": {"accuracy": float(contender.is_correct.mean()), "log_loss": best_loss},
+            "log_loss_difference": loss_difference.as_dict(),
             "accuracy_test": accuracy.as_dict(),
         },
+        thresholds=contender.thresholds if isinstance(contender, MultiLabelPredictions) else None,
     )
-
-
-def mean_log_loss(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
-    """Return the mean log-loss of logits (n, n_classes)."""
-    z = logits.astype(np.float64)
-    z = z - z.max(axis=1, keepdims=True)
-    return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]).mean())
 
 
 def verdict_sentence(name: str, facts: dict[str, Any]) -> str:
@@ -114,7 +119,26 @@ def verdict_sentence(name: str, facts: dict[str, Any]) -> str:
     both, n = (facts["probe"], facts["contender"]), facts["n"]
     word = "beats" if facts["is_better"] else "does not beat"
     return (
-        f"{name} {word} the probe on {n:,} held-out examples ({facts['held_out']}): accuracy"
+        f"{name} {word} the probe on {n:,} held-out examples ({facts['held_out']}): {facts['score']}"
         f" {both[1]['accuracy']:.1%} against {both[0]['accuracy']:.1%}, log-loss {both[1]['log_loss']:.4f} against"
         f" {both[0]['log_loss']:.4f}; mixing weight {facts['alpha']:g}; {facts['seconds_evidence']:.0f} s"
     )
+
+
+def _classes(logits: NDArray[np.float32], targets: NDArray[Any]) -> Predictions:
+    return Predictions(_ids(targets), targets, logits, _names(logits), "held_out")
+
+
+def _label_sets(logits: NDArray[np.float32], targets: NDArray[Any]) -> MultiLabelPredictions:
+    """Return predictions with the thresholds that the same examples choose: as flattering for one model as another."""
+    sets = np.asarray(targets, dtype=np.uint8)
+    plain = MultiLabelPredictions(_ids(targets), sets, logits, _names(logits), "held_out")
+    return replace(plain, thresholds=choose_thresholds(plain.probabilities, sets))
+
+
+def _ids(targets: NDArray[Any]) -> list[str]:
+    return [str(i) for i in range(len(targets))]
+
+
+def _names(logits: NDArray[np.float32]) -> tuple[str, ...]:
+    return tuple(map(str, range(logits.shape[1])))

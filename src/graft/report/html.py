@@ -9,10 +9,11 @@ from typing import Any
 import jinja2
 
 from graft.core.files import write_text
-from graft.core.types import Predictions
+from graft.core.types import MultiLabelPredictions, Predictions
 from graft.report import figures, mistakes
 from graft.report import wording as w
-from graft.report.verdict import build_verdict, split_of
+from graft.report.leading import headline_of, is_multi_label, lead_of, split_of
+from graft.report.verdict import build_verdict
 
 __all__ = ["write_report"]
 
@@ -26,7 +27,7 @@ def write_report(
     metrics: Mapping[str, Any],
     manifest: Mapping[str, Any],
     config: Mapping[str, Any],
-    predictions: Mapping[str, Predictions],
+    predictions: Mapping[str, Predictions | MultiLabelPredictions],
     leaderboard: Sequence[Mapping[str, Any]],
     notes: Sequence[str],
     thumbnails: Mapping[str, bytes],
@@ -39,7 +40,8 @@ def write_report(
     Parameters
     ----------
     path : of the file; it is whole or absent.
-    metrics : as `graft.evaluation.Evaluation.as_dict` gives them, with ``"seconds": {phase: s}`` where known.
+    metrics : as `graft.evaluation.Evaluation.as_dict` or `MultiLabelEvaluation.as_dict` gives them, with
+        ``"seconds": {phase: s}`` where known.
     manifest : what it takes to repeat the run: ``"command"``, versions, seed, hashes; nested mappings are fine.
     config : the options of the run.
     predictions : by split; the mistakes shown are those of the split that `metrics` judges.
@@ -74,12 +76,13 @@ def write_report(
         noun=noun,
         split=w.plain(split),
         verdict=build_verdict(metrics, leaderboard, noun=noun),
-        headline=_headline(metrics.get(split, {})),
+        headline=_headline(metrics, split),
         figures=_figures(metrics.get(split, {})),
         comparison=_comparison(metrics, split),
         confusion=_confusion(metrics),
         gallery=_gallery(predictions.get(split), thumbnails, texts or {}),
-        classes=_classes(metrics),
+        classes=_labels(metrics) if is_multi_label(metrics) else _classes(metrics),
+        is_multi_label=is_multi_label(metrics),
         calibration=_calibration(metrics),
         selection=_selection(leaderboard),
         cost=_cost(metrics),
@@ -93,12 +96,17 @@ def write_report(
     write_text(path, page)
 
 
-def _headline(judged: Mapping[str, Any]) -> dict[str, Any] | None:
-    accuracy = judged.get("accuracy")
-    if not accuracy or accuracy["value"] is None:
+def _headline(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
+    name = headline_of(metrics)
+    figure = metrics.get(split, {}).get(name)
+    if not figure or figure["value"] is None:
         return None
-    text = w.percent(accuracy["value"], unit=False)
-    return {"value": text, "interval": w.interval(accuracy, unit=True), "n": w.count(accuracy["n"])}
+    return {
+        "name": w.lowered(w.metric_name(name)[0]),
+        "value": w.percent(figure["value"], unit=False),
+        "interval": w.interval(figure, unit=True),
+        "n": w.count(figure["n"]),
+    }
 
 
 def _figures(judged: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -121,24 +129,24 @@ def _figures(judged: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _comparison(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
-    own = metrics.get(split, {}).get("accuracy")
-    baselines = metrics.get("baselines") or {}
+    headline = headline_of(metrics)
+    own = metrics.get(split, {}).get(headline)
+    baselines = {k: b for k, b in (metrics.get("baselines") or {}).items() if headline in b}
     if not own or own["value"] is None or not baselines:
         return None
-    ranked = sorted(baselines.items(), key=lambda item: -(item[1]["accuracy"]["value"] or 0.0))
-    axis = figures.share_axis([own, *(b["accuracy"] for _, b in ranked)])
-    rows = figures.dot_rows([("This model", own), *((w.baseline_name(k), b["accuracy"]) for k, b in ranked)], axis)
+    ranked = sorted(baselines.items(), key=lambda item: -(item[1][headline]["value"] or 0.0))
+    axis = figures.share_axis([own, *(b[headline] for _, b in ranked)])
+    rows = figures.dot_rows([("This model", own), *((w.baseline_name(k), b[headline]) for k, b in ranked)], axis)
     losses = [metrics[split].get("log_loss"), *(b.get("log_loss") for _, b in ranked)]
     for row, loss in zip(rows, losses, strict=True):
         row["log_loss"] = w.decimal(loss["value"]) if loss else "–"
         row["lead"] = row["lead_interval"] = row["p"] = ""
     for row, (_, baseline) in zip(rows[1:], ranked, strict=True):
-        if paired := baseline.get("paired"):
-            difference = paired["accuracy_difference"]
-            row["lead"] = f"{100 * difference['value']:+.1f}".replace("-", "−")
-            row["lead_interval"] = w.interval(difference).replace("-", "−")
-            row["p"] = w.p_value(paired.get("adjusted_p_value", paired["p_value"]))
-    return {"axis": axis, "rows": rows}
+        if lead := lead_of(baseline):
+            row["lead"] = f"{100 * lead.difference['value']:+.1f}".replace("-", "−")
+            row["lead_interval"] = w.interval(lead.difference).replace("-", "−")
+            row["p"] = w.p_value(lead.p_value)
+    return {"axis": axis, "rows": rows, "name": w.metric_name(headline)[0], "is_accuracy": headline == "accuracy"}
 
 
 def _confusion(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -156,20 +164,27 @@ def _confusion(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _gallery(
-    predictions: Predictions | None, thumbnails: Mapping[str, bytes], texts: Mapping[str, str]
+    predictions: Predictions | MultiLabelPredictions | None, thumbnails: Mapping[str, bytes], texts: Mapping[str, str]
 ) -> dict[str, Any] | None:
     if predictions is None:
         return None
     budget = mistakes.PictureBudget(thumbnails, texts)
+    if isinstance(predictions, MultiLabelPredictions):
+        shown = mistakes.farthest_off(predictions, budget)
+        return _shown(shown, []) if shown else None
     confident = mistakes.most_confident(predictions, budget)
     if not confident:
         return None
     has_pictures = any(e["picture"] for e in confident)
+    return _shown(confident, mistakes.pair_groups(predictions, budget) if has_pictures else [])
+
+
+def _shown(examples: list[dict[str, Any]], groups: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "confident": confident,
-        "groups": mistakes.pair_groups(predictions, budget) if has_pictures else [],
-        "has_pictures": has_pictures,
-        "has_texts": any(e["text"] for e in confident),
+        "confident": examples,
+        "groups": groups,
+        "has_pictures": any(e["picture"] for e in examples),
+        "has_texts": any(e["text"] for e in examples),
     }
 
 
@@ -181,12 +196,31 @@ def _classes(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     axis = figures.share_axis(recall)
     rows = figures.dot_rows([(w.plain(n), r) for n, r in zip(confusion["labels"], recall, strict=True)], axis)
     for row, precision in zip(rows, confusion.get("precision", [{}] * len(rows)), strict=True):
-        row["precision"] = w.percent(precision.get("value"))
+        row["more"] = [("Precision", w.percent(precision.get("value")))]
     order = sorted(
         range(len(rows)), key=lambda i: (recall[i]["value"] is None, recall[i]["value"] or 0.0, -recall[i]["n"])
     )
-    rows = [rows[i] for i in order]
-    return {"axis": axis, "rows": rows[:_MAX_ROWS], "more": rows[_MAX_ROWS:]}
+    return _class_table("Recall", axis, [rows[i] for i in order])
+
+
+def _labels(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    labels = metrics["labels"]
+    axis = figures.share_axis(labels["f1"])
+    rows = figures.dot_rows([(w.plain(n), f1) for n, f1 in zip(labels["names"], labels["f1"], strict=True)], axis)
+    for i, row in enumerate(rows):
+        row["n"] = labels["counts"][i]
+        row["more"] = [
+            ("Precision", w.percent(labels["precision"][i]["value"])),
+            ("Recall", w.percent(labels["recall"][i]["value"])),
+            ("From", w.percent(labels["thresholds"][i])),
+        ]
+    order = sorted(range(len(rows)), key=lambda i: (labels["f1"][i]["value"] is None, labels["f1"][i]["value"] or 0.0))
+    return _class_table("F1", axis, [rows[i] for i in order])
+
+
+def _class_table(score: str, axis: figures.Axis, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in rows[0]["more"]] if rows else []
+    return {"score": score, "names": names, "axis": axis, "rows": rows[:_MAX_ROWS], "more": rows[_MAX_ROWS:]}
 
 
 def _calibration(metrics: Mapping[str, Any]) -> dict[str, Any] | None:

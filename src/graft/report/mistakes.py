@@ -8,10 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from graft.core.types import Predictions
+from graft.core.types import MultiLabelPredictions, Predictions
 from graft.report import wording as w
 
-__all__ = ["MAX_GRID_CLASSES", "PictureBudget", "confused_pairs", "confusion_cells", "most_confident", "pair_groups"]
+__all__ = [
+    "MAX_GRID_CLASSES",
+    "PictureBudget",
+    "confused_pairs",
+    "confusion_cells",
+    "farthest_off",
+    "most_confident",
+    "pair_groups",
+]
 
 MAX_GRID_CLASSES = 25
 _MAX_PICTURE_BYTES = 100_000
@@ -105,6 +113,33 @@ def most_confident(predictions: Predictions, budget: PictureBudget, *, most: int
     return _shown(predictions, _mistakes(predictions)[:most], budget)
 
 
+def farthest_off(predictions: MultiLabelPredictions, budget: PictureBudget, *, most: int = 12) -> list[dict[str, Any]]:
+    """Return the examples with a label wrongly given or missing, those first whose probability was farthest off."""
+    p, said, has = predictions.probabilities, predictions.predicted, predictions.targets
+    distance = np.where(said != has, np.abs(p - has), -1.0)
+    distance[~predictions.is_known] = -1.0
+    worst = distance.argmax(axis=1)
+    farthest = distance.max(axis=1)
+    rows = [int(i) for i in np.argsort(-farthest, kind="stable")[:most] if farthest[i] >= 0]
+
+    def names(row: int, sets: Any) -> str:
+        found = [w.plain(predictions.label_names[k]) for k in np.flatnonzero(sets[row] == 1)]
+        return ", ".join(found) or "none"
+
+    return [
+        {
+            "id": w.plain(predictions.ids[i]),
+            "short_id": _short(w.plain(predictions.ids[i])),
+            "true": names(i, has),
+            "predicted": names(i, said),
+            "confidence": f"{w.plain(predictions.label_names[worst[i]])} {100 * p[i, worst[i]]:.0f}{w.THIN}%",
+            "picture": budget.take(predictions.ids[i]),
+            "text": budget.text(predictions.ids[i]),
+        }
+        for i in rows
+    ]
+
+
 def pair_groups(
     predictions: Predictions, budget: PictureBudget, *, most_groups: int = 12, most_each: int = 6
 ) -> list[dict[str, Any]]:
@@ -129,7 +164,7 @@ def pair_groups(
 def _mistakes(predictions: Predictions) -> list[int]:
     is_wrong = ~predictions.is_correct & (predictions.targets >= 0)
     rows = np.flatnonzero(is_wrong)
-    confidence = predictions.probabilities[rows].max(axis=1)
+    confidence = predictions.probabilities[rows, predictions.predicted[rows]]
     return [int(i) for i in rows[np.argsort(-confidence, kind="stable")]]
 
 

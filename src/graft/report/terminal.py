@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from graft.report import wording as w
-from graft.report.verdict import build_verdict, split_of
+from graft.report.leading import headline_of, lead_of, split_of
+from graft.report.verdict import build_verdict
 
 __all__ = ["print_summary"]
 
@@ -26,7 +27,8 @@ def print_summary(
 
     Parameters
     ----------
-    metrics : as `graft.evaluation.Evaluation.as_dict` gives them, with ``"seconds"`` where known.
+    metrics : as `graft.evaluation.Evaluation.as_dict` or `MultiLabelEvaluation.as_dict` gives them, with ``"seconds"``
+        where known.
     console : where to.
     leaderboard : the candidates, for the sentence on how the model was chosen.
     noun : what the examples are called.
@@ -37,17 +39,18 @@ def print_summary(
     table.add_column(split)
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
-    table.add_column("model's lead", justify="right")
+    headline = headline_of(metrics)
+    measure = "" if headline == "accuracy" else f" in {w.lowered(w.metric_name(headline)[0])}"
+    table.add_column(f"model's lead{measure}", justify="right")
     for key, figure in metrics.get(split, {}).items():
         if isinstance(figure, Mapping) and "value" in figure:
             _add_row(table, w.metric_name(key)[0], figure, share=w.is_share(key), lead="", style="")
     for name, baseline in (metrics.get("baselines") or {}).items():
-        lead = ""
-        if paired := baseline.get("paired"):
-            difference = paired["accuracy_difference"]["value"]
-            p = w.p_value(paired.get("adjusted_p_value", paired["p_value"]))
-            lead = f"{100 * difference:+.1f} points, {p}".replace("-", "−")
-        _add_row(table, w.baseline_name(name), baseline["accuracy"], share=True, lead=lead, style="dim")
+        told = ""
+        if lead := lead_of(baseline):
+            told = f"{100 * lead.difference['value']:+.1f} points, {w.p_value(lead.p_value)}".replace("-", "−")
+        figure = baseline.get(headline) or baseline["accuracy"]
+        _add_row(table, w.baseline_name(name), figure, share=True, lead=told, style="dim")
 
     console.print()
     console.print(Text(_without_marks(verdict.headline), style="bold"))
@@ -55,7 +58,7 @@ def print_summary(
     console.print(table)
     console.print()
     for fact in verdict.facts:
-        if fact.topic in ("Strategy", "Confidence", "Weakest point"):
+        if fact.topic in ("Classes", "Strategy", "Confidence", "Weakest point"):
             console.print(Text(_without_marks(fact.text)))
 
 

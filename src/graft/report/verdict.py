@@ -6,11 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from graft.report import class_facts
 from graft.report import wording as w
+from graft.report.leading import headline_of, is_multi_label, lead_of, split_of
 
-__all__ = ["Fact", "Verdict", "build_verdict", "split_of"]
+__all__ = ["Fact", "Verdict", "build_verdict"]
 
 ALPHA = 0.05
+_NO_SKILL = {
+    "majority": "always giving the most frequent class",
+    "prior": "knowing how often each label occurs",
+}
 
 
 class Fact(NamedTuple):
@@ -34,14 +40,6 @@ class Verdict:
     facts: tuple[Fact, ...]
 
 
-def split_of(metrics: Mapping[str, Any]) -> str:
-    """Return the name of the split that `metrics` judges: the first key that holds an accuracy."""
-    for key, value in metrics.items():
-        if key != "baselines" and isinstance(value, Mapping) and "accuracy" in value:
-            return key
-    return "test"
-
-
 def build_verdict(
     metrics: Mapping[str, Any], leaderboard: Sequence[Mapping[str, Any]] = (), *, noun: str = "examples"
 ) -> Verdict:
@@ -55,29 +53,33 @@ def build_verdict(
     noun : what the examples are called.
     """
     candidates = (
-        _accuracy(metrics, noun),
+        _score(metrics, noun),
+        _fact("Classes", class_facts.unequal_classes(metrics, noun=noun)),
         _baselines(metrics),
         _calibration(metrics),
         _strategy(metrics),
-        _weakest(metrics),
+        _fact("Weakest point", class_facts.weakest_point(metrics, noun=noun)),
         _selection(leaderboard),
         _cost(metrics),
     )
     return Verdict(_headline(metrics), tuple(fact for fact in candidates if fact is not None))
 
 
+def _fact(topic: str, text: str | None) -> Fact | None:
+    return None if text is None else Fact(topic, text)
+
+
 def _ranked(metrics: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the baselines that were beaten, not told apart, and lost to."""
     found: dict[str, list[str]] = {"beaten": [], "tied": [], "lost": []}
     for name, baseline in (metrics.get("baselines") or {}).items():
-        paired = baseline.get("paired")
-        if not paired:
+        lead = lead_of(baseline)
+        if lead is None:
             continue
-        difference = paired["accuracy_difference"]["value"]
-        if paired.get("adjusted_p_value", paired["p_value"]) > ALPHA:
+        if lead.p_value > ALPHA:
             found["tied"].append(name)
         else:
-            found["beaten" if difference > 0 else "lost"].append(name)
+            found["beaten" if lead.difference["value"] > 0 else "lost"].append(name)
     return found
 
 
@@ -87,8 +89,9 @@ def _headline(metrics: Mapping[str, Any]) -> str:
     ranked["tied"] = [name for name in ranked["tied"] if name != "probe"]
     if not any(ranked.values()):
         return "A result with nothing to compare it with."
-    if "majority" in ranked["tied"] or "majority" in ranked["lost"]:
-        return "No signal: it does no better than always giving the most frequent class."
+    for name in ("majority", "prior"):
+        if name in ranked["tied"] or name in ranked["lost"]:
+            return f"No signal: it does no better than {_NO_SKILL[name]}."
     if ranked["lost"]:
         names = _join([w.baseline_name(n, in_sentence=True) for n in ranked["lost"]])
         return f"The graft did not pay: {names} did better."
@@ -102,47 +105,62 @@ def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _accuracy(metrics: Mapping[str, Any], noun: str) -> Fact | None:
-    split = split_of(metrics)
-    accuracy = metrics.get(split, {}).get("accuracy")
-    if not accuracy or accuracy["value"] is None:
+def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:
+    """Return the figure that leads in a sentence, and the share of right answers beside it."""
+    split, headline = split_of(metrics), headline_of(metrics)
+    judged = metrics.get(split, {})
+    figure = judged.get(headline)
+    if not figure or figure["value"] is None:
         return None
-    text = f"{w.percent(accuracy['value'])} of {w.count(accuracy['n'])} {split} {noun} are classified correctly"
-    if accuracy["low"] is not None:
-        level = f"{100 * accuracy['level']:.0f}{w.THIN}%"
-        text += f"; the {level} interval runs from {w.interval(accuracy, unit=True)}"
-    return Fact("Accuracy", text + ".")
+    right = judged.get("exact_match" if is_multi_label(metrics) else "accuracy")
+    examples = f"{w.count(figure['n'])} {split} {noun}"
+    name = w.metric_name(headline)[0]
+    if headline == "accuracy":
+        text = f"{w.percent(figure['value'])} of {examples} are classified correctly"
+    else:
+        kinds = "labels" if is_multi_label(metrics) else "classes"
+        text = f"{name} {w.percent(figure['value'])} on {examples}; in it all {kinds} weigh alike"
+    if figure["low"] is not None:
+        level = f"{100 * figure['level']:.0f}{w.THIN}%"
+        text += f"; the {level} interval runs from {w.interval(figure, unit=True)}"
+    text += "."
+    if headline != "accuracy" and right and right["value"] is not None:
+        what = "were given exactly their own labels" if is_multi_label(metrics) else "are classified correctly"
+        text += f" {w.percent(right['value'])} of them {what}."
+    return Fact(name, text)
 
 
 def _baselines(metrics: Mapping[str, Any]) -> Fact | None:
     ranked = _ranked(metrics)
     baselines = metrics.get("baselines") or {}
+    leads = {name: lead for name, b in baselines.items() if (lead := lead_of(b)) is not None}
 
     def against(name: str) -> str:
-        paired = baselines[name]["paired"]
-        p = w.p_value(paired.get("adjusted_p_value", paired["p_value"]))
-        return (
-            f"{w.points(paired['accuracy_difference']['value'])} {{}} {w.baseline_name(name, in_sentence=True)} ({p})"
-        )
+        p = w.p_value(leads[name].p_value)
+        points = w.points(leads[name].difference["value"])
+        return f"{points} {{}} {w.baseline_name(name, in_sentence=True)} ({p})"
 
     sentences = []
-    order = sorted(ranked["beaten"], key=lambda n: baselines[n]["paired"]["accuracy_difference"]["value"])
+    order = sorted(ranked["beaten"], key=lambda n: leads[n].difference["value"])
     if order:
         sentences.append(f"{_join([against(n).format('above') for n in order])}.")
     if ranked["lost"]:
         sentences.append(f"{_join([against(n).format('below') for n in ranked['lost']])}.")
     for name in ranked["tied"]:
-        paired = baselines[name]["paired"]
-        difference = paired["accuracy_difference"]["value"]
+        difference = leads[name].difference["value"]
         side = "above" if difference > 0 else "below"
         where = "level with" if difference == 0 else f"{w.points(difference)} {side}"
-        p = w.p_value(paired.get("adjusted_p_value", paired["p_value"]))
+        p = w.p_value(leads[name].p_value)
         text = f"{where} {w.baseline_name(name, in_sentence=True)}, which may be chance ({p})"
-        smallest = paired.get("smallest_detectable_difference")
+        smallest = leads[name].smallest
         if smallest is not None:
             text += f": a test of this size sees differences from about {w.points(smallest)} up"
         sentences.append(text[0].upper() + text[1:] + ".")
-    return Fact("Baselines", " ".join(sentences)) if sentences else None
+    if not sentences:
+        return None
+    headline = headline_of(metrics)
+    measure = "" if headline == "accuracy" else f"In {w.lowered(w.metric_name(headline)[0])}: "
+    return Fact("Baselines", measure + " ".join(sentences))
 
 
 def _calibration(metrics: Mapping[str, Any]) -> Fact | None:
@@ -159,6 +177,8 @@ def _calibration(metrics: Mapping[str, Any]) -> Fact | None:
         )
     gap = calibration["confidence_minus_accuracy"]
     direction = "It claims more than it holds" if gap > 0 else "It is right more often than it says"
+    if is_multi_label(metrics):
+        direction = "It expects more labels than there are" if gap > 0 else "It expects fewer labels than there are"
     return Fact(
         "Confidence",
         f"Its probabilities are off: calibration error {error}, where a perfectly calibrated model shows up to {limit}."
@@ -181,6 +201,8 @@ def _strategy(metrics: Mapping[str, Any]) -> Fact | None:
     side = "above" if gap > 0 else "below"
     way = "lower" if loss["value"] < 0 else "higher"
     score = f"{w.points(abs(gap))} {side} the probe" if gap else "level with the probe"
+    if found.get("score", "accuracy") != "accuracy":
+        score += f" in {w.plain(found['score'])}"
     evidence = (
         f"on {n} held-out examples ({place}) {name} was {score} ({w.percent(found['contender']['accuracy'])} against"
         f" {w.percent(found['probe']['accuracy'])}), its log-loss {w.decimal(abs(loss['value']))} {way}"
@@ -199,25 +221,6 @@ def _strategy(metrics: Mapping[str, Any]) -> Fact | None:
         share = found["alpha"]
         cost += f" The weights lie {100 * share:.0f}{w.THIN}% of the way from the probe's to the fine-tuned ones."
     return Fact("Strategy", (text + cost).replace(" -", " −"))
-
-
-def _weakest(metrics: Mapping[str, Any]) -> Fact | None:
-    confusion = metrics.get("confusion")
-    if not confusion:
-        return None
-    labels, counts = confusion["labels"], confusion["counts"]
-    pairs = [(row[j], i, j) for i, row in enumerate(counts) for j in range(len(labels)) if i != j and row[j] > 0]
-    if not pairs:
-        return Fact("Weakest point", "No mistake on this split.")
-    known = [(r["value"], -r["n"], i) for i, r in enumerate(confusion.get("recall", ())) if r["value"] is not None]
-    text = ""
-    if known:
-        value, _, i = min(known)
-        text = f"{w.quoted(labels[i])} is recognised least often ({w.percent(value)} of {-min(known)[1]}). "
-    times, i, j = max(pairs, key=lambda pair: pair[0])
-    if len(labels) > 2:
-        text += f"Most often {w.quoted(labels[i])} is taken for {w.quoted(labels[j])} ({times}×)."
-    return Fact("Weakest point", text.strip())
 
 
 def _selection(leaderboard: Sequence[Mapping[str, Any]]) -> Fact | None:

@@ -19,6 +19,7 @@ __all__ = [
     "duration",
     "interval",
     "is_share",
+    "lowered",
     "metric_name",
     "p_value",
     "percent",
@@ -32,6 +33,7 @@ THIN = "\u202f"  # narrow no-break space, between number and unit
 # Name in tables, and within a sentence.
 BASELINES = {
     "majority": ("Most frequent class", "always answering the most frequent class"),
+    "prior": ("Label frequencies", "knowing how often each label occurs and nothing else"),
     "knn": ("Nearest neighbours", "nearest neighbours on the same features"),
     "probe": ("Frozen network, new head", "the frozen network with a new head"),
     "pixel_knn": ("Nearest neighbours on pixels", "nearest neighbours on the pixels"),
@@ -42,10 +44,15 @@ METRICS = {
     "accuracy": ("Accuracy", "share of right answers"),
     "balanced_accuracy": ("Balanced accuracy", "mean of the recalls of all classes"),
     "macro_f1": ("Macro F1", "mean over classes of precision and recall joined"),
+    "micro_f1": ("Micro F1", "precision and recall joined, all labels of all examples together"),
+    "mean_average_precision": ("Mean average precision", "area under precision over recall, mean over labels"),
+    "exact_match": ("Exact label sets", "share given all of their own labels and no other"),
     "log_loss": ("Log-loss", "surprise at the truth, in nats; lower is better"),
     "brier": ("Brier score", "squared error of the probabilities, 0 to 2; lower is better"),
 }
-_SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "top_")
+_SHARES = (
+    "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "mean_average_precision", "exact_match", "top_",
+)  # fmt: skip
 
 
 def plain(text: object) -> str:
@@ -174,6 +181,17 @@ def metric_name(metric: str) -> tuple[str, str]:
         k = metric.removeprefix("top_")
         return f"Top-{k} accuracy", f"truth among the {k} most probable classes"
     return METRICS.get(metric, (plain(metric.replace("_", " ")), ""))
+
+
+def lowered(name: str) -> str:
+    """Return a figure's name as it stands within a sentence.
+
+    Examples
+    --------
+    >>> lowered("Macro F1"), lowered("Accuracy")
+    ('macro F1', 'accuracy')
+    """
+    return name[:1].lower() + name[1:]
 
 
 def baseline_name(name: str, *, in_sentence: bool = False) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -75,7 +75,7 @@ class CrossValidation:
 
 def cross_validate(
     features: NDArray[np.float32],
-    targets: NDArray[np.int64],
+    targets: NDArray[np.integer[Any]],
     *,
     n_classes: int,
     folds: NDArray[np.int64],
@@ -192,13 +192,15 @@ def cross_validate(
     )
 
 
-def _link(targets: NDArray[np.int64], n_classes: int, n_views: int, device: torch.device) -> Link:
+def _link(targets: NDArray[np.integer[Any]], n_classes: int, n_views: int, device: torch.device) -> Link:
     if targets.ndim == 2:
         return SigmoidLink(torch.from_numpy(np.tile(targets, (n_views, 1))).to(device))
     return SoftmaxLink(torch.from_numpy(np.tile(targets, n_views)).to(device), n_classes)
 
 
-def _losses(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _losses(
+    logits: NDArray[np.float32], targets: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each example's loss and whether it is right: (n_examples,) both."""
     z = logits.astype(np.float64)
     if targets.ndim == 2:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["classification_loss_sum", "cross_entropy_sum"]
+from graft.core.types import UNKNOWN
+
+__all__ = ["binary_cross_entropy_sum", "classification_loss_sum", "cross_entropy_sum"]
 
 
 def cross_entropy_sum(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -30,15 +32,40 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor, *, label_smoothing: float
     return total, (targets != -100).sum()
 
 
+def binary_cross_entropy_sum(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum of binary cross-entropies over examples *and* labels, and the number of examples.
+
+    Parameters
+    ----------
+    logits : (n_examples, n_labels), log-odds.
+    targets : (n_examples, n_labels), 0 or 1, or shares between them; rows of `UNKNOWN` are left out.
+
+    Notes
+    -----
+    The count is of examples, not of examples times labels. The gradient by a logit is then (p - y) / n, the very form
+    that it has for one class an example, so that learning rates, weight decay and clipping mean the same for both; and
+    the loss is that of the head's solver. torch's ``BCEWithLogitsLoss``, which transformers uses, divides by the labels
+    as well: with 20 labels its gradients, and what SGD makes of a learning rate, are 20 times smaller.
+    """
+    wanted = targets.float()
+    is_known = wanted.amax(dim=1) < UNKNOWN
+    each = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits.float(), torch.where(is_known[:, None], wanted, 0.0), reduction="none"
+    )
+    return torch.where(is_known, each.sum(dim=1), 0.0).sum(), is_known.sum()
+
+
 def classification_loss_sum(logits: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return the sum of the losses of a batch and their count, as the batch's keys ask for.
 
     Parameters
     ----------
     logits : (n_examples, n_classes), unnormalised.
-    batch : ``labels`` (n_examples,), class numbers; where it is there, ``soft_labels`` (n_examples, n_classes), shares
-        of the classes, goes before them; ``logit_offset`` (n_classes,) is added to the logits; ``class_weights``
-        (n_classes,) weighs each example's loss, and the count is then the sum of the weights.
+    batch : ``labels`` (n_examples,), class numbers, or (n_examples, n_classes), 0 or 1, where an example may have
+        several: see `binary_cross_entropy_sum`. Where it is there, ``soft_labels`` (n_examples, n_classes), shares of
+        the classes, goes before them; ``logit_offset`` (n_classes,) is added to the logits; ``class_weights``
+        (n_classes,) weighs each example's loss, and the count is then the sum of the weights (both for one class an
+        example only).
 
     References
     ----------
@@ -46,6 +73,8 @@ def classification_loss_sum(logits: Tensor, batch: Mapping[str, Tensor]) -> tupl
     of the classes' shares in the training data.
     """
     targets = batch.get("soft_labels", batch["labels"])
+    if batch["labels"].ndim == 2:
+        return binary_cross_entropy_sum(logits, targets)
     if "logit_offset" in batch:
         logits = logits + batch["logit_offset"]
     if "class_weights" not in batch:

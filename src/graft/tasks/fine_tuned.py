@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from graft.backbones.loading import hash_weights, quiet_transformers
+from graft.core.decision import Decision
 from graft.core.errors import ModelError
 from graft.core.files import as_resource_error, read_json, write_json
 from graft.tasks.base import Task
@@ -42,14 +42,27 @@ class SavedCheck:
 
 @dataclass(frozen=True)
 class FineTunedModel:
-    """The task over the network of a finished run, and its label names."""
+    """The task over the network of a finished run, its label names, and how it decides.
+
+    Parameters
+    ----------
+    decision : one class an example or any number of labels, and by which thresholds or offset.
+    """
 
     task: Task
     label_names: tuple[str, ...]
     weights_hash: str
+    decision: Decision = field(default_factory=Decision)
 
 
-def save_fine_tuned(task: Task, folder: Path, *, label_names: Sequence[str], contents: Sequence[bytes]) -> SavedCheck:
+def save_fine_tuned(
+    task: Task,
+    folder: Path,
+    *,
+    label_names: Sequence[str],
+    contents: Sequence[bytes],
+    decision: Decision | None = None,
+) -> SavedCheck:
     """Write a standard checkpoint to `folder`, reload it as transformers does, and compare probabilities.
 
     Parameters
@@ -57,6 +70,8 @@ def save_fine_tuned(task: Task, folder: Path, *, label_names: Sequence[str], con
     task : over the pretrained model with its fitted head.
     folder : becomes a folder that ``transformers.pipeline`` loads; it appears whole or not at all.
     contents : a few examples to compare on.
+    decision : kept in ``graft.json``; with thresholds the checkpoint is one of several labels, whose scores
+        ``transformers.pipeline`` makes by the logistic function. None: one class, the likeliest.
 
     Raises
     ------
@@ -72,6 +87,8 @@ def save_fine_tuned(task: Task, folder: Path, *, label_names: Sequence[str], con
     network.config.id2label = dict(enumerate(label_names))
     network.config.label2id = {name: i for i, name in enumerate(label_names)}
     network.config.architectures = [type(network).__name__]
+    decision = decision or Decision()
+    network.config.problem_type = f"{'multi' if decision.is_multi_label else 'single'}_label_classification"
     try:
         with quiet_transformers():
             network.save_pretrained(partial, safe_serialization=True)
@@ -83,6 +100,7 @@ def save_fine_tuned(task: Task, folder: Path, *, label_names: Sequence[str], con
             "label_names": list(label_names),
             "weights_hash": weights_hash,
             "head": model.head.name,
+            "decision": decision.as_dict(),
             **model.saved_facts,
         }
         write_json(partial / "graft.json", record)
@@ -90,7 +108,7 @@ def save_fine_tuned(task: Task, folder: Path, *, label_names: Sequence[str], con
         shutil.rmtree(partial, ignore_errors=True)
         raise as_resource_error(error, folder) from error
     try:
-        largest = _compare(task, partial, label_names, contents)
+        largest = _compare(task, partial, label_names, contents, decision=decision)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -134,11 +152,13 @@ def load_fine_tuned(folder: Path) -> FineTunedModel:
             expected=f"weights with the hash {record['weights_hash']}",
             fix="copy the run's folder again, or load it with transformers if the change is meant",
         )
-    return FineTunedModel(task, label_names, weights_hash)
+    return FineTunedModel(task, label_names, weights_hash, Decision.from_dict(record.get("decision") or {}))
 
 
 @torch.inference_mode()
-def _compare(task: Task, folder: Path, label_names: Sequence[str], contents: Sequence[bytes]) -> float:
+def _compare(
+    task: Task, folder: Path, label_names: Sequence[str], contents: Sequence[bytes], *, decision: Decision
+) -> float:
     config = read_json(folder / "config.json")
     if config.get("id2label") != {str(i): name for i, name in enumerate(label_names)}:
         raise ModelError("the label map did not survive saving", expected="the labels of the data, in order")
@@ -148,7 +168,8 @@ def _compare(task: Task, folder: Path, label_names: Sequence[str], contents: Seq
     for content in contents:
         batch = task.collate([task.encode(content, name=str(folder))], [0])
         mine = task.predict(task.model.network, batch)[0].float().numpy()
-        largest = max(largest, float(np.abs(_softmax(mine) - _softmax(theirs(content))).max()))
+        difference = decision.probabilities(mine) - decision.probabilities(theirs(content))
+        largest = max(largest, float(np.abs(difference).max()))
     if largest > _TOLERANCE:
         raise ModelError(
             f"the saved model gives other probabilities than the trained one (difference {largest:.2g})",
@@ -156,8 +177,3 @@ def _compare(task: Task, folder: Path, label_names: Sequence[str], contents: Seq
             fix="report this: the run's features and head are kept, and --resume tries again",
         )
     return largest
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    z = logits.astype(np.float64) - logits.max()
-    return np.asarray(np.exp(z) / np.exp(z).sum())

@@ -139,7 +139,7 @@ class ActivationBatches:
     Parameters
     ----------
     views : stores of the same n examples: plain, mirrored, and so on.
-    targets : (n,), class numbers.
+    targets : (n,), class numbers; or (n, n_classes), 0 or 1, for several labels an example.
     rows : which of the n examples are drawn; None: all.
     batch_size : examples a batch.
     seed : of order and views.

@@ -28,8 +28,8 @@ class TrainingExamples(Protocol):
     """Labelled examples of one task, encoded."""
 
     @property
-    def targets(self) -> NDArray[np.int64]:
-        """Class numbers: (n_examples,)."""
+    def targets(self) -> NDArray[np.integer[Any]]:
+        """Class numbers (n_examples,), or (n_examples, n_classes) of 0 and 1 for several labels an example."""
         ...
 
     @property
@@ -68,13 +68,13 @@ class PictureExamples:
     Parameters
     ----------
     pictures : (n, 3, H, W) uint8, H = W, an array or a map of a file.
-    targets : (n,), class numbers.
+    targets : (n,), class numbers; or (n, n_classes), 0 or 1, for several labels an example.
     mean, std : of the preprocessing, one a channel, on pixels of 0 to 1.
     flip : whether mirror images keep their label.
     """
 
     pictures: Pictures
-    targets: NDArray[np.int64]
+    targets: NDArray[np.integer[Any]]
     n_classes: int
     mean: Sequence[float]
     std: Sequence[float]

@@ -123,13 +123,14 @@ def mix_pictures(pictures: Tensor, partners: Tensor, *, mix: Mix) -> Tensor:
 def soft_targets(
     labels: Tensor, n_classes: int, *, smoothing: float = 0.0, partners: Tensor | None = None, share: float = 1.0
 ) -> Tensor:
-    """Return the mass of each class: (n, n_classes) float32, rows sum to 1.
+    """Return the mass of each class: (n, n_classes) float32; rows sum to 1 where each example has one class.
 
     Parameters
     ----------
-    labels : (n,) int64, class numbers.
-    smoothing : share of the mass that is spread evenly over all classes, 0 to 1.
-    partners : (n,) int64, class numbers of the partners; None: not mixed.
+    labels : (n,) int64, class numbers; or (n, n_classes), 0 or 1, for any number of labels an example.
+    smoothing : share of the mass that is spread evenly over all classes, 0 to 1; of several labels an example, each is
+        moved by it towards one half.
+    partners : of the same kind, of the partners; None: not mixed.
     share : of the own label's mass where partners are given.
 
     Examples
@@ -138,7 +139,11 @@ def soft_targets(
     >>> soft_targets(torch.tensor([0]), 3, partners=torch.tensor([2]), share=0.75).tolist()
     [[0.75, 0.0, 0.25]]
     """
-    targets = functional.one_hot(labels, n_classes).float()
+
+    def mass(of: Tensor) -> Tensor:
+        return of.float() if of.ndim == 2 else functional.one_hot(of, n_classes).float()
+
+    targets = mass(labels)
     if partners is not None:
-        targets = targets * share + functional.one_hot(partners, n_classes).float() * (1 - share)
-    return targets * (1 - smoothing) + smoothing / n_classes
+        targets = targets * share + mass(partners) * (1 - share)
+    return targets * (1 - smoothing) + smoothing * (0.5 if labels.ndim == 2 else 1 / n_classes)

@@ -85,7 +85,7 @@ class PictureBatches:
     Parameters
     ----------
     pictures : (n_pictures, 3, H, W) uint8, an array or a map of a file.
-    targets : (n_pictures,), class numbers.
+    targets : (n_pictures,), class numbers; or (n_pictures, n_classes), 0 or 1, for several labels a picture.
     batch_size : pictures a batch.
     augmentation : the distortions, and the side of what comes out.
     mean, std : of the preprocessing, one a channel, on pixels of 0 to 1.
@@ -153,8 +153,8 @@ class PictureBatches:
         Returns
         -------
         dict
-            ``pixel_values`` (n, 3, side, side) float32, ``labels`` (n,) int64, and where pictures are mixed or labels
-            smoothed ``soft_labels`` (n, n_classes) float32.
+            ``pixel_values`` (n, 3, side, side) float32, ``labels`` int64 in the form of the targets, and where pictures
+            are mixed or labels smoothed ``soft_labels`` (n, n_classes) float32.
         """
         indices = self._rows[self._order.indices(step)]
         places = np.arange(self.batch_size)[part]

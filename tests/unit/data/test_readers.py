@@ -443,7 +443,7 @@ class TestErrors:
         with pytest.raises(DataError, match=r"d\.parquet, row 2 has no label"):
             read_splits(tmp_path / "d.parquet")
 
-    @pytest.mark.parametrize("value", [[1, 2], 0.5, {"a": 1}])
+    @pytest.mark.parametrize("value", [0.5, {"a": 1}])
     def test_a_label_that_is_no_class(self, value: object, tmp_path: Path) -> None:
         write_jsonl(tmp_path / "d.jsonl", [{"path": p, "label": value} for p in make_files(tmp_path, 2)])
         with pytest.raises(DataError, match=r"line 1 has the label .*\n?Expected: text or a whole number"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from graft.backbones.cache import FeatureCache
 from graft.backbones.extraction import Extractor
 from graft.backbones.loading import load_image_model
+from graft.core.decision import Decision
 from graft.core.devices import Precision
 from graft.core.errors import DataError
 from graft.deploy import prediction
@@ -53,6 +55,32 @@ def test_probabilities_are_the_networks(fine_tuned: FineTunedModel, pictures: Pa
         assert p.label == LABELS[int(expected.argmax())]
         assert p.probability == max(p.probabilities)
     assert not (tmp_path / "cache").exists()
+
+
+def test_labels_above_their_thresholds_most_probable_first(
+    fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path
+) -> None:
+    thresholds = np.array([0.5, 0.2, 0.9])
+    several = replace(fine_tuned, decision=Decision(thresholds=thresholds))
+    for p in predict_examples(several, files(pictures)[:9], extractor=extractor(several, tmp_path / "cache")):
+        above = [k for k in np.argsort([-v for v in p.probabilities]) if p.probabilities[k] >= thresholds[k]]
+        assert p.labels == tuple(LABELS[k] for k in above)
+        assert p.label_probabilities == tuple(p.probabilities[k] for k in above)
+        assert p.label == (p.labels[0] if p.labels else "")
+
+
+def test_an_offset_moves_the_label_and_its_probability_is_its_own(
+    fine_tuned: FineTunedModel, pictures: Path, tmp_path: Path
+) -> None:
+    moved = replace(fine_tuned, decision=Decision(offset=np.array([-50.0, 0.0, 50.0])))
+    plain = list(predict_examples(fine_tuned, files(pictures)[:5], extractor=extractor(fine_tuned, tmp_path / "a")))
+    for p, q in zip(
+        predict_examples(moved, files(pictures)[:5], extractor=extractor(moved, tmp_path / "a")), plain, strict=True
+    ):
+        assert p.label == "c"
+        assert p.probability == p.probabilities[2]
+        assert p.probabilities == q.probabilities
+        assert p.labels is None
 
 
 def test_files_are_taken_lazily(

@@ -49,3 +49,27 @@ def test_nothing_to_write() -> None:
     file = io.StringIO()
     assert write_csv([], file) == 0
     assert file.getvalue().strip() == "id,prediction,probability,error"
+
+
+LABEL_ROWS = [
+    Prediction("a.jpg", "sky", 0.9, (0.2, 0.9, 0.7), labels=("sky", "sea|side"), label_probabilities=(0.9, 0.7)),
+    Prediction("b.jpg", "", 0.2, (0.2, 0.1, 0.1), labels=()),
+    Prediction("c.jpg", "", 0.0, (), "c.jpg cannot be read"),
+]
+
+
+def test_all_labels_stand_in_one_cell() -> None:
+    file = io.StringIO()
+    assert write_csv(LABEL_ROWS, file) == 3
+    rows = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert [row["prediction"] for row in rows] == ["sky|sea||side", "", ""]
+    assert [row["probability"] for row in rows] == ["0.900000|0.700000", "", ""]
+
+
+def test_all_labels_stand_in_one_list() -> None:
+    file = io.StringIO()
+    write_jsonl(LABEL_ROWS, file)
+    first, second, third = map(json.loads, file.getvalue().splitlines())
+    assert (first["prediction"], first["probability"]) == (["sky", "sea|side"], [0.9, 0.7])
+    assert (second["prediction"], second["probability"], second["probabilities"]) == ([], [], [0.2, 0.1, 0.1])
+    assert third["error"] == "c.jpg cannot be read"

@@ -37,7 +37,17 @@ def test_interface_of_metrics_json() -> None:
     p = predictions()
     base = majority_baseline(p.targets, p.ids, p.targets, label_names=p.label_names)
     found = strict(evaluate(p, baselines={"majority": base, "knn": predictions(seed=1)}).as_dict())
-    assert list(found) == ["test", "confusion", "calibration", "baselines", "n_without_target"]
+    assert list(found) == [
+        "test",
+        "headline",
+        "imbalance",
+        "confusion",
+        "calibration",
+        "baselines",
+        "n_without_target",
+    ]
+    assert found["headline"] == "accuracy"
+    assert not found["imbalance"]["is_imbalanced"]
     assert list(found["test"]) == ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier", "top_5"]
     assert all(set(e) == ESTIMATE for e in found["test"].values())
     assert set(found["confusion"]) == {"labels", "counts", "recall", "precision"}

@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from graft.core.types import Predictions
-from graft.methods.nearest_neighbours import nearest_neighbour_predictions
+from graft.methods.nearest_neighbours import nearest_neighbour_label_sets, nearest_neighbour_predictions
 
 RANDOM = np.random.default_rng(0)
 TRAIN_TARGETS = np.arange(90) % 3
@@ -56,3 +56,19 @@ def test_very_few_training_examples(n: int) -> None:
 
 def test_features_of_nothing_but_zeros() -> None:
     assert np.isfinite(predict(np.zeros_like(TRAIN), TRAIN_TARGETS).logits).all()
+
+
+def test_label_sets_are_shares_of_the_neighbours() -> None:
+    train_sets = np.stack([TRAIN_TARGETS == 0, TRAIN_TARGETS != 2, np.arange(90) < 2], axis=1).astype(np.uint8)
+    sets = np.stack([TARGETS == 0, TARGETS != 2, np.zeros(30)], axis=1).astype(np.uint8)
+    ids = [str(i) for i in range(30)]
+    found = nearest_neighbour_label_sets(
+        TRAIN, train_sets, TEST, ids=ids, targets=sets, label_names=("a", "b", "c"), split="test"
+    )
+    k = found.extra["k"]
+    votes = KNeighborsClassifier(k, metric="cosine").fit(TRAIN, train_sets).kneighbors(TEST, return_distance=False)
+    prior = (train_sets.sum(0) + 0.5) / 91
+    np.testing.assert_allclose(found.probabilities, (train_sets[votes].sum(1) + prior) / (k + 1))
+    assert 0 < found.probabilities.min() < found.probabilities.max() < 1
+    assert found.thresholds.shape == (3,)
+    assert (found.predicted == sets)[:, :2].mean() > 0.8

@@ -122,3 +122,10 @@ def test_mixing() -> None:
     mixing = FineTuning(cutmix=0.5).mixing()
     assert mixing is not None
     assert (mixing.mixup_alpha, mixing.cutmix_alpha) == (0, 0.5)
+
+
+def test_class_weights_are_for_one_class_an_example() -> None:
+    label_sets = np.array([[1, 0], [1, 1]], np.uint8)
+    assert FineTuning().extras(label_sets, 2) == {}
+    with pytest.raises(UsageError, match="any number of labels"):
+        FineTuning(class_weights="balanced").extras(label_sets, 2)

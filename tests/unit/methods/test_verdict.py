@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from graft.evaluation.calibration import fit_temperature
+from graft.evaluation.multi_label_calibration import fit_prior_temperature, prior_log_odds, tempered
 from graft.methods.verdict import ALPHAS, judge_contender
 
 Logits = NDArray[np.float32]
@@ -82,3 +83,27 @@ def test_a_contender_of_equal_worth_is_kept_in_about_a_twentieth() -> None:
         probe, other = signal(targets, 3, 1.5, random), signal(targets, 3, 1.5, random)
         kept += judge_contender(probe, other[None], targets, seed=draw, alphas=(1.0,)).is_better
     assert kept <= 16
+
+
+def label_signal(targets: NDArray[np.uint8], strength: float, random: np.random.Generator) -> Logits:
+    """Return log-odds, about the labels' shares, that say something of the label sets."""
+    centre = prior_log_odds(targets)
+    logits = centre + strength * (2.0 * targets - 1) + random.normal(0, 1, targets.shape)
+    return tempered(logits, fit_prior_temperature(logits, targets, centre=centre), centre=centre)
+
+
+def test_label_sets_are_judged_by_their_log_loss_and_tempered_about_their_shares() -> None:
+    random = np.random.default_rng(2)
+    targets = (random.random((150, 4)) < [0.5, 0.3, 0.1, 0.05]).astype(np.uint8)
+    probe = label_signal(targets, 0.4, random)
+    by_alpha = np.stack([label_signal(targets, 2.0 - 3 * abs(alpha - 0.6), random) for alpha in ALPHAS])
+    centre = prior_log_odds(targets)
+    overconfident = tempered(by_alpha, 0.25, centre=centre)
+    verdict = judge_contender(probe, overconfident, targets, centre=centre)
+    assert verdict.is_better
+    assert verdict.alpha == 0.6
+    assert verdict.temperature == pytest.approx(4, rel=0.05)
+    np.testing.assert_allclose(verdict.logits, by_alpha[2], atol=0.1)
+    assert verdict.thresholds is not None
+    assert verdict.figures["score"] == "exact label sets"
+    assert not judge_contender(probe, np.stack([probe] * len(ALPHAS)), targets, centre=centre).is_better

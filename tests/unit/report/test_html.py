@@ -13,7 +13,7 @@ from PIL import Image
 from graft.core.errors import ResourceError
 from graft.report import write_report
 
-from .conftest import Run, make_run
+from .conftest import Run, make_label_run, make_run
 
 VOID = {"meta", "img", "br", "wbr", "link", "input", "hr", "line", "circle", "rect", "polyline"}
 HOSTILE = (
@@ -191,3 +191,43 @@ def test_says_where_it_cannot_write(tmp_path: Path, run: Run) -> None:
     with pytest.raises(ResourceError):
         write(tmp_path / "report.html", run)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_label_sets_have_a_table_of_labels_and_no_confusion(tmp_path: Path) -> None:
+    run = make_label_run(("sea", "sky", "boat"), signal=2.0)
+    pictures = {i: jpeg(seed=k) for k, i in enumerate(run.predictions.ids)}
+    page = write(tmp_path / "report.html", run, thumbnails=pictures, noun="pictures")
+    for words in (
+        "mean average precision on 240 test pictures",
+        "Mean average precision on the same pictures",
+        "paired bootstrap",
+        "Label by label",
+        "Label frequencies",
+        "Surest mistakes",
+        "Each label of each example counts",
+    ):
+        assert words in page.text
+    assert "Rows are the true class" not in page.text
+    assert not any("confusion" in (a.get("class") or "") for t, a in page.tags if t == "table")
+    p = run.predictions
+    off = np.where(p.predicted != p.targets, np.abs(p.probabilities - p.targets), -1).max(axis=1)
+    shown = [(a["alt"] or "").split(":")[0] for t, a in page.tags if t == "img"]
+    assert shown == [p.ids[int(i)] for i in np.argsort(-off, kind="stable")[:12]]
+
+
+def test_hostile_label_names_stay_text(tmp_path: Path) -> None:
+    page = write(tmp_path / "report.html", make_label_run(HOSTILE, signal=1.0, prefix="<script>alert(5)</script>"))
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "iframe", "object", "embed", "link", "base", "form"})
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert "\u202e" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_unequal_classes_lead_with_macro_f1(tmp_path: Path) -> None:
+    page = write(tmp_path / "report.html", make_run(("ant", "bee", "cat"), n=300, n_rare=20))
+    assert "macro F1 on 300 test examples" in page.text
+    assert "Macro F1 on the same examples" in page.text
+    assert "paired bootstrap" in page.text
+    assert "The classes are unequal" in page.text
+    equal = write(tmp_path / "equal.html", make_run(("ant", "bee", "cat"), n=300))
+    assert "accuracy on 300 test examples" in equal.text
+    assert "exact McNemar test" in equal.text

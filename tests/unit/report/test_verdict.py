@@ -9,7 +9,7 @@ from rich.console import Console
 
 from graft.report import build_verdict, print_summary
 
-from .conftest import Run, make_run
+from .conftest import Run, make_label_run, make_run
 
 
 def with_lead(run: Run, name: str, value: float, p: float) -> dict[str, Any]:
@@ -92,3 +92,67 @@ def test_terminal_summary_holds_figures_baselines_and_no_markup() -> None:
     assert "Log-loss" in text
     assert "\u2068" not in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def printed(run: Run) -> str:
+    file = io.StringIO()
+    print_summary(run.metrics, console=Console(file=file, width=110, color_system=None), leaderboard=run.leaderboard)
+    return file.getvalue()
+
+
+def test_label_sets_are_led_by_mean_average_precision() -> None:
+    run = make_label_run(("sea", "sky", "boat"))
+    judged, told = run.metrics["test"], facts(run.metrics, run.leaderboard)
+    assert build_verdict(run.metrics).headline == "The graft took."
+    assert f"{100 * judged['mean_average_precision']['value']:.1f}" in told["Mean average precision"]
+    assert "in it all labels weigh alike" in told["Mean average precision"]
+    assert f"{100 * judged['exact_match']['value']:.1f}" in told["Mean average precision"]
+    assert told["Baselines"].startswith("In mean average precision: ")
+    assert "knowing how often each label occurs" in told["Baselines"]
+    assert "is recognised least well: F1" in told["Weakest point"]
+    text = printed(run)
+    for words in (
+        "Mean average precision",
+        "Micro F1",
+        "Macro F1",
+        "Exact label sets",
+        "Log-loss",
+        "Label frequencies",
+    ):
+        assert words in text
+    assert f"{100 * run.metrics['baselines']['prior']['mean_average_precision']['value']:.1f}" in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_labels_that_are_no_better_than_their_frequencies_are_no_signal() -> None:
+    run = make_label_run(("sea", "sky", "boat"), signal=0.0)
+    assert (
+        "No signal: it does no better than knowing how often each label occurs." in build_verdict(run.metrics).headline
+    )
+
+
+def test_calibration_of_labels_says_whether_too_many_are_expected() -> None:
+    run = make_label_run(("sea", "sky", "boat"))
+    calibration = run.metrics["calibration"] | {"p_value": 0.001, "confidence_minus_accuracy": 0.05}
+    assert "expects more labels than there are" in facts(run.metrics | {"calibration": calibration})["Confidence"]
+
+
+def test_unequal_classes_are_said_and_macro_f1_leads() -> None:
+    run = make_run(("ant", "bee", "cat"), n=300, n_rare=20)
+    told = facts(run.metrics)
+    assert "140 training examples of" in told["Classes"]
+    assert "20 of" in told["Classes"]
+    assert "(7 to 1)" in told["Classes"]
+    assert "class-weights auto" in told["Classes"]
+    assert "are classified correctly" in told["Macro F1"]
+    assert told["Baselines"].startswith("In macro F1: ")
+    adjusted = facts(run.metrics | {"decision": {"strength": 0.5}})["Classes"]
+    assert "taken off; the probabilities are left as they are" in adjusted
+    text = printed(run)
+    assert text.index("Macro F1") < text.index("Accuracy")
+    assert "The classes are unequal" in text
+    assert f"{100 * run.metrics['baselines']['majority']['macro_f1']['value']:.1f}" in text
+
+
+def test_equal_classes_are_not_spoken_of(run: Run) -> None:
+    assert "Classes" not in facts(run.metrics)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from graft.core.decision import Decision
 from graft.core.errors import ModelError, ResourceError
 from graft.core.files import read_json, write_json
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
@@ -67,6 +68,34 @@ def test_a_pipeline_loads_it_unmodified_with_equal_scores(task: ImageClassificat
         batch = task.collate([task.encode(png(picture), name="")], [0])
         expected = task.predict(task.model.network.requires_grad_(False), batch)[0].softmax(-1).numpy()
         np.testing.assert_allclose([scores[label] for label in LABELS], expected, atol=1e-5)
+
+
+def test_a_model_of_several_labels_keeps_its_thresholds_and_gives_logistic_scores(
+    task: ImageClassification, tmp_path: Path
+) -> None:
+    from transformers import pipeline
+
+    decision = Decision(thresholds=np.array([0.3, 0.5, 0.71]))
+    check = save_fine_tuned(task, tmp_path / "m", label_names=LABELS, contents=CONTENTS, decision=decision)
+    assert check.largest_difference <= 1e-5
+    assert load_fine_tuned(tmp_path / "m").decision.as_dict() == decision.as_dict()
+    assert read_json(tmp_path / "m" / "config.json")["problem_type"] == "multi_label_classification"
+    classify = pipeline("image-classification", model=str(tmp_path / "m"), top_k=None)
+    for picture in PICTURES:
+        scores = {row["label"]: row["score"] for row in classify(picture)}
+        batch = task.collate([task.encode(png(picture), name="")], [0])
+        expected = task.predict(task.model.network.requires_grad_(False), batch)[0].sigmoid().numpy()
+        np.testing.assert_allclose([scores[label] for label in LABELS], expected, atol=1e-5)
+
+
+def test_one_class_an_example_is_said_even_of_a_base_that_had_several(
+    task: ImageClassification, tmp_path: Path
+) -> None:
+    network: Any = task.model.network
+    network.config.problem_type = "multi_label_classification"
+    save_fine_tuned(task, tmp_path / "m", label_names=LABELS, contents=CONTENTS)
+    assert read_json(tmp_path / "m" / "config.json")["problem_type"] == "single_label_classification"
+    assert not load_fine_tuned(tmp_path / "m").decision.is_multi_label
 
 
 def test_it_is_a_standard_folder_without_pickles(saved: Path) -> None:

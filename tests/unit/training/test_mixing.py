@@ -63,6 +63,13 @@ def test_soft_targets():
     )
 
 
+def test_soft_label_sets_need_not_sum_to_one():
+    labels, partners = torch.tensor([[1, 1, 0], [0, 0, 0]]), torch.tensor([[0, 1, 1], [1, 0, 0]])
+    mixed = soft_targets(labels, 3, partners=partners, share=0.75)
+    torch.testing.assert_close(mixed, torch.tensor([[0.75, 1.0, 0.25], [0.25, 0.0, 0.0]]))
+    torch.testing.assert_close(soft_targets(labels, 3, smoothing=0.2)[0], torch.tensor([0.9, 0.9, 0.1]))
+
+
 @pytest.mark.parametrize("wrong", [{"mixup_alpha": -0.1}, {"cutmix_alpha": float("nan")}, {"probability": 1.5}])
 def test_bounds(wrong):
     with pytest.raises(UsageError):

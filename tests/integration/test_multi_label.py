@@ -1,0 +1,248 @@
+"""Any number of labels an example, and classes of unequal size, from the data to the saved model and back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+from PIL import Image
+
+from small_texts import make_text_checkpoint
+from small_things import SIDE, make_picture
+
+Run = Callable[..., Any]
+LABELS = ("bluish", "greenish", "reddish")  # one a channel, in the order of the alphabet
+CHANNEL = {"reddish": 0, "greenish": 1, "bluish": 2}
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def make_labelled_pictures(folder: Path, n: int, *, seed: int) -> list[dict[str, Any]]:
+    """Write pictures of any mixture of three colours; return a row for each: its path and its list of labels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        own = [label for label in LABELS if rng.random() < 0.45]
+        colour = [190 if any(CHANNEL[label] == c for label in own) else 60 for c in range(3)]
+        values = rng.normal(np.add(colour, rng.normal(0, 30, 3)), 90, (SIDE, SIDE, 3))
+        Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(folder / f"{i:03d}.png")
+        rows.append({"path": f"{folder.name}/{i:03d}.png", "labels": own})
+    return rows
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.jsonl and test.jsonl, whose label cells are lists; some are empty."""
+    folder = tmp_path_factory.mktemp("colours")
+    write_jsonl(folder / "train.jsonl", make_labelled_pictures(folder / "a", 60, seed=1))
+    write_jsonl(folder / "test.jsonl", make_labelled_pictures(folder / "b", 40, seed=2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def colours(graft: Run, checkpoint: Path, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on lists of labels, by the command line; nobody said that they were lists."""
+    out = tmp_path_factory.mktemp("runs") / "colours"
+    told = graft("fit", tables, "--model", checkpoint, "--out", out, "--workers", 0)
+    assert told.code == 0, told.err
+    assert "any number of labels" in told.out
+    assert "Mean average precision" in told.out
+    return out
+
+
+def test_lists_are_found_and_all_figures_are_there(colours: Path) -> None:
+    metrics = read_json(colours / "metrics.json")
+    assert metrics["headline"] == "mean_average_precision"
+    assert list(metrics["test"]) == ["mean_average_precision", "micro_f1", "macro_f1", "exact_match", "log_loss"]
+    assert metrics["labels"]["names"] == list(LABELS)
+    assert list(metrics["baselines"]) == ["prior", "knn"]
+    prior = metrics["baselines"]["prior"]
+    assert metrics["test"]["mean_average_precision"]["value"] > prior["mean_average_precision"]["value"] + 0.1
+    assert prior["paired"]["adjusted_p_value"] < 0.05
+    assert set(metrics["held_out"]["out_of_fold"]) == {"mean_average_precision", "exact_match", "log_loss"}
+    report = (colours / "report.html").read_text(encoding="utf-8")
+    assert "Label by label" in report
+    assert "mean average precision on 40 test pictures" in report
+    rows = parquet.read_table(colours / "predictions.parquet").to_pylist()
+    train = [row["target"] for row in rows if row["split"] == "out_of_fold"]
+    assert len(train) == 60
+    assert read_json(colours / "manifest.json")["class_counts"] == [sum(k in own for own in train) for k in LABELS]
+
+
+def test_the_checkpoint_is_one_of_several_labels_with_equal_scores(colours: Path, tables: Path) -> None:
+    from transformers import pipeline
+
+    config, kept = read_json(colours / "model" / "config.json"), read_json(colours / "model" / "graft.json")
+    assert config["problem_type"] == "multi_label_classification"
+    thresholds = np.array(kept["decision"]["thresholds"])
+    assert thresholds.shape == (3,)
+    assert kept["decision"]["offset"] is None
+    table = [r for r in parquet.read_table(colours / "predictions.parquet").to_pylist() if r["split"] == "test"]
+    classify = pipeline("image-classification", model=str(colours / "model"), top_k=None)
+    for row in table[:8]:
+        scores = {s["label"]: s["score"] for s in classify(str(tables / row["id"]))}
+        own = np.array([row[f"p_{label}"] for label in LABELS])
+        np.testing.assert_allclose([scores[label] for label in LABELS], own, atol=0.02)  # cached features are bf16
+        assert row["prediction"] == [label for label, p, t in zip(LABELS, own, thresholds, strict=True) if p >= t]
+    assert any(len(row["target"]) == 0 for row in table)
+    assert any(len(row["target"]) > 1 for row in table)
+
+
+def test_predict_writes_all_labels_above_their_thresholds(
+    here: Run, colours: Path, tables: Path, tmp_path: Path
+) -> None:
+    files = sorted((tables / "b").glob("*.png"))[:12]
+    assert here("predict", colours, *files, "--out", tmp_path / "a.jsonl", "--workers", 0).code == 0
+    assert here("predict", colours, *files, "--out", tmp_path / "a.csv", "--workers", 0).code == 0
+    thresholds = read_json(colours / "model" / "graft.json")["decision"]["thresholds"]
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
+        cells = list(csv.DictReader(file))
+    for line, cell in zip((tmp_path / "a.jsonl").read_text().splitlines(), cells, strict=True):
+        said = json.loads(line)
+        above = {label for label, p, t in zip(LABELS, said["probabilities"], thresholds, strict=True) if p >= t}
+        assert set(said["prediction"]) == above
+        assert said["probability"] == sorted(said["probability"], reverse=True)
+        assert cell["prediction"] == "|".join(said["prediction"])
+        assert [float(p) for p in cell["probability"].split("|") if p] == said["probability"]
+
+
+def test_evaluate_gives_the_same_figures(here: Run, colours: Path, tables: Path, tmp_path: Path) -> None:
+    told = here("evaluate", colours, tables / "test.jsonl", "--json", tmp_path / "m.json")
+    assert told.code == 0, told.err
+    found, kept = read_json(tmp_path / "m.json"), read_json(colours / "metrics.json")
+    for name in ("mean_average_precision", "micro_f1", "exact_match", "log_loss"):
+        assert found["test"][name]["value"] == pytest.approx(kept["test"][name]["value"], abs=0.02)
+    assert "Mean average precision" in told.out
+
+
+def test_texts_of_labels_are_taken_apart_when_asked_and_fine_tuned(here: Run, tmp_path: Path) -> None:
+    from transformers import pipeline
+
+    model = make_text_checkpoint(tmp_path / "encoder")
+    rng = np.random.default_rng(0)
+    words = {"plant": ("rose", "grass", "leaf"), "sky": ("sky", "blue"), "red": ("red", "blood")}
+    with open(tmp_path / "texts.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "topics"])
+        for _ in range(150):
+            own = [label for label in words if rng.random() < 0.4]
+            said = [str(rng.choice(words[label])) for label in own] + ["the", "is", "very"][: int(rng.integers(1, 4))]
+            writer.writerow([" ".join(rng.permutation(said)), "|".join(own)])
+    told = here(
+        "fit", tmp_path / "texts.csv", "--model", model, "--out", tmp_path / "run", "--multi-label", "--label-column",
+        "topics", "--strategy", "lp-ft", "--epochs", 4, "--fewest-steps", 40, "--workers", 0,
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    metrics, kept = read_json(tmp_path / "run/metrics.json"), read_json(tmp_path / "run/model/graft.json")
+    assert metrics["strategy"]["kept"] == "lp-ft"
+    assert metrics["strategy"]["score"] == "exact label sets"
+    assert metrics["labels"]["names"] == ["plant", "red", "sky"]
+    assert metrics["test"]["mean_average_precision"]["value"] > 0.8
+    assert "probe" in metrics["baselines"]
+    assert len(kept["decision"]["thresholds"]) == 3
+    classify = pipeline("text-classification", model=str(tmp_path / "run" / "model"), top_k=None)
+    (found,) = classify(["the rose is red"])
+    scores = {s["label"]: s["score"] for s in found}
+    assert sum(scores.values()) > 1.2, "two labels, each of its own probability"
+
+
+def test_labels_that_nobody_asked_to_take_apart_are_classes(
+    here: Run, checkpoint: Path, tables: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (tables / "train.jsonl").read_text().splitlines()]
+    with open(tables / "flat.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label"])
+        writer.writerows([row["path"], "|".join(row["labels"]) or "none"] for row in rows)
+    told = here("fit", tables / "flat.csv", "--model", checkpoint, "--out", tmp_path / "run", "--workers", 0)
+    assert told.code == 0, told.err
+    assert len(read_json(tmp_path / "run/manifest.json")["labels"]) > 4
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--class-weights", "balanced"), 2, "with any number of labels an example"),
+        (("--from-scratch",), 2, "--from-scratch with any number of labels"),
+    ],
+)
+def test_options_for_one_class_are_refused(
+    here: Run, checkpoint: Path, tables: Path, tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    told = here("fit", tables, "--model", checkpoint, "--out", tmp_path / "run", "--workers", 0, *words)
+    assert told.code == code
+    assert said in told.err
+
+
+def test_a_label_of_the_test_split_that_train_does_not_have(
+    here: Run, checkpoint: Path, tables: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (tables / "test.jsonl").read_text().splitlines()]
+    odd = write_jsonl(tables / "odd.jsonl", [*rows[:3], rows[3] | {"labels": ["redish"]}])
+    told = here(
+        "fit", tables / "train.jsonl", "--test", odd, "--model", checkpoint, "--out", tmp_path / "run", "--workers", 0
+    )
+    assert told.code == 3
+    assert "line 4 has the label 'redish'" in told.err
+    assert "Did you mean 'reddish'?" in told.err
+
+
+def make_unequal(folder: Path, counts: dict[str, int], *, seed: int) -> Path:
+    colours = {"blue": (90, 90, 150), "green": (90, 150, 90), "red": (150, 90, 90)}
+    for k, (name, n) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            make_picture(colours[name], seed=1_000 * seed + 100 * k + i, noise=170).save(folder / name / f"{i:03d}.png")
+    return folder
+
+
+def test_unequal_classes_are_said_and_auto_moves_the_decision_alone(
+    here: Run, checkpoint: Path, tmp_path: Path
+) -> None:
+    data = make_unequal(tmp_path / "data" / "train", {"blue": 90, "green": 20, "red": 12}, seed=3).parent
+    make_unequal(data / "test", {"blue": 60, "green": 14, "red": 12}, seed=4)
+    common = ("fit", data, "--model", checkpoint, "--workers", 0)
+    plain = here(*common, "--out", tmp_path / "plain")
+    auto = here(*common, "--out", tmp_path / "auto", "--class-weights", "auto")
+    assert plain.code == auto.code == 0, auto.err
+    assert "the classes are unequal: 90 pictures of 'blue', 12 of 'red' (7.5 to 1)" in plain.out
+    before, after = (read_json(tmp_path / name / "metrics.json") for name in ("plain", "auto"))
+    assert before["headline"] == after["headline"] == "macro_f1"
+    assert next(iter(after["test"])) == "macro_f1"
+    assert before["test"]["log_loss"] == after["test"]["log_loss"], "probabilities are not touched"
+    assert "decision" not in before
+    assert after["decision"]["strength"] > 0
+    assert after["test"]["balanced_accuracy"]["value"] > before["test"]["balanced_accuracy"]["value"]
+    offset = np.array(read_json(tmp_path / "auto/model/graft.json")["decision"]["offset"])
+    assert offset[0] < offset[2]
+    names = ["blue", "green", "red"]
+    table = [r for r in parquet.read_table(tmp_path / "auto/predictions.parquet").to_pylist() if r["split"] == "test"]
+    moved = 0
+    for row in table:
+        p = np.array([row[f"p_{name}"] for name in names])
+        assert row["prediction"] == names[int((np.log(p) + offset).argmax())]
+        moved += row["prediction"] != names[int(p.argmax())]
+    assert moved > 0
+    out = tmp_path / "said.jsonl"
+    assert here("predict", tmp_path / "auto", data / "test", "--out", out, "--workers", 0).code == 0
+    said = [json.loads(line) for line in out.read_text().splitlines()]
+    assert any(s["probability"] < max(s["probabilities"]) for s in said), "the probability is that of what is said"
+    told = here("evaluate", tmp_path / "auto", data / "test", "--json", tmp_path / "m.json")
+    assert told.code == 0, told.err
+    found = read_json(tmp_path / "m.json")
+    assert found["headline"] == "macro_f1"
+    assert found["test"]["macro_f1"]["value"] == pytest.approx(after["test"]["macro_f1"]["value"], abs=0.03)
