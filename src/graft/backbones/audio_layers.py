@@ -100,11 +100,12 @@ class RecordingNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, head: Head, *, input_name: str, layers: Sequence[int] = ()) -> None:
         super().__init__()
-        self.network: Any = copy.deepcopy(network)
+        copied: Any = copy.deepcopy(network)
         parent, _, child = head.name.rpartition(".")
-        setattr(self.network.get_submodule(parent), child, nn.Identity())
+        setattr(copied.get_submodule(parent), child, nn.Identity())
+        self.network = copied
         self.input_name, self.layers = input_name, tuple(layers)
-        self._family = _FAMILIES.get(str(self.network.config.model_type))
+        self._family = _FAMILIES.get(copied.config.model_type)
         self.eval()
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -136,7 +137,8 @@ class RecordingNetwork(nn.Module):
         """Return what the head would read if these states (n, n_steps, width) were the last layer's."""
         family, network = self._family, self.network
         assert family is not None
-        if family.norm and (not family.depends_on_config or network.config.do_stable_layer_norm):
+        config: Any = network.config
+        if family.norm and (not family.depends_on_config or config.do_stable_layer_norm):
             states = network.get_submodule(family.norm)(states)
         if family.is_class_token:
             pooled: Tensor = network.classifier((states[:, 0] + states[:, 1]) / 2)

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from graft.backbones.audio_layers import RecordingNetwork, keep_layers, offered_layers
 from graft.backbones.catalog import Backbone
 from graft.backbones.frontends import CheckpointFrontend, Frontend, noise
-from graft.backbones.heads import Head, find_head_on
+from graft.backbones.heads import FeatureNetwork, Head, find_head_on
 from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.backbones.plugins import PluginFrontend
+from graft.backbones.recording_source import RecordingSource
 from graft.core.errors import ModelError
 
 __all__ = ["AudioModel", "load_audio_model"]
@@ -49,9 +50,23 @@ class AudioModel:
     can_pad: bool = False
     notes: tuple[str, ...] = ()
 
-    def feature_network(self) -> RecordingNetwork:
+    def feature_network(self) -> RecordingNetwork | FeatureNetwork:
         """Return a copy of the network up to its head, reading inputs of windows."""
+        shape = self.frontend.shape
+        if shape is not None and len(shape) == 3:
+            plain = {"scale": torch.ones(shape[0]), "offset": torch.zeros(shape[0])}
+            return FeatureNetwork(self.network, self.head, **plain)
         return RecordingNetwork(self.network, self.head, input_name=self.input_name, layers=self.layers)
+
+    def source(self) -> RecordingSource:
+        """Return how recordings pass through the frozen network."""
+        return RecordingSource(
+            self.frontend,
+            self.backbone.weights_hash,
+            layers=self.layers,
+            can_pad=self.can_pad,
+            network=self.feature_network,
+        )
 
     def save_processor(self, folder: Path) -> None:
         """Write the feature extractor's settings, or the user's preprocessing file, into `folder`."""
