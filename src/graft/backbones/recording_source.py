@@ -42,6 +42,7 @@ class RecordingSource:
     """
 
     noun = "recording"
+    scalings = ("none", "z-score", "unit-norm")
 
     def __init__(
         self,
@@ -159,10 +160,10 @@ class RecordingSource:
         network = self._network()
         windows = sample.windows[:_PARITY_WINDOWS]
         if isinstance(network, FeatureNetwork):
-            engine, choice, cosine = start_engine(
+            pictures, choice, cosine = start_engine(
                 network, choices, sample=np.stack(windows), batch_size=batch_size, device=device, say=say
             )
-            return _PictureLike(engine, batch_size), choice, cosine
+            return _PictureLike(pictures, batch_size), choice, cosine
         reference = _Eager(network, Precision("fp32", ""), device, most=1, can_pad=False).of_windows(windows)
         if not np.isfinite(reference).all():
             raise ModelError(
