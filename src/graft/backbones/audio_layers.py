@@ -58,7 +58,7 @@ _FAMILIES: Mapping[str, _Family] = {
 
 
 def offered_layers(network: nn.Module) -> tuple[int, ...]:
-    """Return the layers, counted from 1, whose features are worth a comparison: at most 6, the last one included.
+    """Return the layers, counted from 1, whose features are worth a comparison: at most 6, the last one first.
 
     A network whose order of layers is not known, or that weighs all of them itself, offers none: its features are then
     the head's input.
@@ -69,7 +69,7 @@ def offered_layers(network: nn.Module) -> tuple[int, ...]:
         return ()
     n_layers = len(_layers(network, family))
     n = min(n_layers, _MOST_LAYERS)
-    return tuple(sorted({-(-n_layers * i // n) for i in range(1, n + 1)}))
+    return tuple(-(-n_layers * i // n) for i in range(n, 0, -1))
 
 
 def keep_layers(network: nn.Module, n_layers: int) -> nn.Module:
@@ -95,7 +95,7 @@ class RecordingNetwork(nn.Module):
     network : a transformers classification network; a copy of it is made, the network itself is not changed.
     head : the network's head.
     input_name : of the network's input, ``"input_values"`` or ``"input_features"``.
-    layers : counted from 1, of `offered_layers`, the last one last; empty: the head's input alone.
+    layers : counted from 1, of `offered_layers`, the network's last one first; empty: the head's input alone.
     """
 
     def __init__(self, network: nn.Module, head: Head, *, input_name: str, layers: Sequence[int] = ()) -> None:
@@ -118,7 +118,7 @@ class RecordingNetwork(nn.Module):
         """
         states: dict[int, Tensor] = {}
         handles = []
-        for number in self.layers[:-1]:
+        for number in self.layers[1:]:
 
             def remember(_: nn.Module, __: Any, output: Any, *, number: int = number) -> None:
                 states[number] = output[0] if isinstance(output, tuple) else output
@@ -131,7 +131,7 @@ class RecordingNetwork(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
-        return torch.cat([*(self._finish(states[number], mask) for number in self.layers[:-1]), last], dim=1)
+        return torch.cat([last, *(self._finish(states[number], mask) for number in self.layers[1:])], dim=1)
 
     def _finish(self, states: Tensor, mask: Tensor | None) -> Tensor:
         """Return what the head would read if these states (n, n_steps, width) were the last layer's."""

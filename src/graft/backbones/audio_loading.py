@@ -36,7 +36,7 @@ class AudioModel:
     frontend : from waveform to the network's input.
     backbone : the record that the manifest keeps.
     input_name : of the network's input.
-    layers : whose features are compared, counted from 1, the last one last; empty: the head's input alone.
+    layers : whose features are compared, counted from 1, the last one first; empty: the head's input alone.
     can_pad : whether windows filled up to one length give the features that they give alone.
     notes : sentences on what loading had to do.
     """
@@ -72,16 +72,35 @@ class AudioModel:
         """Write the feature extractor's settings, or the user's preprocessing file, into `folder`."""
         self.frontend.save(folder)
 
+    @property
+    def reads(self) -> str:
+        """Sampling rate and length of a window."""
+        rate = self.frontend.sampling_rate_hz
+        return f"{rate / 1000:g} kHz in windows of {self.frontend.window / rate:.3g} s"
+
+    @property
+    def saved_facts(self) -> dict[str, Any]:
+        """The user's preprocessing, where there is one."""
+        return {"preprocessing": self.frontend.record} if isinstance(self.frontend, PluginFrontend) else {}
+
+    def choose(self, block: str) -> AudioModel:
+        """Return the model whose network ends after one layer: ``"layer 4"``, or as it is: ``"head input"``."""
+        return self if block == "head input" else self.ending_after(int(block.removeprefix("layer ")))
+
+    def as_saved(self) -> AudioModel:
+        """Return the model of a folder that was saved after `choose`: its last layer is the one."""
+        return replace(self, layers=())
+
     def ending_after(self, layer: int) -> AudioModel:
         """Return the model whose network ends after one of `layers`, and offers that one alone."""
-        if layer == self.layers[-1]:
+        if layer == self.layers[0]:
             return replace(self, layers=())
         network = keep_layers(self.network, layer)
         head = Head(network, self.head.name)
         n_parameters = _count(network, head)
         digest = hash_weights(network, without=head.name)
         backbone = replace(self.backbone, n_parameters=n_parameters, weights_hash=digest)
-        note = f"its first {layer} of {self.layers[-1]} layers are kept"
+        note = f"its first {layer} of {self.layers[0]} layers are kept"
         return replace(self, network=network, head=head, backbone=backbone, layers=(), notes=(*self.notes, note))
 
 
@@ -168,8 +187,7 @@ def _load(
             loader: Any = AutoModelForAudioClassification if is_audio else AutoModelForImageClassification
             config.id2label = dict(enumerate(label_names))
             config.label2id = {name: i for i, name in enumerate(label_names)}
-            config.apply_spec_augment = False
-            for name in ("layerdrop", "encoder_layerdrop"):
+            for name in ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop"):
                 if hasattr(config, name):
                     setattr(config, name, 0.0)
             proj_size, has_projector = getattr(config, "classifier_proj_size", None), False

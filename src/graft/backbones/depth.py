@@ -62,6 +62,13 @@ def _roberta(base: str, *, shared: str = "") -> _Depth:
     return _Depth(base, "encoder.layer.*", stem=stem, end=("pooler",), head=("classifier.dense",))
 
 
+def _wav2vec2(base: str) -> _Depth:
+    # The encoder's norm comes before the first layer or after the last, as the configuration says: with the stem it is
+    # trained with the least rate in either place.
+    stem = ("feature_extractor", "feature_projection", "encoder.pos_conv_embed", "encoder.layer_norm")
+    return _Depth(base, "encoder.layers.*", stem=stem, head=("projector",))
+
+
 DEPTHS: Mapping[str, _Depth] = {
     "resnet": _Depth("resnet", "encoder.stages.*.layers.*", stem=("embedder",)),
     "regnet": _Depth("regnet", "encoder.stages.*.layers.*", stem=("embedder",)),
@@ -77,6 +84,17 @@ DEPTHS: Mapping[str, _Depth] = {
     "deit": _vision_transformer("deit"),
     "beit": _vision_transformer("beit", shared="shared_position_bias"),
     "dinov2": _vision_transformer("dinov2", blocks="encoder.layer.*"),
+    "wav2vec2": _wav2vec2("wav2vec2"),
+    "hubert": _wav2vec2("hubert"),
+    "wavlm": _wav2vec2("wavlm"),
+    "unispeech": _wav2vec2("unispeech"),
+    "unispeech-sat": _wav2vec2("unispeech_sat"),
+    "data2vec-audio": _wav2vec2("data2vec_audio"),
+    "whisper": _Depth("encoder", "layers.*", stem=("conv1", "conv2", "embed_positions"), end=("layer_norm",),
+                      head=("projector",)),
+    "audio-spectrogram-transformer": _Depth(
+        "audio_spectrogram_transformer", "layers.*", end=("layernorm",), head=("classifier.layernorm",)
+    ),
     "bert": _Depth("bert", "encoder.layer.*", end=("pooler",)),
     "roberta": _roberta("roberta"),
     "xlm-roberta": _roberta("roberta"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -20,7 +20,7 @@ from graft.backbones.frontends import noise
 from graft.core.errors import DataError, UsageError, did_you_mean
 from graft.core.files import atomic_path, hash_bytes, hash_json
 
-__all__ = ["PluginFrontend"]
+__all__ = ["PluginFrontend", "named_again"]
 
 _LONGEST_WINDOW_S: Final = 30.0
 _CONTRACT: Final = (
@@ -160,3 +160,34 @@ class PluginFrontend:
                 fix="fill up or cut the waveform to a fixed length in the function",
             )
         return shapes.pop()
+
+
+def named_again(folder: Path, record: Mapping[str, str], *, given: str | None) -> str:
+    """Return ``FILE.py:NAME`` for a saved model, if it is the preprocessing that the model was fitted with.
+
+    Parameters
+    ----------
+    folder : of the model.
+    record : `PluginFrontend.record` as the model keeps it.
+    given : what the user named now; None: nothing.
+
+    Raises
+    ------
+    UsageError
+        When nothing was named, or another file: a model's folder does not run code that nobody asked for.
+    """
+    own = f"{folder / record['file']}:{record['name']}"
+    if given is None:
+        raise UsageError(
+            f"{folder} reads its input through a preprocessing of its own, {record['file']}, which is code",
+            expected="that you look at the file and name it",
+            fix=f"--preprocessing {own} (Python: preprocessing='{own}')",
+        )
+    frontend = PluginFrontend(given)
+    if frontend.record["hash"] != record["hash"] or frontend.name != record["name"]:
+        raise UsageError(
+            f"--preprocessing {given} is not what {folder} was fitted with",
+            expected=f"the function {record['name']} of a file with the hash {record['hash']}",
+            fix=f"--preprocessing {own} (Python: preprocessing='{own}')",
+        )
+    return given

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["RecordingBatch", "mean_by_owner", "window_tensors"]
+__all__ = ["RecordingBatch", "collate_windows", "mean_by_owner", "window_tensors"]
 
 _SHORTEST_SHARE: Final = 0.9  # of the longest window of a tensor: no more than a tenth is padding
 
@@ -89,3 +89,41 @@ def window_tensors(
         if lengths[places[-1]] < longest:
             mask = (torch.arange(int(longest)) < torch.from_numpy(lengths[places])[:, None]).long()
         yield places, torch.from_numpy(values), mask
+
+
+def collate_windows(
+    recordings: Sequence[Sequence[NDArray[np.float32]]],
+    targets: Sequence[Any] | NDArray[Any],
+    *,
+    input_name: str,
+    longest: int | None = None,
+) -> dict[str, Tensor]:
+    """Return the inputs of all windows in one tensor, with labels and what says which window is whose.
+
+    Parameters
+    ----------
+    recordings : n lists of inputs, equal in shape but for the first dimension.
+    targets : n class numbers, or n rows of 0 and 1.
+    longest : samples that one-dimensional inputs are filled up to at least.
+
+    Returns
+    -------
+    dict
+        `input_name` (n_windows, *shape), float32; ``attention_mask`` (n_windows, n_samples) int64 where lengths
+        differ; ``window_of`` (n_windows,) int64 where a recording has several windows; ``labels``.
+    """
+    windows = [window for recording in recordings for window in recording]
+    lengths = torch.tensor([len(window) for window in windows])
+    size = max(int(lengths.max()), longest or 0)
+    values = np.zeros((len(windows), size, *windows[0].shape[1:]), np.float32)
+    for row, window in enumerate(windows):
+        values[row, : len(window)] = window
+    batch = {input_name: torch.from_numpy(values), "labels": torch.from_numpy(np.asarray(targets))}
+    if batch["labels"].ndim == 1:
+        batch["labels"] = batch["labels"].long()
+    if bool((lengths < size).any()):
+        batch["attention_mask"] = (torch.arange(size) < lengths[:, None]).long()
+    if len(windows) > len(recordings):
+        counts = torch.tensor([len(recording) for recording in recordings])
+        batch["window_of"] = torch.repeat_interleave(torch.arange(len(recordings)), counts)
+    return batch

@@ -5,7 +5,7 @@ Samples of all recordings lie one after the other in one file of float32, so mem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graft.backbones.recording_batches import collate_windows
 from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.seeds import derive_seed
@@ -23,7 +24,7 @@ from graft.training.batches import Batches, ShuffledOrder
 from graft.training.mixing import Mixing, soft_targets
 from graft.training.sounds import SoundAugmentation, distort_waveform, draw_sound_distortions, mask_spectrogram
 
-__all__ = ["RecordingBatches", "RecordingExamples", "Waveforms", "collate_windows", "open_waveforms", "store_waveforms"]
+__all__ = ["RecordingBatches", "RecordingExamples", "Waveforms", "open_waveforms", "store_waveforms"]
 
 Rows = NDArray[np.integer[Any]]
 
@@ -242,41 +243,3 @@ class RecordingBatches:
         if self._label_smoothing and batch["labels"].ndim == 1:
             batch["soft_labels"] = soft_targets(batch["labels"], examples.n_classes, smoothing=self._label_smoothing)
         return batch
-
-
-def collate_windows(
-    recordings: Sequence[Sequence[NDArray[np.float32]]],
-    targets: Sequence[Any] | NDArray[Any],
-    *,
-    input_name: str,
-    longest: int | None = None,
-) -> dict[str, Tensor]:
-    """Return the inputs of all windows in one tensor, with labels and what says which window is whose.
-
-    Parameters
-    ----------
-    recordings : n lists of inputs, equal in shape but for the first dimension.
-    targets : n class numbers, or n rows of 0 and 1.
-    longest : samples that one-dimensional inputs are filled up to at least.
-
-    Returns
-    -------
-    dict
-        `input_name` (n_windows, *shape), float32; ``attention_mask`` (n_windows, n_samples) int64 where lengths
-        differ; ``window_of`` (n_windows,) int64 where a recording has several windows; ``labels``.
-    """
-    windows = [window for recording in recordings for window in recording]
-    lengths = torch.tensor([len(window) for window in windows])
-    size = max(int(lengths.max()), longest or 0)
-    values = np.zeros((len(windows), size, *windows[0].shape[1:]), np.float32)
-    for row, window in enumerate(windows):
-        values[row, : len(window)] = window
-    batch = {input_name: torch.from_numpy(values), "labels": torch.from_numpy(np.asarray(targets))}
-    if batch["labels"].ndim == 1:
-        batch["labels"] = batch["labels"].long()
-    if bool((lengths < size).any()):
-        batch["attention_mask"] = (torch.arange(size) < lengths[:, None]).long()
-    if len(windows) > len(recordings):
-        counts = torch.tensor([len(recording) for recording in recordings])
-        batch["window_of"] = torch.repeat_interleave(torch.arange(len(recordings)), counts)
-    return batch

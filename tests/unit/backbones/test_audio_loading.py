@@ -31,22 +31,22 @@ def window(model: AudioModel, n_samples: int = 9000) -> torch.Tensor:
 
 
 def test_a_pretrained_network_gets_a_head_on_its_mean_hidden_states(model: AudioModel, name: str) -> None:
-    assert model.layers == (1, 2, 3)
+    assert model.layers == (3, 2, 1)
     assert model.head.n_features == 16
     assert model.head.layer.out_features == 3
     assert model.backbone.modality == "audio"
     assert any("identity" in note for note in model.notes) == (name != "ast")
     network: Any = model.network
-    assert not network.config.apply_spec_augment or name == "ast"
+    assert not any("masked_spec_embed" in key for key, _ in network.named_parameters())
     seen: list[torch.Tensor] = []
     hook = model.head.layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     states = network(**{model.input_name: window(model)}, output_hidden_states=True)
     hook.remove()
     features = model.feature_network()(window(model)).detach()
     assert features.shape == (1, 48)
-    torch.testing.assert_close(features[:, 32:], seen[0])
+    torch.testing.assert_close(features[:, :16], seen[0])
     if name in ("wav2vec2", "hubert", "wavlm"):  # no norm after the layers: the hidden states themselves
-        expected = torch.cat([h.mean(dim=1) for h in states.hidden_states[1:]], dim=1)
+        expected = torch.cat([h.mean(dim=1) for h in states.hidden_states[:0:-1]], dim=1)
         torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -111,13 +111,13 @@ def test_a_network_that_weighs_its_layers_itself_offers_none_of_them(tmp_path: P
     assert model.layers == ()
     assert model.feature_network()(window(model)).shape == (1, 6)
     without = make_audio_checkpoint(tmp_path / "b", "hubert", use_weighted_layer_sum=True)
-    assert load_audio_model(str(without), label_names=LABELS).layers == (1, 2, 3), "weights that were never trained"
+    assert load_audio_model(str(without), label_names=LABELS).layers == (3, 2, 1), "weights that were never trained"
 
 
 def test_layers_are_spread_over_a_deep_network(tmp_path: Path) -> None:
     folder = make_audio_checkpoint(tmp_path, "hubert", num_hidden_layers=12)
     model = load_audio_model(str(folder), label_names=LABELS)
-    assert offered_layers(model.network) == model.layers == (2, 4, 6, 8, 10, 12)
+    assert offered_layers(model.network) == model.layers == (12, 10, 8, 6, 4, 2)
     shallow = RecordingNetwork(keep_layers(model.network, 4), model.head, input_name=model.input_name)
     assert shallow(window(model)).shape == (1, 16)
 

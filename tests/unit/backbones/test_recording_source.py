@@ -90,7 +90,7 @@ def test_long_recordings_are_the_mean_of_their_windows(tmp_path: Path) -> None:
 
 def test_blocks_are_layers_and_the_cache_is_filled_once(tmp_path: Path) -> None:
     model = load_audio_model(str(make_audio_checkpoint(tmp_path / "m")), label_names=("high", "low", "middle"))
-    assert model.source().blocks == ("layer 1", "layer 2", "layer 3")
+    assert model.source().blocks == ("layer 3", "layer 2", "layer 1")
     assert model.ending_after(2).source().blocks == ("head input",)
     data = read_splits(make_recordings(tmp_path / "data", 4), kind=RECORDING).train
     first = extractor(model, tmp_path / "cache").run(data, n_examples=12)

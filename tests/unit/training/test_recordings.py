@@ -9,12 +9,12 @@ import torch
 from transformers import ASTFeatureExtractor, Wav2Vec2FeatureExtractor
 
 from graft.backbones.frontends import CheckpointFrontend
+from graft.backbones.recording_batches import collate_windows
 from graft.core.errors import DataError, UsageError
 from graft.training.mixing import Mixing
 from graft.training.recordings import (
     RecordingExamples,
     Waveforms,
-    collate_windows,
     open_waveforms,
     store_waveforms,
 )
