@@ -95,6 +95,7 @@ def load_task(config: FitConfig, name: str, label_names: tuple[str, ...]) -> Tas
         is_offline=config.offline,
         trust_remote_code=config.trust_remote_code,
         max_tokens=config.max_tokens,
+        preprocessing=config.preprocessing,
     )
     return found
 

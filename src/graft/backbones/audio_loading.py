@@ -87,6 +87,12 @@ class AudioModel:
         """Return the model whose network ends after one layer: ``"layer 4"``, or as it is: ``"head input"``."""
         return self if block == "head input" else self.ending_after(int(block.removeprefix("layer ")))
 
+    def with_network(self, network: nn.Module) -> AudioModel:
+        """Return the model over a fine-tuned network of the same architecture."""
+        head = Head(network, self.head.name)
+        backbone = replace(self.backbone, weights_hash=hash_weights(network, without=head.name))
+        return replace(self, network=network, head=head, backbone=backbone)
+
     def as_saved(self) -> AudioModel:
         """Return the model of a folder that was saved after `choose`: its last layer is the one."""
         return replace(self, layers=())

@@ -90,8 +90,9 @@ DEPTHS: Mapping[str, _Depth] = {
     "unispeech": _wav2vec2("unispeech"),
     "unispeech-sat": _wav2vec2("unispeech_sat"),
     "data2vec-audio": _wav2vec2("data2vec_audio"),
-    "whisper": _Depth("encoder", "layers.*", stem=("conv1", "conv2", "embed_positions"), end=("layer_norm",),
-                      head=("projector",)),
+    "whisper": _Depth(
+        "encoder", "layers.*", stem=("conv1", "conv2", "embed_positions"), end=("layer_norm",), head=("projector",)
+    ),
     "audio-spectrogram-transformer": _Depth(
         "audio_spectrogram_transformer", "layers.*", end=("layernorm",), head=("classifier.layernorm",)
     ),

@@ -18,9 +18,10 @@ from graft.backbones.loading import quiet_transformers
 from graft.backbones.plugins import PluginFrontend, named_again
 from graft.backbones.recording_batches import collate_windows
 from graft.core.files import read_json
+from graft.core.types import Preview
 from graft.data.audio import decode_recording
 from graft.data.kinds import RECORDING
-from graft.tasks.base import Batch, Preview
+from graft.tasks.base import Batch
 from graft.tasks.classification import classification_loss_sum
 
 __all__ = ["AudioClassification"]
