@@ -232,5 +232,6 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @torch.inference_mode()
 def _network_probabilities(task: Task, contents: list[bytes]) -> NDArray[np.float64]:
-    batch = task.collate([task.encode(content, name="an example") for content in contents], [0] * len(contents))
-    return task.predict(task.model.network, batch).softmax(-1).numpy().astype(np.float64)
+    batches = [task.collate([task.encode(content, name="an example")], [0]) for content in contents]
+    rows = [task.predict(task.model.network, batch).softmax(-1).numpy() for batch in batches]
+    return np.concatenate(rows).astype(np.float64)

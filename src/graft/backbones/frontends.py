@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from graft.backbones.preprocessing import plain_settings
@@ -115,7 +116,8 @@ class CheckpointFrontend:
         """Return raw samples (n_samples,) as the extractor scales them, or a spectrogram."""
         if len(waveform) < self._shortest:
             waveform = np.pad(waveform, (0, self._shortest - len(waveform)))
-        output = self.extractor(waveform, sampling_rate=self.sampling_rate_hz, return_tensors="np")
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):  # Whisper's makes its spectrum with torch
+            output = self.extractor(waveform, sampling_rate=self.sampling_rate_hz, return_tensors="np")
         return np.asarray(output[self.input_name][0], dtype=np.float32)
 
     @property

@@ -23,6 +23,7 @@ from graft.data.windows import cut_windows
 from graft.training.batches import Batches, ShuffledOrder
 from graft.training.mixing import Mixing, soft_targets
 from graft.training.sounds import SoundAugmentation, distort_waveform, draw_sound_distortions, mask_spectrogram
+from graft.training.texts import LengthOrder
 
 __all__ = ["RecordingBatches", "RecordingExamples", "Waveforms", "open_waveforms", "store_waveforms"]
 
@@ -159,8 +160,12 @@ class RecordingExamples:
                 fix="--mixup 0 --cutmix 0 (Python: mixup=0, cutmix=0)",
             )
         how = SoundAugmentation.for_strength(augmentation)
-        order = ShuffledOrder(len(rows), batch_size=batch_size, seed=seed)
-        return RecordingBatches(self, np.asarray(rows), order, how, label_smoothing=label_smoothing)
+        own = np.asarray(rows)
+        order: ShuffledOrder | LengthOrder = ShuffledOrder(len(own), batch_size=batch_size, seed=seed)
+        if self.frontend.shape is None:
+            lengths = np.minimum(self.waveforms.lengths[own], self.frontend.window)
+            order = LengthOrder(lengths, batch_size=batch_size, seed=seed)
+        return RecordingBatches(self, own, order, how, label_smoothing=label_smoothing, seed=seed)
 
     def cheapest_order(self, rows: Rows) -> NDArray[np.int64]:
         """Return positions in `rows`, the longest recordings first, so that like lengths come together."""
@@ -189,12 +194,16 @@ class RecordingExamples:
 class RecordingBatches:
     """Batches of distorted windows: the same step gives the same inputs, whole or in parts.
 
+    Raw samples come in batches of like length: filled up to the longest and masked where the network takes that
+    exactly, else cut to the shortest at a drawn place, so that padding never enters the network's statistics.
+
     Parameters
     ----------
     examples : the recordings.
     rows : which of them are trained on.
     order : of the rows.
     how : the distortions.
+    seed : of the distortions.
     label_smoothing : share of a label's mass that is spread evenly over all classes, 0 to 1.
     """
 
@@ -202,13 +211,14 @@ class RecordingBatches:
         self,
         examples: RecordingExamples,
         rows: Rows,
-        order: ShuffledOrder,
+        order: ShuffledOrder | LengthOrder,
         how: SoundAugmentation,
         *,
         label_smoothing: float,
+        seed: int,
     ) -> None:
         self._examples, self._rows, self._order, self._how = examples, rows, order, how
-        self._label_smoothing = label_smoothing
+        self._label_smoothing, self._seed = label_smoothing, seed
         self._lengths = np.minimum(examples.waveforms.lengths, examples.frontend.window)
         self.batch_size = order.batch_size
 
@@ -223,23 +233,27 @@ class RecordingBatches:
         Returns
         -------
         dict
-            The inputs, filled up to the longest of the whole batch, ``attention_mask`` where they differ in length,
-            ``labels``, and where labels are smoothed ``soft_labels`` (n, n_classes) float32.
+            The inputs, ``attention_mask`` where they were filled up to the longest of the whole batch, ``labels``, and
+            where labels are smoothed ``soft_labels`` (n, n_classes) float32.
         """
         examples, frontend = self._examples, self._examples.frontend
         indices = self._rows[self._order.indices(step)]
-        source = torch.Generator().manual_seed(derive_seed(self._order.seed, "augment", step))
+        source = torch.Generator().manual_seed(derive_seed(self._seed, "augment", step))
         drawn = draw_sound_distortions(self._how, self.batch_size, generator=source)
+        lengths = self._lengths[indices]
+        window = int(lengths.min()) if frontend.shape is None and not examples.can_pad else frontend.window
         inputs = []
         places = np.arange(self.batch_size)[part].tolist()
         for place in places:
             waveform = examples.waveforms[int(indices[place])]
-            first = round(float(drawn.places[place]) * max(0, len(waveform) - frontend.window))
-            window = distort_waveform(waveform[first : first + frontend.window], drawn, place)
-            inputs.append([mask_spectrogram(frontend(window), drawn, place)])
+            first = round(float(drawn.places[place]) * max(0, len(waveform) - window))
+            part_of_it = distort_waveform(waveform[first : first + window], drawn, place)
+            inputs.append([mask_spectrogram(frontend(part_of_it), drawn, place)])
         targets = examples.targets[indices[places]]
-        longest = int(self._lengths[indices].max()) if frontend.shape is None else None
+        longest = int(min(lengths.max(), window)) if frontend.shape is None else None
         batch = collate_windows(inputs, targets, input_name=examples.input_name, longest=longest)
+        if longest is not None and not (lengths >= longest).all():  # some rows alone may not have needed it
+            batch.setdefault("attention_mask", torch.ones_like(batch[examples.input_name], dtype=torch.int64))
         if self._label_smoothing and batch["labels"].ndim == 1:
             batch["soft_labels"] = soft_targets(batch["labels"], examples.n_classes, smoothing=self._label_smoothing)
         return batch

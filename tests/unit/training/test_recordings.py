@@ -63,9 +63,9 @@ def test_a_recording_that_cannot_be_read_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("is_raw", [True, False])
-def test_a_step_is_the_same_whole_in_parts_and_again(is_raw: bool, tmp_path: Path) -> None:
-    of = examples(tmp_path, is_raw=is_raw)
+@pytest.mark.parametrize(("is_raw", "can_pad"), [(True, True), (True, False), (False, False)])
+def test_a_step_is_the_same_whole_in_parts_and_again(is_raw: bool, can_pad: bool, tmp_path: Path) -> None:
+    of = examples(tmp_path, is_raw=is_raw, can_pad=can_pad)
     for step in range(3):
         whole, again = batches(of).batch(step), batches(of).batch(step)
         parts = [batches(of).batch(step, part) for part in (slice(0, 1), slice(1, 4))]
@@ -88,6 +88,16 @@ def test_long_recordings_are_cut_at_a_drawn_place_and_all_rows_come(tmp_path: Pa
     cuts = [batches(of, rows=rows, batch_size=1, augmentation="none").batch(step)["input_values"] for step in range(2)]
     assert not torch.equal(*cuts)
     assert batches(of, rows=rows, batch_size=1).batch(0)["labels"].tolist() == [1]
+
+
+def test_raw_samples_that_must_not_be_padded_are_cut_to_the_shortest(tmp_path: Path) -> None:
+    padded, cut = (batches(examples(tmp_path, can_pad=can_pad), augmentation="none") for can_pad in (True, False))
+    for step in range(6):
+        lengths = (
+            padded.batch(step).get("attention_mask", torch.ones(4, padded.batch(step)["input_values"].shape[1])).sum(1)
+        )
+        assert cut.batch(step)["input_values"].shape == (4, int(lengths.min()))
+        assert "attention_mask" not in cut.batch(step)
 
 
 def test_smoothed_labels_are_shares(tmp_path: Path) -> None:
