@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,15 @@ def make_recordings(folder: Path, n_each: int, *, seed: int = 0, rate: int = RAT
             wave = tone(pitch, seed=number, duration_s=0.3 + 0.1 * (number % 5), rate=rate)
             soundfile.write(folder / name / f"{i:02d}.wav", wave, rate)
     return folder
+
+
+def recording_bytes(number: int, *, duration_s: float | None = None) -> bytes:
+    """Return a WAV file of a tone of the pitch that `number` means, of 0.3 to 0.7 s."""
+    file = io.BytesIO()
+    length_s = 0.3 + 0.1 * (number % 5) if duration_s is None else duration_s
+    wave = tone(list(PITCHES.values())[number % 3], seed=number, duration_s=length_s)
+    soundfile.write(file, wave, RATE, format="WAV")
+    return file.getvalue()
 
 
 def audio_extractor(name: str) -> Any:
