@@ -28,7 +28,8 @@ from graft.tasks.base import Task
 from graft.tasks.fine_tuned import save_fine_tuned
 
 __all__ = [
-    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "judge", "previews", "save", "write_predictions",
+    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "how_it_loads", "judge", "previews", "save",
+    "write_predictions",
 ]  # fmt: skip
 
 _CHECK_EXAMPLES = 4
@@ -223,6 +224,17 @@ def previews(embedded: Embedded, predictions: Predictions) -> dict[str, Preview]
     part = embedded.splits[predictions.split]
     rows = [int(row) for row in wrong[np.argsort(-confidence)][:_MOST_PREVIEWS]]
     return {part.ids[row]: embedded.task.preview(part.read(row), name=part.place(row)) for row in rows}
+
+
+def how_it_loads(task: Task) -> str:
+    """Return how the saved model is used outside of Graft."""
+    own = task.model.saved_facts.get("preprocessing")
+    if own is None:
+        return f"loads in transformers.pipeline('{task.name}', ...)"
+    return (
+        f"transformers.pipeline cannot load it: its input comes from {own['file']}:{own['name']}, which lies beside it;"
+        " the network itself is a standard checkpoint"
+    )
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

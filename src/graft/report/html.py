@@ -31,6 +31,7 @@ def write_report(
     notes: Sequence[str],
     thumbnails: Mapping[str, bytes],
     texts: Mapping[str, str] | None = None,
+    sounds: Mapping[str, bytes] | None = None,
     noun: str = "examples",
     title: str,
 ) -> None:
@@ -47,6 +48,7 @@ def write_report(
     notes : sentences on the data: how it was split, what was skipped.
     thumbnails : small JPEG, PNG or WebP files by example id; may be empty.
     texts : the examples themselves by id, where they are texts.
+    sounds : short WAV files by example id, where they are recordings.
     noun : what examples are called, in the plural.
     title : of the page.
 
@@ -78,7 +80,7 @@ def write_report(
         figures=_figures(metrics.get(split, {})),
         comparison=_comparison(metrics, split),
         confusion=_confusion(metrics),
-        gallery=_gallery(predictions.get(split), thumbnails, texts or {}),
+        gallery=_gallery(predictions.get(split), mistakes.PictureBudget(thumbnails, texts, sounds)),
         classes=_classes(metrics),
         calibration=_calibration(metrics),
         selection=_selection(leaderboard),
@@ -155,16 +157,13 @@ def _confusion(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _gallery(
-    predictions: Predictions | None, thumbnails: Mapping[str, bytes], texts: Mapping[str, str]
-) -> dict[str, Any] | None:
+def _gallery(predictions: Predictions | None, budget: mistakes.PictureBudget) -> dict[str, Any] | None:
     if predictions is None:
         return None
-    budget = mistakes.PictureBudget(thumbnails, texts)
     confident = mistakes.most_confident(predictions, budget)
     if not confident:
         return None
-    has_pictures = any(e["picture"] for e in confident)
+    has_pictures = any(e["picture"] or e["sound"] for e in confident)
     return {
         "confident": confident,
         "groups": mistakes.pair_groups(predictions, budget) if has_pictures else [],

@@ -56,6 +56,7 @@ def build_verdict(
     """
     candidates = (
         _accuracy(metrics, noun),
+        _groups(metrics),
         _baselines(metrics),
         _calibration(metrics),
         _strategy(metrics),
@@ -100,6 +101,11 @@ def _headline(metrics: Mapping[str, Any]) -> str:
 
 def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _groups(metrics: Mapping[str, Any]) -> Fact | None:
+    text = (metrics.get("groups") or {}).get("text")
+    return Fact("Groups", w.plain(f"{text[0].upper()}{text[1:]}.")) if text else None
 
 
 def _accuracy(metrics: Mapping[str, Any], noun: str) -> Fact | None:

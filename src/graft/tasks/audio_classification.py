@@ -26,7 +26,7 @@ from graft.tasks.classification import classification_loss_sum
 
 __all__ = ["AudioClassification"]
 
-_PREVIEW_RATE_HZ, _PREVIEW_S = 8_000, 2.0
+_PREVIEW_RATE_HZ, _PREVIEW_S = 8_000, 1.5
 
 
 @final
@@ -131,7 +131,7 @@ class AudioClassification:
 
     @staticmethod
     def preview(content: bytes, *, name: str) -> Preview:
-        """Return the first two seconds as a WAV of 8 kHz."""
+        """Return the first 1.5 seconds as a WAV of 8 kHz."""
         import soundfile
 
         recording = decode_recording(content, name=name, sampling_rate_hz=_PREVIEW_RATE_HZ)

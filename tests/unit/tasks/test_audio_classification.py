@@ -77,7 +77,7 @@ def test_a_long_recording_has_the_mean_logits_of_its_windows(tmp_path: Path) -> 
 def test_a_preview_is_a_short_wav(tmp_path: Path) -> None:
     shown = AudioClassification.preview(recording_bytes(0, duration_s=9.0), name="x")
     wave, rate = soundfile.read(io.BytesIO(shown.sound))
-    assert (len(wave), rate) == (16_000, 8_000)
+    assert (len(wave), rate) == (12_000, 8_000)
     assert not shown.picture
     assert not shown.text
 
