@@ -52,6 +52,7 @@ AUDIO: dict[str, tuple[str, dict[str, Any]]] = {
     "wavlm": ("WavLM", _RAW),
     "wavlm stable": ("WavLM", _STABLE),
     "unispeech": ("UniSpeech", {**_RAW, "num_codevectors_per_group": 4, "codevector_dim": 8}),
+    "unispeech-sat": ("UniSpeechSat", {**_RAW, "num_codevectors_per_group": 4, "codevector_dim": 8}),
     "data2vec-audio": ("Data2VecAudio", {**_RAW, "conv_pos_kernel_size": 5, "num_conv_pos_embeddings": 2}),
     "whisper": ("Whisper", _WHISPER),
     "ast": ("AST", _AST),
@@ -95,10 +96,8 @@ def audio_extractor(name: str) -> Any:
     return transformers.Wav2Vec2FeatureExtractor(return_attention_mask="stable" in name)
 
 
-def make_audio_checkpoint(
-    folder: Path, name: str = "wav2vec2 stable", *, has_head: bool = False, n_labels: int = 2, **changes: Any
-) -> Path:
-    """Save a small random audio network; without a head it is what pretraining leaves, with one a fine-tuned model."""
+def build_audio(name: str, *, has_head: bool = True, n_labels: int = 3, **changes: Any) -> Any:
+    """Return a network of `AUDIO`, its weights disturbed so that no block is without effect."""
     family, options = AUDIO[name]
     kind = "AudioClassification" if name in ("whisper", "ast") else "SequenceClassification"
     config = getattr(transformers, f"{family}Config")(num_labels=n_labels, **{**options, **changes})
@@ -108,6 +107,13 @@ def make_audio_checkpoint(
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter += 0.05 * torch.randn_like(parameter)
-    network.save_pretrained(folder)
+    return network
+
+
+def make_audio_checkpoint(
+    folder: Path, name: str = "wav2vec2 stable", *, has_head: bool = False, n_labels: int = 2, **changes: Any
+) -> Path:
+    """Save a small random audio network; without a head it is what pretraining leaves, with one a fine-tuned model."""
+    build_audio(name, has_head=has_head, n_labels=n_labels, **changes).save_pretrained(folder)
     audio_extractor(name).save_pretrained(folder)
     return folder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -43,6 +44,7 @@ class _Depth:
     stem: Sequence[str] = ("embeddings",)
     end: Sequence[str] = ()  # what stands between the last block and the head
     head: Sequence[str] = ()  # what comes new with the head, before its last layer
+    norm: str = ""  # stands with the stem, or at the end where the configuration says do_stable_layer_norm
     modules_a_block: int = 1
     stage_start: str = ""  # part of the stage's first block, named below the stage
     stage_end: str = ""  # part of the stage's last block
@@ -63,10 +65,9 @@ def _roberta(base: str, *, shared: str = "") -> _Depth:
 
 
 def _wav2vec2(base: str) -> _Depth:
-    # The encoder's norm comes before the first layer or after the last, as the configuration says: with the stem it is
-    # trained with the least rate in either place.
-    stem = ("feature_extractor", "feature_projection", "encoder.pos_conv_embed", "encoder.layer_norm")
-    return _Depth(base, "encoder.layers.*", stem=stem, head=("projector",))
+    # a parameter of the model itself, for what it masks in training; some have it even where they mask nothing
+    stem = ("feature_extractor", "feature_projection", "masked_spec_embed", "encoder.pos_conv_embed")
+    return _Depth(base, "encoder.layers.*", stem=stem, norm="encoder.layer_norm", head=("projector",))
 
 
 DEPTHS: Mapping[str, _Depth] = {
@@ -142,7 +143,8 @@ def layer_blocks(network: nn.Module, *, head: str) -> tuple[Block, ...]:
             fix="use a strategy without layer-wise decay and without partial training,"
             " or --strategy head (Python: strategy='head')",
         )
-    depth, present = DEPTHS[architecture], {name for name, _ in network.named_modules()}
+    depth = DEPTHS[architecture]
+    present = {name for name, _ in network.named_modules()} | {name for name, _ in network.named_parameters()}
     start, *middle = [[name for name in names if name in present] for names in _named(network, depth)]
     fixed = set(fixed_modules(network))
     while len(middle) > 1 and any(name in fixed for name in middle[-1]):  # a pooling layer is no block of its own
@@ -208,9 +210,11 @@ def _named(network: nn.Module, depth: _Depth) -> list[list[str]]:
     for i, names in depth.extra.items():
         if i < len(named):
             named[i] += [f"{depth.base}.{name}" for name in names]
+    config: Any = network.config
+    is_norm_last = bool(getattr(config, "do_stable_layer_norm", False))
     if named:
-        named[-1] += [f"{depth.base}.{name}" for name in depth.end]
-    return [[f"{depth.base}.{name}" for name in depth.stem], *named]
+        named[-1] += [f"{depth.base}.{name}" for name in (*depth.end, *([depth.norm] if is_norm_last else []))]
+    return [[f"{depth.base}.{name}" for name in (*depth.stem, *([] if is_norm_last else [depth.norm]))], *named]
 
 
 def _titles(network: nn.Module, depth: _Depth) -> list[str]:

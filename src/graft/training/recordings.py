@@ -25,7 +25,7 @@ from graft.training.mixing import Mixing, soft_targets
 from graft.training.sounds import SoundAugmentation, distort_waveform, draw_sound_distortions, mask_spectrogram
 from graft.training.texts import LengthOrder
 
-__all__ = ["RecordingBatches", "RecordingExamples", "Waveforms", "open_waveforms", "store_waveforms"]
+__all__ = ["RecordingBatches", "RecordingExamples", "Waveforms", "WindowInput", "open_waveforms", "store_waveforms"]
 
 Rows = NDArray[np.integer[Any]]
 
