@@ -15,7 +15,8 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, seconds_of
 from graft.api.embedding import Embedded, extractor_for
-from graft.backbones.audio_loading import AudioModel
+from graft.api.recordings import recording_examples
+from graft.backbones.audio_model import AudioModel
 from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
 from graft.backbones.text_loading import TextModel
@@ -25,7 +26,6 @@ from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.types import Predictions
-from graft.data.audio import decode_recording
 from graft.data.dataset import LabeledDataset
 from graft.methods.contest import Contest, hold_contest, refuse_soup
 from graft.methods.fine_tuning import Where
@@ -41,7 +41,6 @@ from graft.methods.verdict import ALPHAS
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 from graft.training.examples import PictureExamples, TrainingExamples
-from graft.training.recordings import RecordingExamples, open_waveforms, store_waveforms
 from graft.training.texts import TextExamples
 
 __all__ = [
@@ -270,31 +269,9 @@ def examples_of(
         tokens = model.tokens
         return TextExamples(tokens.encode_all(texts), targets, len(embedded.label_names), collate=tokens.collate)
     if isinstance(model, AudioModel):
-        return _recording_examples(parts, model, training, n_classes=len(embedded.label_names), processes=processes)
+        return recording_examples(parts, model, training, n_classes=len(embedded.label_names), processes=processes)
     assert isinstance(model, ImageModel)
     return picture_examples(parts, embedded, config, model, training, processes=processes, say=say, console=console)
-
-
-def _recording_examples(
-    parts: list[LabeledDataset], model: AudioModel, training: Path, *, n_classes: int, processes: Processes
-) -> RecordingExamples:
-    """Return the recordings of some splits, one after the other, decoded once into a file that is mapped."""
-    path, rate = training / "recordings.npy", model.frontend.sampling_rate_hz
-    if processes.is_main and not path.exists():
-        places = [(part, i) for part in parts for i in range(len(part))]
-        waveforms = (
-            decode_recording(part.read(i), name=part.place(i), sampling_rate_hz=rate).waveform for part, i in places
-        )
-        store_waveforms(path, waveforms)
-    processes.wait()
-    return RecordingExamples(
-        open_waveforms(path),
-        np.concatenate([part.labels for part in parts]),
-        n_classes,
-        model.frontend,
-        model.input_name,
-        model.can_pad,
-    )
 
 
 def picture_examples(

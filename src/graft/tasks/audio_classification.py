@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from graft.backbones.audio_loading import AudioModel, load_audio_model
+from graft.backbones.audio_loading import load_audio_model
+from graft.backbones.audio_model import AudioModel
 from graft.backbones.frontends import CheckpointFrontend, Frontend, model_inputs
 from graft.backbones.loading import quiet_transformers
 from graft.backbones.plugins import PluginFrontend, named_again

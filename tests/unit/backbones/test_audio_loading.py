@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForAudioClassification, ViTConfig, ViTForImageClassification
 
 from graft.backbones.audio_layers import RecordingNetwork, keep_layers, offered_layers
-from graft.backbones.audio_loading import AudioModel, load_audio_model
+from graft.backbones.audio_loading import load_audio_model
+from graft.backbones.audio_model import AudioModel
 from graft.backbones.frontends import noise
 from graft.core.errors import ModelError
 from small_sounds import AUDIO, make_audio_checkpoint

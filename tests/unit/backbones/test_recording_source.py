@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from graft.backbones.audio_loading import AudioModel, load_audio_model
+from graft.backbones.audio_loading import load_audio_model
+from graft.backbones.audio_model import AudioModel
 from graft.backbones.cache import FeatureCache
 from graft.backbones.extraction import Extractor
 from graft.backbones.frontends import model_inputs
