@@ -15,6 +15,7 @@ from graft.backbones.loading import load_image_model
 from graft.tasks.base import FeatureTask, Task
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
 from graft.tasks.registry import TASKS, task_class
+from small_sounds import make_audio_checkpoint, recording_bytes
 from small_texts import TARGETS, TEXTS, make_text_checkpoint
 from small_things import COLOURS, make_picture
 
@@ -66,7 +67,26 @@ def texts() -> Example:
     return Example(make, [text.encode() for text in TEXTS], list(TARGETS), save_and_load)
 
 
-EXAMPLES: dict[str, Callable[[], Example]] = {"image-classification": images, "text-classification": texts}
+def recordings() -> Example:
+    task_type = task_class("audio-classification")
+
+    def make(checkpoint: Path) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            loaded = task_type.load(str(make_audio_checkpoint(Path(folder))), label_names=LABELS)
+        return task_type(loaded.model.choose("layer 2"))
+
+    def save_and_load(task: Any, folder: Path) -> Any:
+        save_fine_tuned(task, folder, label_names=LABELS, contents=[recording_bytes(0)])
+        return load_fine_tuned(folder).task
+
+    return Example(make, [recording_bytes(i) for i in range(8)], [i % 3 for i in range(8)], save_and_load)
+
+
+EXAMPLES: dict[str, Callable[[], Example]] = {
+    "audio-classification": recordings,
+    "image-classification": images,
+    "text-classification": texts,
+}
 
 
 def test_every_task_has_its_examples() -> None:

@@ -29,6 +29,8 @@ class FitConfig:
         Torchvision state file (.pth, .safetensors) for model torchvision:ARCH.
     revision
         Branch, tag or commit of a hub model.
+    preprocessing
+        FILE.py:NAME, a function of your own from waveform to model input, for recordings; the file is run.
     valid
         Validation split, when it is not part of the data.
     test
@@ -144,6 +146,7 @@ class FitConfig:
     out: str
     weights: str | None = None
     revision: str | None = None
+    preprocessing: str | None = None
     valid: str | None = None
     test: str | None = None
     task: str = "auto"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from graft.api.checks import count_empty
 from graft.api.config import FitConfig
 from graft.backbones.cache import FeatureCache, default_cache_folder
 from graft.backbones.extraction import Extractor, Features
@@ -96,6 +97,7 @@ def load_task(config: FitConfig, name: str, label_names: tuple[str, ...]) -> Tas
         is_offline=config.offline,
         trust_remote_code=config.trust_remote_code,
         max_tokens=config.max_tokens,
+        preprocessing=config.preprocessing,
     )
     return found
 
@@ -203,7 +205,7 @@ def divide(
         duplicate_groups(features.keys, perceptual=features.perceptual, features=features.matrix)
     )
     groups = copies if train.groups is None else _joined(copies, train.groups)
-    notes = []
+    notes = count_empty(embedded.splits, embedded.features, kind=embedded.task.kind)
     n_copies = len(copies) - len(np.unique(copies))
     if n_copies:
         verb = "is a copy or near copy" if n_copies == 1 else "are copies or near copies"

@@ -25,6 +25,7 @@ def evaluate(
     label_column: str | None = None,
     skip_unreadable: bool = False,
     seed: int = 0,
+    preprocessing: str | None = None,
     say: Callable[[str], None] = lambda text: None,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def evaluate(
     path_column, label_column : columns of a table.
     skip_unreadable : leave out examples that cannot be read.
     seed : of the bootstrap draws.
+    preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
     say : told what is remarkable.
     console : for a progress bar.
 
@@ -65,7 +67,7 @@ def evaluate(
     from graft.tasks.fine_tuned import load_fine_tuned
 
     folder = Path(run)
-    fine_tuned = load_fine_tuned(folder / "model")
+    fine_tuned = load_fine_tuned(folder / "model", preprocessing=preprocessing)
     if not (folder / "metrics.json").is_file():
         raise ModelError(
             f"the run in {folder} is not finished: it has no metrics.json",

@@ -170,7 +170,7 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import deciding, embedding, pooling, stations, tuning
+        from graft.api import deciding, embedding, grouping, pooling, stations, tuning
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -205,6 +205,7 @@ def _run(
     with run.phase("head"):
         embedded = pooling.choose_pooling(embedded, config, say=say)
         head = processes.from_main(stations.fit_head(embedded, config, say=say) if processes.is_main else None)
+        groups = grouping.compare_grouping(embedded, head, config, say=say) if processes.is_main else None
     with run.phase("fine-tuning"):
         tuned = tuning.tune(
             embedded, head, config, run, folder=folder, deadline=deadline, processes=processes, say=say, console=console
@@ -231,6 +232,8 @@ def _run(
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
         if choice is not None:
             judged.metrics["decision"] = choice
+    if groups is not None:
+        judged.metrics["groups"] = groups
     result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
     tuning.forget(folder)
     processes.wait()
@@ -281,6 +284,7 @@ def _write(
             leaderboard=head.leaderboard,
             notes=[*embedded.notes, *head.notes, *tuned.notes],
             thumbnails={name: shown.picture for name, shown in previews.items() if shown.picture},
+            sounds={name: shown.sound for name, shown in previews.items() if shown.sound},
             texts={name: shown.text for name, shown in previews.items() if shown.text},
             noun=f"{embedded.noun}s",
             title=f"{Path(str(run.config['data'])).name}: {Path(config.model).name or config.model}",
@@ -292,8 +296,8 @@ def _write(
     write_json(run.folder / "metrics.json", metrics)
     print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=f"{embedded.noun}s")
     console.print()
-    scores = ", top_k=None" if embedded.splits["train"].is_multi_label else ""
-    say(f"model: {run.folder / 'model'} (loads in transformers.pipeline('{embedded.task.name}', ...{scores}))")
+    is_multi_label = embedded.splits["train"].is_multi_label
+    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded.task, is_multi_label=is_multi_label)})")
     say(f"report: {run.folder / 'report.html'}")
     return FitResult(run.folder, metrics)
 

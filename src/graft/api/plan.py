@@ -157,7 +157,7 @@ def plan(
         loaded = embedding.load_task(chosen, task_name, splits.train.label_names).model
         if not isinstance(loaded, ImageModel):
             raise UsageError(
-                f"graft plan with {chosen.model}, a model of texts",
+                f"graft plan with {chosen.model}, a model of {task_class(task_name).kind.noun}s",
                 expected="a picture model: only their passes and steps are measured so far",
                 fix="run graft fit with --time-limit, which measures as it goes and keeps to the limit",
             )

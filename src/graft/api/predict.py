@@ -25,6 +25,7 @@ def predict(
     workers: int = 2,
     skip_unreadable: bool = False,
     text_column: str | None = None,
+    preprocessing: str | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each picture or text, in order; memory does not grow with their number.
@@ -34,6 +35,7 @@ def predict(
     run : the folder that `fit` wrote.
     inputs : files and folders; folders are searched in depth. For texts also tables, and files with a text a line.
     text_column : column of the tables that holds the texts.
+    preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
     engine, precision, device, batch_size, workers, skip_unreadable : as in `FitConfig`.
     say : told what is remarkable.
 
@@ -59,7 +61,8 @@ def predict(
 
     paths = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     folder = Path(run)
-    fine_tuned = load_fine_tuned(folder if (folder / "graft.json").is_file() else folder / "model")
+    model_folder = folder if (folder / "graft.json").is_file() else folder / "model"
+    fine_tuned = load_fine_tuned(model_folder, preprocessing=preprocessing)
     chosen_device = choose_device(device)
     extractor = Extractor(
         fine_tuned.task.model.source(),

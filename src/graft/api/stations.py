@@ -30,7 +30,8 @@ from graft.tasks.base import Task
 from graft.tasks.fine_tuned import save_fine_tuned
 
 __all__ = [
-    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "judge", "previews", "save", "write_predictions",
+    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "how_it_loads", "judge", "previews", "save",
+    "write_predictions",
 ]  # fmt: skip
 
 _CHECK_EXAMPLES = 4
@@ -260,7 +261,18 @@ def previews(embedded: Embedded, predictions: AnyPredictions) -> dict[str, Previ
     return {part.ids[row]: embedded.task.preview(part.read(row), name=part.place(row)) for row in rows}
 
 
+def how_it_loads(task: Task, *, is_multi_label: bool = False) -> str:
+    """Return how the saved model is used outside of Graft."""
+    own = task.model.saved_facts.get("preprocessing")
+    if own is None:
+        return f"loads in transformers.pipeline('{task.name}', ...{', top_k=None' if is_multi_label else ''})"
+    return (
+        f"transformers.pipeline cannot load it: its input comes from {own['file']}:{own['name']}, which lies beside it;"
+        " the network itself is a standard checkpoint"
+    )
+
+
 @torch.inference_mode()
 def _network_logits(task: Task, contents: list[bytes]) -> NDArray[np.float32]:
-    batch = task.collate([task.encode(content, name="an example") for content in contents], [0] * len(contents))
-    return task.predict(task.model.network, batch).float().numpy()
+    batches = [task.collate([task.encode(content, name="an example")], [0]) for content in contents]
+    return np.concatenate([task.predict(task.model.network, batch).float().numpy() for batch in batches])

@@ -15,6 +15,8 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, seconds_of
 from graft.api.embedding import Embedded, extractor_for
+from graft.api.recordings import recording_examples
+from graft.backbones.audio_model import AudioModel
 from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
 from graft.backbones.text_loading import TextModel
@@ -266,12 +268,14 @@ def examples_of(
     console: Console | None,
 ) -> TrainingExamples:
     """Return the examples of some splits, one after the other, encoded once."""
-    model = embedded.model
+    model: Any = embedded.model
     if isinstance(model, TextModel):
         texts = [part.read(i).decode("utf-8") for part in parts for i in range(len(part))]
         targets = np.concatenate([part.labels for part in parts])
         tokens = model.tokens
         return TextExamples(tokens.encode_all(texts), targets, len(embedded.label_names), collate=tokens.collate)
+    if isinstance(model, AudioModel):
+        return recording_examples(parts, model, training, n_classes=len(embedded.label_names), processes=processes)
     assert isinstance(model, ImageModel)
     return picture_examples(parts, embedded, config, model, training, processes=processes, say=say, console=console)
 

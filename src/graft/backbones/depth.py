@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -43,6 +44,7 @@ class _Depth:
     stem: Sequence[str] = ("embeddings",)
     end: Sequence[str] = ()  # what stands between the last block and the head
     head: Sequence[str] = ()  # what comes new with the head, before its last layer
+    norm: str = ""  # stands with the stem, or at the end where the configuration says do_stable_layer_norm
     modules_a_block: int = 1
     stage_start: str = ""  # part of the stage's first block, named below the stage
     stage_end: str = ""  # part of the stage's last block
@@ -62,6 +64,12 @@ def _roberta(base: str, *, shared: str = "") -> _Depth:
     return _Depth(base, "encoder.layer.*", stem=stem, end=("pooler",), head=("classifier.dense",))
 
 
+def _wav2vec2(base: str) -> _Depth:
+    # a parameter of the model itself, for what it masks in training; some have it even where they mask nothing
+    stem = ("feature_extractor", "feature_projection", "masked_spec_embed", "encoder.pos_conv_embed")
+    return _Depth(base, "encoder.layers.*", stem=stem, norm="encoder.layer_norm", head=("projector",))
+
+
 DEPTHS: Mapping[str, _Depth] = {
     "resnet": _Depth("resnet", "encoder.stages.*.layers.*", stem=("embedder",)),
     "regnet": _Depth("regnet", "encoder.stages.*.layers.*", stem=("embedder",)),
@@ -77,6 +85,18 @@ DEPTHS: Mapping[str, _Depth] = {
     "deit": _vision_transformer("deit"),
     "beit": _vision_transformer("beit", shared="shared_position_bias"),
     "dinov2": _vision_transformer("dinov2", blocks="encoder.layer.*"),
+    "wav2vec2": _wav2vec2("wav2vec2"),
+    "hubert": _wav2vec2("hubert"),
+    "wavlm": _wav2vec2("wavlm"),
+    "unispeech": _wav2vec2("unispeech"),
+    "unispeech-sat": _wav2vec2("unispeech_sat"),
+    "data2vec-audio": _wav2vec2("data2vec_audio"),
+    "whisper": _Depth(
+        "encoder", "layers.*", stem=("conv1", "conv2", "embed_positions"), end=("layer_norm",), head=("projector",)
+    ),
+    "audio-spectrogram-transformer": _Depth(
+        "audio_spectrogram_transformer", "layers.*", end=("layernorm",), head=("classifier.layernorm",)
+    ),
     "bert": _Depth("bert", "encoder.layer.*", end=("pooler",)),
     "roberta": _roberta("roberta"),
     "xlm-roberta": _roberta("roberta"),
@@ -123,7 +143,8 @@ def layer_blocks(network: nn.Module, *, head: str) -> tuple[Block, ...]:
             fix="use a strategy without layer-wise decay and without partial training,"
             " or --strategy head (Python: strategy='head')",
         )
-    depth, present = DEPTHS[architecture], {name for name, _ in network.named_modules()}
+    depth = DEPTHS[architecture]
+    present = {name for name, _ in network.named_modules()} | {name for name, _ in network.named_parameters()}
     start, *middle = [[name for name in names if name in present] for names in _named(network, depth)]
     fixed = set(fixed_modules(network))
     while len(middle) > 1 and any(name in fixed for name in middle[-1]):  # a pooling layer is no block of its own
@@ -189,9 +210,11 @@ def _named(network: nn.Module, depth: _Depth) -> list[list[str]]:
     for i, names in depth.extra.items():
         if i < len(named):
             named[i] += [f"{depth.base}.{name}" for name in names]
+    config: Any = network.config
+    is_norm_last = bool(getattr(config, "do_stable_layer_norm", False))
     if named:
-        named[-1] += [f"{depth.base}.{name}" for name in depth.end]
-    return [[f"{depth.base}.{name}" for name in depth.stem], *named]
+        named[-1] += [f"{depth.base}.{name}" for name in (*depth.end, *([depth.norm] if is_norm_last else []))]
+    return [[f"{depth.base}.{name}" for name in (*depth.stem, *([] if is_norm_last else [depth.norm]))], *named]
 
 
 def _titles(network: nn.Module, depth: _Depth) -> list[str]:

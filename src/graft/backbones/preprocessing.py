@@ -18,7 +18,7 @@ from graft.core.files import hash_json
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Preprocessing"]
+__all__ = ["Preprocessing", "plain_settings"]
 
 _UNSTABLE_KEYS = {"_processor_class", "processor_class", "transformers_version", "_name_or_path", "return_tensors"}
 
@@ -65,9 +65,8 @@ class Preprocessing:
     @property
     def fingerprint(self) -> str:
         """Hash of the processor's settings and kind: equal for equal preprocessing."""
-        settings = {k: v for k, v in self.processor.to_dict().items() if k not in _UNSTABLE_KEYS}
         kind = type(self.processor).__name__
-        return hash_json({"kind": kind, "settings": _plain(settings), "is_split": self.is_split})
+        return hash_json({"kind": kind, "settings": plain_settings(self.processor), "is_split": self.is_split})
 
     def _run(self, picture: Image, **arguments: Any) -> NDArray[Any]:
         output = self.processor(images=picture, return_tensors="np", **(self._arguments | arguments))
@@ -97,6 +96,12 @@ class Preprocessing:
         self.scale, self.offset = scale.astype(np.float32), offset.astype(np.float32)
         self._arguments = arguments
         return True
+
+
+def plain_settings(processor: Any) -> dict[str, Any]:
+    """Return the settings of a transformers processor as JSON values, without what varies from version to version."""
+    settings: dict[str, Any] = _plain({k: v for k, v in processor.to_dict().items() if k not in _UNSTABLE_KEYS})
+    return settings
 
 
 def _probe_pictures() -> list[Image]:

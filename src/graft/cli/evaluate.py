@@ -21,6 +21,7 @@ def evaluate(
     skip_unreadable: Annotated[bool, Parameter(negative="")] = False,
     json: Path | None = None,
     seed: int = 0,
+    preprocessing: str | None = None,
 ) -> None:
     """Judge a finished run on labelled data.
 
@@ -42,6 +43,8 @@ def evaluate(
         File to write the figures to, in the form of metrics.json.
     seed
         Of the bootstrap draws.
+    preprocessing
+        FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
     """
     from rich.console import Console
 
@@ -58,6 +61,7 @@ def evaluate(
         label_column=label_column,
         skip_unreadable=skip_unreadable,
         seed=seed,
+        preprocessing=preprocessing,
         say=lambda text: console.print(f"· {text}", style="dim", markup=False, highlight=False),
         console=console,
     )

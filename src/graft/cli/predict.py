@@ -23,6 +23,7 @@ def predict(
     batch_size: int = 32,
     workers: int = 2,
     skip_unreadable: Annotated[bool, Parameter(negative="")] = False,
+    preprocessing: str | None = None,
 ) -> None:
     """Predict the label of picture files, as a stream.
 
@@ -48,6 +49,8 @@ def predict(
         Processes that decode pictures.
     skip_unreadable
         Give unreadable pictures an empty label and go on.
+    preprocessing
+        FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
     """
     import sys
     from contextlib import nullcontext
@@ -72,6 +75,7 @@ def predict(
         batch_size=batch_size,
         workers=workers,
         skip_unreadable=skip_unreadable,
+        preprocessing=preprocessing,
         say=lambda text: errors.print(f"· {text}", style="dim", markup=False),
     )
     with atomic_path(out) if out is not None else nullcontext(None) as place:

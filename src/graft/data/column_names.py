@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from graft.core.errors import DataError, did_you_mean
 from graft.data.tables import Table
 
-__all__ = ["LABEL_NAMES", "find_column", "no_column"]
+__all__ = ["GROUP_NAMES", "LABEL_NAMES", "find_column", "no_column"]
 
 LABEL_NAMES = (
     "label",
@@ -22,6 +22,14 @@ LABEL_NAMES = (
     "fine_label",
     "y",
 )
+# What several examples may share and new data will not: to be held on one side of a split.
+GROUP_NAMES = tuple(
+    f"{name}{end}"
+    for name in (
+        "speaker", "group", "subject", "patient", "participant", "person", "session", "writer", "recording", "scene",
+    )
+    for end in ("", "_id", "_name")
+)  # fmt: skip
 
 
 def find_column(table: Table, given: str | None, usual: Sequence[str], *, kind: str) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graft.core.errors import DataError
-from graft.data.column_names import LABEL_NAMES, find_column, no_column
+from graft.data.column_names import GROUP_NAMES, LABEL_NAMES, find_column, no_column
 from graft.data.found import Found
 from graft.data.kinds import PICTURE, ExampleKind
 from graft.data.label_sets import LabelSet, clean_label_set, find_separator, holds_lists
@@ -92,6 +92,7 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
     ids, content = texts_of(table, text_columns) if text_columns else _content(table, own_columns[0])
     split_column, splits = _splits(table, but=(*own_columns, label_column, group_column))
 
+    suspect = None if group_column else _shared_by_several(table, but=(*own_columns, label_column, split_column))
     used = [name for name in (*own_columns, label_column, group_column, split_column) if name is not None]
     unused = [name for name in table.columns if name not in used]
     named = " and ".join(f"'{name}'" for name in own_columns)
@@ -100,7 +101,19 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
     note += f", groups in '{group_column}'" if group_column else ""
     note += f", splits in '{split_column}'" if split_column else ""
     note += f"; unused: {', '.join(unused)}." if unused else "."
-    whole = Found(table.source, ids, labels, content, table.place, table.root, declared, groups, notes=(note,))
+    whole = Found(
+        table.source,
+        ids,
+        labels,
+        content,
+        table.place,
+        table.root,
+        declared,
+        groups,
+        suspected_groups=None if suspect is None else table.column(suspect),
+        group_column=group_column or suspect or "",
+        notes=(note,),
+    )
     if splits is None:
         return {"": whole}
     return {
@@ -108,6 +121,17 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
         for name in SPLIT_NAMES
         if name in splits
     }
+
+
+def _shared_by_several(table: Table, *, but: Sequence[str | None]) -> str | None:
+    """Return a column that nobody named, but that looks as if it held groups: by its name, and by values that recur."""
+    for usual in GROUP_NAMES:
+        name = find_column(table, None, (usual,), kind="group")
+        if name is not None and name not in but:
+            values = {str(value) for value in table.column(name)}
+            if 1 < len(values) <= len(table.column(name)) // 2:
+                return name
+    return None
 
 
 def _part(whole: Found, rows: list[int], name: str) -> Found:
@@ -120,6 +144,7 @@ def _part(whole: Found, rows: list[int], name: str) -> Found:
         content=[content[row] for row in rows] if isinstance(content, list) else content.select(rows),
         place=lambda index: whole.place(rows[index]),
         groups=None if whole.groups is None else [whole.groups[row] for row in rows],
+        suspected_groups=None if whole.suspected_groups is None else [whole.suspected_groups[row] for row in rows],
         notes=whole.notes if name == "train" else (),
     )
 

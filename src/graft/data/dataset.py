@@ -40,6 +40,9 @@ class LabeledDataset:
     source : where the examples come from, for messages and manifests, for example ``"flowers5/train"``.
     root : folder that relative paths in ``content`` start from; empty where all are absolute.
     groups : (n_examples,), number of the group of each example; a group is never torn by a split. None: no groups.
+    suspected_groups : (n_examples,), the same for a column that nobody named, but that looks like groups: splits do not
+        heed it, and that is said. None: no such column.
+    group_column : name of the column of either.
 
     Raises
     ------
@@ -60,6 +63,8 @@ class LabeledDataset:
     source: str = ""
     root: str = ""
     groups: NDArray[np.int64] | None = None
+    suspected_groups: NDArray[np.int64] | None = None
+    group_column: str = ""
     _paths: list[str] | None = field(init=False, repr=False)
     _ids: list[str] = field(init=False, repr=False)
     _labels: NDArray[np.integer[Any]] = field(init=False, repr=False)
@@ -187,6 +192,8 @@ class LabeledDataset:
             source=self.source,
             root=self.root,
             groups=None if self.groups is None else self.groups[where],
+            suspected_groups=None if self.suspected_groups is None else self.suspected_groups[where],
+            group_column=self.group_column,
         )
         if "_hashes" in self.__dict__:
             chosen.__dict__["_hashes"] = tuple(self._hashes[i] for i in where)

@@ -34,6 +34,8 @@ class Found:
     root : folder that relative paths start from.
     declared : class names in the order that the data itself gives; None: by number or alphabet.
     groups : n_examples values of the group column; None: no such column.
+    suspected_groups : n_examples values of a column that was not named, but looks like groups; None: no such column.
+    group_column : the column of either.
     empty : classes without an example.
     notes : sentences to be printed.
     """
@@ -46,6 +48,8 @@ class Found:
     root: str = ""
     declared: tuple[str, ...] | None = None
     groups: Sequence[object] | None = None
+    suspected_groups: Sequence[object] | None = None
+    group_column: str = ""
     empty: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -112,6 +116,8 @@ class Found:
             source=self.source,
             root=self.root,
             groups=None if self.groups is None else groups.number(self.groups),
+            suspected_groups=None if self.suspected_groups is None else groups.number(self.suspected_groups),
+            group_column=self.group_column,
         )
 
 

@@ -20,6 +20,8 @@ class ExampleKind:
     path_names : usual names of the column that names its files.
     inline_names : usual names of the column that holds it itself; empty: it always is a file.
     pair_names : usual names of two columns that belong together.
+    empty_word : what one is called whose hash for near copies is empty, so that there is nothing in it: counted and
+        told. Empty: its hash says nothing.
     """
 
     modality: str
@@ -29,6 +31,7 @@ class ExampleKind:
     path_names: tuple[str, ...] = ()
     inline_names: tuple[str, ...] = ()
     pair_names: tuple[tuple[str, str], ...] = ()
+    empty_word: str = ""
 
 
 _FILE_NAMES = ("path", "file_name", "filename", "file", "filepath", "file_path")
@@ -68,6 +71,7 @@ RECORDING = ExampleKind(
     suffixes=frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}),
     signatures=(b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM"),
     path_names=(*_FILE_NAMES, "audio_path", "audio_file", "audio", "wav", "clip", "recording", "sound", "content"),
+    empty_word="silent",
 )
 # fmt: on
 KINDS = (PICTURE, TEXT, RECORDING)

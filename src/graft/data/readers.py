@@ -218,11 +218,17 @@ def _more_notes(parts: dict[str, Found], sets: dict[str, LabeledDataset], ids: I
     if ids.n_renamed:
         notes.append(f"{ids.n_renamed} examples had the id of another; they got '#2', '#3', ... behind it.")
     train = sets["train"]
+    if train.suspected_groups is not None:
+        n_groups, column = len(np.unique(train.suspected_groups)), train.group_column
+        notes.append(
+            f"the column '{column}' looks as if it held groups ({n_groups} of them in train), and is not used: figures"
+            f" may flatter for a new {column}; --group-column {column} (Python: group_column='{column}') keeps each on"
+            " one side of every split."
+        )
     for split, data in sets.items():
-        if split != "train" and train.groups is not None and data.groups is not None:
-            shared = np.intersect1d(train.groups, data.groups)
-            if len(shared):
-                notes.append(f"{len(shared)} groups stand both in train and in {split}: its result will flatter.")
+        own, other = (d.groups if d.groups is not None else d.suspected_groups for d in (train, data))
+        if split != "train" and own is not None and other is not None and len(shared := np.intersect1d(own, other)):
+            notes.append(f"{len(shared)} groups stand both in train and in {split}: its result will flatter.")
     return notes
 
 

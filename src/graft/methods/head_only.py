@@ -185,7 +185,9 @@ class HeadOnly:
         fewest = int(np.bincount(targets, minlength=n_classes).min())
         notes = []
         if n_folds < self.n_folds:
-            notes.append(f"{n_folds} folds, as the smallest class has {fewest} examples")
+            n_groups = len(targets) if groups is None else len(np.unique(groups))
+            why = f"there are {n_groups} groups" if n_groups == n_folds else f"the smallest class has {fewest} examples"
+            notes.append(f"{n_folds} folds, as {why}")
         if fewest < 3:
             notes.append(f"the smallest class has {fewest} examples: the penalty rests on very few held-out answers")
         return n_folds, notes

@@ -32,6 +32,7 @@ def write_report(
     notes: Sequence[str],
     thumbnails: Mapping[str, bytes],
     texts: Mapping[str, str] | None = None,
+    sounds: Mapping[str, bytes] | None = None,
     noun: str = "examples",
     title: str,
 ) -> None:
@@ -49,6 +50,7 @@ def write_report(
     notes : sentences on the data: how it was split, what was skipped.
     thumbnails : small JPEG, PNG or WebP files by example id; may be empty.
     texts : the examples themselves by id, where they are texts.
+    sounds : short WAV files by example id, where they are recordings.
     noun : what examples are called, in the plural.
     title : of the page.
 
@@ -80,7 +82,7 @@ def write_report(
         figures=_figures(metrics.get(split, {})),
         comparison=_comparison(metrics, split),
         confusion=_confusion(metrics),
-        gallery=_gallery(predictions.get(split), thumbnails, texts or {}),
+        gallery=_gallery(predictions.get(split), mistakes.PictureBudget(thumbnails, texts, sounds)),
         classes=_labels(metrics) if is_multi_label(metrics) else _classes(metrics),
         is_multi_label=is_multi_label(metrics),
         calibration=_calibration(metrics),
@@ -164,26 +166,25 @@ def _confusion(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _gallery(
-    predictions: Predictions | MultiLabelPredictions | None, thumbnails: Mapping[str, bytes], texts: Mapping[str, str]
+    predictions: Predictions | MultiLabelPredictions | None, budget: mistakes.PictureBudget
 ) -> dict[str, Any] | None:
     if predictions is None:
         return None
-    budget = mistakes.PictureBudget(thumbnails, texts)
     if isinstance(predictions, MultiLabelPredictions):
         shown = mistakes.farthest_off(predictions, budget)
         return _shown(shown, []) if shown else None
     confident = mistakes.most_confident(predictions, budget)
     if not confident:
         return None
-    has_pictures = any(e["picture"] for e in confident)
-    return _shown(confident, mistakes.pair_groups(predictions, budget) if has_pictures else [])
+    is_seen_or_heard = any(e["picture"] or e["sound"] for e in confident)
+    return _shown(confident, mistakes.pair_groups(predictions, budget) if is_seen_or_heard else [])
 
 
 def _shown(examples: list[dict[str, Any]], groups: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "confident": examples,
         "groups": groups,
-        "has_pictures": any(e["picture"] for e in examples),
+        "has_pictures": any(e["picture"] or e["sound"] for e in examples),
         "has_texts": any(e["text"] for e in examples),
     }
 

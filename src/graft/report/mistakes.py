@@ -34,13 +34,19 @@ class PictureBudget:
     ----------
     thumbnails : encoded small pictures by example id.
     texts : the examples themselves, where they are texts; of a long one the beginning is shown.
-    max_bytes : of all pictures together, before base64 makes them a third larger.
+    sounds : short WAV files by example id.
+    max_bytes : of all pictures and sounds together, before base64 makes them a third larger.
     """
 
     def __init__(
-        self, thumbnails: Mapping[str, bytes], texts: Mapping[str, str] | None = None, *, max_bytes: int = 2_400_000
+        self,
+        thumbnails: Mapping[str, bytes],
+        texts: Mapping[str, str] | None = None,
+        sounds: Mapping[str, bytes] | None = None,
+        *,
+        max_bytes: int = 2_400_000,
     ) -> None:
-        self._thumbnails, self._texts = thumbnails, texts or {}
+        self._thumbnails, self._texts, self._sounds = thumbnails, texts or {}, sounds or {}
         self._left = max_bytes
 
     def take(self, example: str) -> str | None:
@@ -55,6 +61,16 @@ class PictureBudget:
             return None
         self._left -= len(content)
         return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+    def sound(self, example: str) -> str | None:
+        """Return ``data:audio/wav`` of an example, or None: no sound, no WAV file, too large, budget spent."""
+        content = self._sounds.get(example)
+        if not content or len(content) > min(self._left, _MAX_PICTURE_BYTES):
+            return None
+        if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+            return None
+        self._left -= len(content)
+        return f"data:audio/wav;base64,{base64.b64encode(content).decode()}"
 
     def text(self, example: str) -> str:
         """Return the text of an example, 300 characters at most; empty where it is none."""
@@ -135,6 +151,7 @@ def farthest_off(predictions: MultiLabelPredictions, budget: PictureBudget, *, m
             "confidence": f"{w.plain(predictions.label_names[worst[i]])} {100 * p[i, worst[i]]:.0f}{w.THIN}%",
             "picture": budget.take(predictions.ids[i]),
             "text": budget.text(predictions.ids[i]),
+            "sound": budget.sound(predictions.ids[i]),
         }
         for i in rows
     ]
@@ -179,6 +196,7 @@ def _shown(predictions: Predictions, rows: Sequence[int], budget: PictureBudget)
             "predicted": w.plain(predictions.label_names[int(predicted[i])]),
             "confidence": f"{100 * float(np.exp(log_p[i, predicted[i]])):.0f}{w.THIN}%",
             "picture": budget.take(predictions.ids[i]),
+            "sound": budget.sound(predictions.ids[i]),
             "text": budget.text(predictions.ids[i]),
         }
         for i in rows

@@ -55,6 +55,7 @@ def build_verdict(
     candidates = (
         _score(metrics, noun),
         _fact("Classes", class_facts.unequal_classes(metrics, noun=noun)),
+        _groups(metrics),
         _baselines(metrics),
         _calibration(metrics),
         _strategy(metrics),
@@ -103,6 +104,11 @@ def _headline(metrics: Mapping[str, Any]) -> str:
 
 def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _groups(metrics: Mapping[str, Any]) -> Fact | None:
+    text = (metrics.get("groups") or {}).get("text")
+    return Fact("Groups", w.plain(f"{text[0].upper()}{text[1:]}.")) if text else None
 
 
 def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:

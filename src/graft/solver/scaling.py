@@ -12,6 +12,7 @@ from graft.core.errors import UsageError, did_you_mean
 
 __all__ = ["SCALING_NAMES", "Scaling", "fit_scaling"]
 
+_LEAST_SHARE: Final = 0.05
 SCALING_NAMES: Final = ("none", "z-score", "unit-norm", "one-scale")
 
 
@@ -52,7 +53,9 @@ class Scaling:
 def fit_scaling(name: str, features: NDArray[np.float32]) -> Scaling:
     """Return a scaling with its statistics taken from `features` (n_examples, n_features).
 
-    Features that do not vary are left as they are.
+    Features that do not vary are left as they are. One that hardly varies here, a unit of a ReLU that is almost always
+    off, is divided by no less than a twentieth of the median deviation: on new data, where it is on, its z-score would
+    be in the hundreds and its log-loss in the thousands.
 
     Raises
     ------
@@ -65,7 +68,9 @@ def fit_scaling(name: str, features: NDArray[np.float32]) -> Scaling:
     if name == "z-score":
         deviation = features.std(axis=0, dtype=np.float64)
         size = np.abs(features).max(axis=0)
-        divisor = np.where(deviation > 1e-6 * np.maximum(size, 1e-12), deviation, 1.0).astype(np.float32)
+        varies = deviation > 1e-6 * np.maximum(size, 1e-12)
+        floor = _LEAST_SHARE * np.median(deviation[varies]) if varies.any() else 0.0
+        divisor = np.where(varies, np.maximum(deviation, floor), 1.0).astype(np.float32)
     elif name == "one-scale":
         common = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
         divisor[:] = common if common > 0 else 1.0

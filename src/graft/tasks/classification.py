@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from graft.core.errors import UsageError
 from graft.core.types import UNKNOWN
 
-__all__ = ["binary_cross_entropy_sum", "classification_loss_sum", "cross_entropy_sum"]
+__all__ = ["binary_cross_entropy_sum", "classification_loss_sum", "cross_entropy_sum", "refuse_preprocessing"]
 
 
 def cross_entropy_sum(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -83,3 +84,19 @@ def classification_loss_sum(logits: Tensor, batch: Mapping[str, Tensor]) -> tupl
     weights = batch["class_weights"]
     own = targets.float() @ weights if targets.is_floating_point() else weights[targets]
     return (each * own).sum(), own.sum()
+
+
+def refuse_preprocessing(named: str | None, *, noun: str) -> None:
+    """Raise if a preprocessing of the user's own was named for examples that have the checkpoint's.
+
+    Raises
+    ------
+    UsageError
+        When `named` is not None.
+    """
+    if named is not None:
+        raise UsageError(
+            f"--preprocessing {named} for {noun}",
+            expected="a preprocessing of your own for recordings only",
+            fix="leave it out: the checkpoint brings its own (Python: preprocessing=None)",
+        )

@@ -118,13 +118,19 @@ def save_fine_tuned(
     return SavedCheck(weights_hash, len(contents), largest)
 
 
-def load_fine_tuned(folder: Path) -> FineTunedModel:
+def load_fine_tuned(folder: Path, *, preprocessing: str | None = None) -> FineTunedModel:
     """Return the model that `save_fine_tuned` wrote.
+
+    Parameters
+    ----------
+    preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of the user's own.
 
     Raises
     ------
     ModelError
         When the folder is none of Graft's, the label map was permuted, or the weights were changed.
+    UsageError
+        When the model needs a preprocessing and none, or another, was named.
     """
     if not (folder / "graft.json").is_file():
         raise ModelError(
@@ -132,7 +138,7 @@ def load_fine_tuned(folder: Path) -> FineTunedModel:
             expected="the folder that graft fit wrote: RUN, with RUN/model in it",
             fix="name the run's folder, or finish an interrupted run with graft fit ... --resume",
         )
-    record = read_json(folder / "graft.json")
+    record = read_json(folder / "graft.json") | {"named_preprocessing": preprocessing}
     label_names = tuple(record["label_names"])
     config = read_json(folder / "config.json")
     found = tuple(config.get("id2label", {}).get(str(i), "") for i in range(len(label_names)))

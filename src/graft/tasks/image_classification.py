@@ -18,7 +18,7 @@ from graft.core.types import Preview
 from graft.data.images import decode_image
 from graft.data.kinds import PICTURE
 from graft.tasks.base import Batch
-from graft.tasks.classification import classification_loss_sum
+from graft.tasks.classification import classification_loss_sum, refuse_preprocessing
 
 __all__ = ["ImageClassification"]
 
@@ -46,6 +46,7 @@ class ImageClassification:
     def load(cls, model: str, *, label_names: Sequence[str], **options: Any) -> Self:
         """Return the task over a checkpoint; options as in `load_image_model`."""
         options.pop("max_tokens", None)
+        refuse_preprocessing(options.pop("preprocessing", None), noun="pictures")
         return cls(load_image_model(model, label_names=label_names, **options))
 
     def encode(self, content: bytes, *, name: str) -> NDArray[Any]:

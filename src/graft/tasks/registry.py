@@ -11,6 +11,7 @@ from graft.core.errors import UsageError, did_you_mean
 __all__ = ["TASKS", "task_class"]
 
 TASKS: Mapping[str, str] = {
+    "audio-classification": "graft.tasks.audio_classification:AudioClassification",
     "image-classification": "graft.tasks.image_classification:ImageClassification",
     "text-classification": "graft.tasks.text_classification:TextClassification",
 }

@@ -18,7 +18,7 @@ from graft.core.types import Preview
 from graft.data.kinds import TEXT
 from graft.data.texts import split_pair
 from graft.tasks.base import Batch
-from graft.tasks.classification import classification_loss_sum
+from graft.tasks.classification import classification_loss_sum, refuse_preprocessing
 
 __all__ = ["TextClassification"]
 
@@ -42,6 +42,7 @@ class TextClassification:
     def load(cls, model: str, *, label_names: Sequence[str], **options: Any) -> Self:
         """Return the task over a checkpoint; options as in `load_text_model`."""
         options.pop("weights", None)
+        refuse_preprocessing(options.pop("preprocessing", None), noun="texts")
         return cls(load_text_model(model, label_names=label_names, **options))
 
     def encode(self, content: bytes, *, name: str) -> tuple[TokenIds, int]:

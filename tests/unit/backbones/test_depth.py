@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_networks import PICTURES, PIXELS, TEXTS, WORDS, build, head_of
@@ -12,8 +13,11 @@ from torch import nn
 
 from graft.backbones.depth import DEPTHS, Block, block_numbers, layer_blocks
 from graft.core.errors import ModelError
+from small_sounds import AUDIO, audio_extractor, build_audio
 
-N_BLOCKS = {"mobilenet_v1": 13, "mobilenet_v2": 16, "efficientnet": 7} | dict.fromkeys(TEXTS, 3)
+N_BLOCKS = (
+    {"mobilenet_v1": 13, "mobilenet_v2": 16, "efficientnet": 7} | dict.fromkeys(TEXTS, 3) | dict.fromkeys(AUDIO, 3)
+)
 N_BLOCKS |= dict.fromkeys(("vit", "deit", "beit", "dinov2"), 3)
 
 
@@ -28,20 +32,34 @@ def entered(network: nn.Module, blocks: tuple[Block, ...], **inputs: torch.Tenso
     return order
 
 
+def built(name: str) -> Any:
+    """Return a network of any modality; what an audio network masks by itself is off, as in loading."""
+    return build_audio(name, mask_time_prob=0.0) if name in AUDIO else build(name)
+
+
+def inputs_of(name: str) -> dict[str, torch.Tensor]:
+    """Return an input for a network of `built`."""
+    if name in AUDIO:
+        inputs = audio_extractor(name)(np.sin(np.arange(9000)), sampling_rate=16_000, return_tensors="pt")
+        return {key: value for key, value in inputs.items() if key.startswith("input")}
+    return {"pixel_values": PIXELS} if name in PICTURES else {"input_ids": WORDS}
+
+
 def test_every_row_of_the_table_is_tested() -> None:
-    assert {name.split()[0] for name in PICTURES | TEXTS} == set(DEPTHS)
+    tested = {name.split()[0] for name in PICTURES | TEXTS} | {built(name).config.model_type for name in AUDIO}
+    assert tested == set(DEPTHS)
 
 
-@pytest.mark.parametrize("name", PICTURES | TEXTS)
+@pytest.mark.parametrize("name", [*PICTURES, *TEXTS, *AUDIO])
 def test_each_parameter_has_one_block_and_blocks_run_in_order(name: str) -> None:
-    network = build(name)
+    network = built(name)
     blocks = layer_blocks(network, head=head_of(network))
     assert len(blocks) == N_BLOCKS.get(name, 4) + 2
     assert (blocks[0].name, blocks[-1].name) == ("stem", "head")
     numbers = block_numbers(network, blocks)
     assert set(numbers) == {parameter for parameter, _ in network.named_parameters()}
     assert set(numbers.values()) == set(range(len(blocks)))  # none without parameters
-    order = entered(network, blocks, **({"pixel_values": PIXELS} if name in PICTURES else {"input_ids": WORDS}))
+    order = entered(network, blocks, **inputs_of(name))
     assert order == sorted(order)
     assert set(order) == set(range(len(blocks)))
 

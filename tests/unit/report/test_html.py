@@ -12,6 +12,7 @@ from PIL import Image
 
 from graft.core.errors import ResourceError
 from graft.report import write_report
+from graft.report.mistakes import PictureBudget
 
 from .conftest import Run, make_label_run, make_run
 
@@ -231,3 +232,11 @@ def test_unequal_classes_lead_with_macro_f1(tmp_path: Path) -> None:
     equal = write(tmp_path / "equal.html", make_run(("ant", "bee", "cat"), n=300))
     assert "accuracy on 300 test examples" in equal.text
     assert "exact McNemar test" in equal.text
+
+
+def test_a_sound_is_taken_only_as_a_wav_and_within_the_budget() -> None:
+    wav = b"RIFF\x24\0\0\0WAVEfmt " + bytes(1000)
+    budget = PictureBudget({}, sounds={"a": wav, "b": b"<script>", "c": wav, "d": wav}, max_bytes=2 * len(wav))
+    addresses = [budget.sound(name) for name in ("a", "b", "none", "c", "d")]
+    assert [address is not None for address in addresses] == [True, False, False, True, False]
+    assert str(addresses[0]).startswith("data:audio/wav;base64,UklGR")

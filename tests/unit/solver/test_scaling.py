@@ -48,6 +48,14 @@ def test_features_that_do_not_vary_are_left_alone() -> None:
     assert np.isfinite(scaling.apply(features)).all()
 
 
+def test_a_feature_that_is_almost_always_off_does_not_grow_without_bound() -> None:
+    features = np.abs(np.random.default_rng(0).normal(size=(500, 6))).astype(np.float32)
+    features[:, 0] = 0
+    features[3, 0] = 1e-3
+    scaled = fit_scaling("z-score", features).apply(np.ones((1, 6), np.float32))
+    assert scaled[0, 0] < 25 * scaled[0, 1]
+
+
 def test_an_unknown_scaling_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'z-score'"):
         fit_scaling("zscore", FEATURES)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graft.api.checks import count_empty
+from graft.api.config import FitConfig
+from graft.api.embedding import Embedded
+from graft.api.grouping import compare_grouping
+from graft.backbones.extraction import Features
+from graft.data.dataset import LabeledDataset
+from graft.data.kinds import PICTURE, RECORDING
+from graft.methods.head_only import HeadOnly
+
+CONFIG = FitConfig(model="m", out="o", folds=3)
+
+
+def dataset(labels: np.ndarray, **groups: Any) -> LabeledDataset:
+    from datasets import Dataset
+
+    n = len(labels)
+    rows = {"id": [str(i) for i in range(n)], "content": [f"{i}.wav" for i in range(n)], "label": labels.tolist()}
+    return LabeledDataset(Dataset.from_dict(rows), ("a", "b"), group_column="speaker", **groups)
+
+
+def embedded(matrix: np.ndarray, labels: np.ndarray, **groups: Any) -> Any:
+    n = len(labels)
+    features = Features(
+        matrix.astype(np.float32), np.ones((n, 4), np.uint64), tuple(map(str, range(n))), np.ones(n, bool), 0
+    )
+    return Embedded({"train": dataset(labels, **groups)}, {"train": features}, (), None, ("a", "b"), None, (), "", {})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def speakers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features that tell speakers and their habits apart, but not the classes themselves."""
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(6), 40)
+    labels = (random.random(240) < np.where(groups % 2, 0.9, 0.1)).astype(np.int64)
+    matrix = np.eye(6)[groups] * 4 + random.normal(0, 1, (240, 6))
+    return matrix, labels, groups
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_it_shows_what_a_split_that_ignores_groups_would_claim(
+    is_used: bool, speakers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix, labels, groups = speakers
+    monkeypatch.setattr(Embedded, "noun", "recording")
+    found = embedded(matrix, labels, **{"groups" if is_used else "suspected_groups": groups})
+    head = HeadOnly(n_folds=3).fit(matrix.astype(np.float32), labels, n_classes=2)
+    said: list[str] = []
+    facts = compare_grouping(found, head, CONFIG, say=said.append)
+    assert facts is not None
+    assert facts["ignoring"]["value"] > 0.8
+    assert facts["by_group"]["value"] < 0.65
+    assert (facts["is_used"], facts["n_groups"]) == (is_used, 6)
+    assert said == [facts["text"]]
+    assert ("--group-column speaker" in facts["text"]) != is_used
+
+
+def test_it_says_so_where_groups_do_not_matter(speakers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, labels, groups = speakers
+    monkeypatch.setattr(Embedded, "noun", "recording")
+    matrix = labels[:, None] * 3 + np.random.default_rng(1).normal(size=(240, 4))
+    head = HeadOnly(n_folds=3).fit(matrix.astype(np.float32), labels, n_classes=2)
+    facts = compare_grouping(embedded(matrix, labels, groups=groups), head, CONFIG, say=lambda text: None)
+    assert facts is not None
+    assert facts["text"].endswith("no sign that it matters")
+
+
+def test_without_groups_there_is_nothing_to_compare(speakers: Any) -> None:
+    matrix, labels, _ = speakers
+    head = HeadOnly(n_folds=3).fit(matrix.astype(np.float32), labels, n_classes=2)
+    assert compare_grouping(embedded(matrix, labels), head, CONFIG, say=lambda text: None) is None
+
+
+def test_examples_with_nothing_in_them_are_counted_by_kind() -> None:
+    labels = np.array([0, 1, 0, 1])
+    found = embedded(np.ones((4, 2)), labels)
+    hashes = np.array([[1] * 4, [0] * 4, [0, 0, 0, 1], [0] * 4], np.uint64)
+    features = {
+        "train": Features(np.ones((4, 2), np.float32), hashes, ("a",) * 4, np.array([True, True, True, False]), 0)
+    }
+    notes = count_empty(found.splits, features, kind=RECORDING)
+    assert notes == ["1 recording of train is silent, for example 1"]
+    assert count_empty(found.splits, features, kind=PICTURE) == []
