@@ -98,3 +98,13 @@ def test_yamnets_front_end_is_the_published_one(shared: Path) -> None:
     spectrum = np.abs(np.fft.rfft(frames * hann, 512))
     expected = np.log(spectrum @ published["mel"].T + published["bias"])
     np.testing.assert_allclose(frontend(waveform)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "shape"),
+    [("yamnet_preprocessing.py", "log_mel", (1, 96, 64)), ("words_preprocessing.py", "spectrogram", (3, 64, 64))],
+)
+def test_the_examples_keep_to_the_contract(file: str, name: str, shape: tuple[int, ...]) -> None:
+    frontend = PluginFrontend(f"{ROOT / 'examples' / file}:{name}")
+    assert frontend.shape == shape
+    assert len(model_inputs(frontend, noise(3 * frontend.window))) > 3
