@@ -105,6 +105,21 @@ def test_speakers_are_never_torn_and_the_difference_is_shown(base: Path, tmp_pat
     assert "no speaker stands on both sides" in report
 
 
+def test_a_recording_may_have_several_labels(base: Path, tmp_path: Path) -> None:
+    rows = []
+    for i in range(24):
+        pitches = [name for k, name in enumerate(PITCHES) if (i + 1) >> k & 1]
+        wave = sum(tone(PITCHES[name], seed=i, duration_s=0.5) for name in pitches) + tone(90, seed=i, duration_s=0.5)
+        soundfile.write(tmp_path / f"{i}.wav", wave, RATE)
+        rows.append([f"{i}.wav", "|".join(pitches), f"s{i % 4}"])
+    with open(tmp_path / "table.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["file", "label", "speaker"], *rows])
+    result = graft.fit(tmp_path / "table.csv", model=str(base), multi_label=True, **options(tmp_path))
+    assert result.metrics["groups"]["text"].count("label sets") == 1
+    config = json.loads((result.model / "config.json").read_text(encoding="utf-8"))
+    assert config["problem_type"] == "multi_label_classification"
+
+
 def test_a_column_of_speakers_that_is_not_used_is_warned_of(base: Path, tmp_path: Path) -> None:
     table = speakers_table(tmp_path)
     result = graft.fit(table, model=str(base), **options(tmp_path))

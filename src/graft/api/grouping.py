@@ -38,19 +38,22 @@ def compare_grouping(
     rows = np.arange(len(train))
     if len(rows) > _MOST_ROWS:
         rows = np.sort(generator(config.seed, "grouping").permutation(rows)[:_MOST_ROWS])
-    labels, targets = np.unique(train.labels[rows], return_inverse=True)
-    if groups is None or len(labels) < 2 or len(np.unique(groups[rows])) < 2:
+    targets = train.labels[rows] if train.is_multi_label else np.unique(train.labels[rows], return_inverse=True)[1]
+    n_classes = targets.shape[1] if train.is_multi_label else int(targets.max()) + 1
+    if groups is None or n_classes < 2 or len(np.unique(groups[rows])) < 2:
         return None
     matrix = embedded.features["train"].matrix[rows]
     method = HeadOnly(n_folds=config.folds, scalings=(head.scaling,), n_penalties=_PENALTIES, tolerance=1e-3)
     found: dict[str, Any] = {}
     for name, own in (("by_group", groups[rows]), ("ignoring", None)):
-        fit = method.fit(matrix, targets, n_classes=len(labels), groups=own, seed=config.seed)
-        found[name] = wilson(int((fit.out_of_fold_logits.argmax(axis=1) == targets).sum()), len(targets))
+        logits = method.fit(matrix, targets, n_classes=n_classes, groups=own, seed=config.seed).out_of_fold_logits
+        is_right = ((logits > 0) == targets).all(axis=1) if train.is_multi_label else logits.argmax(axis=1) == targets
+        found[name] = wilson(int(is_right.sum()), len(targets))
     column, is_used, n_groups = train.group_column, train.groups is not None, len(np.unique(groups[rows]))
     by, ignoring = found["by_group"], found["ignoring"]
+    figure = "share of exactly right label sets" if train.is_multi_label else "accuracy"
     shown = (
-        f"out-of-fold accuracy of the head is {_percent(by)} when no {column} stands on both sides, and"
+        f"out-of-fold {figure} of the head is {_percent(by)} when no {column} stands on both sides, and"
         f" {_percent(ignoring)} when that is ignored ({len(targets):,} {embedded.noun}s of {n_groups}"
         f" {column}{'' if n_groups == 1 else 's'}, {feasible_folds(targets, config.folds, groups=groups[rows])} folds)"
     )

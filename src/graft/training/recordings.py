@@ -254,6 +254,6 @@ class RecordingBatches:
         batch = collate_windows(inputs, targets, input_name=examples.input_name, longest=longest)
         if longest is not None and not (lengths >= longest).all():  # some rows alone may not have needed it
             batch.setdefault("attention_mask", torch.ones_like(batch[examples.input_name], dtype=torch.int64))
-        if self._label_smoothing and batch["labels"].ndim == 1:
+        if self._label_smoothing:
             batch["soft_labels"] = soft_targets(batch["labels"], examples.n_classes, smoothing=self._label_smoothing)
         return batch
