@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
+from graft.api.pooling import present_targets
+from graft.core.decision import Decision
 from graft.core.seeds import generator
 from graft.data.splitting import feasible_folds
 from graft.evaluation.intervals import wilson
@@ -25,7 +28,8 @@ def compare_grouping(
 ) -> dict[str, Any] | None:
     """Return out-of-fold accuracies of the head with folds that keep groups together and with folds that do not.
 
-    Both are computed from the cached features in the same way, on 2,000 training examples at most.
+    Both are computed from the cached features in the same way, on 2,000 training examples at most. Where an example may
+    have several labels, accuracy is the share of those that are given exactly their own.
 
     Returns
     -------
@@ -38,19 +42,21 @@ def compare_grouping(
     rows = np.arange(len(train))
     if len(rows) > _MOST_ROWS:
         rows = np.sort(generator(config.seed, "grouping").permutation(rows)[:_MOST_ROWS])
-    labels, targets = np.unique(train.labels[rows], return_inverse=True)
-    if groups is None or len(labels) < 2 or len(np.unique(groups[rows])) < 2:
+    targets = present_targets(train.labels[rows])
+    n_classes = targets.shape[1] if train.is_multi_label else int(targets.max()) + 1
+    if groups is None or n_classes < (1 if train.is_multi_label else 2) or len(np.unique(groups[rows])) < 2:
         return None
     matrix = embedded.features["train"].matrix[rows]
     method = HeadOnly(n_folds=config.folds, scalings=(head.scaling,), n_penalties=_PENALTIES, tolerance=1e-3)
     found: dict[str, Any] = {}
     for name, own in (("by_group", groups[rows]), ("ignoring", None)):
-        fit = method.fit(matrix, targets, n_classes=len(labels), groups=own, seed=config.seed)
-        found[name] = wilson(int((fit.out_of_fold_logits.argmax(axis=1) == targets).sum()), len(targets))
+        fit = method.fit(matrix, targets, n_classes=n_classes, groups=own, seed=config.seed)
+        found[name] = wilson(_n_right(fit, targets), len(targets))
     column, is_used, n_groups = train.group_column, train.groups is not None, len(np.unique(groups[rows]))
     by, ignoring = found["by_group"], found["ignoring"]
+    measure = "share of exact label sets" if train.is_multi_label else "accuracy"
     shown = (
-        f"out-of-fold accuracy of the head is {_percent(by)} when no {column} stands on both sides, and"
+        f"out-of-fold {measure} of the head is {_percent(by)} when no {column} stands on both sides, and"
         f" {_percent(ignoring)} when that is ignored ({len(targets):,} {embedded.noun}s of {n_groups}"
         f" {column}{'' if n_groups == 1 else 's'}, {feasible_folds(targets, config.folds, groups=groups[rows])} folds)"
     )
@@ -66,6 +72,14 @@ def compare_grouping(
     say(told)
     facts = {name: estimate.as_dict() for name, estimate in found.items()}
     return {"column": column, "is_used": is_used, "n_groups": n_groups, **facts, "text": told}
+
+
+def _n_right(fit: HeadFit, targets: NDArray[np.integer[Any]]) -> int:
+    """Return how many examples were given their class, or exactly their labels, by the model of the other folds."""
+    if fit.thresholds is None:
+        return int((fit.out_of_fold_logits.argmax(axis=1) == targets).sum())
+    said = Decision(thresholds=fit.thresholds).probabilities(fit.out_of_fold_logits) >= fit.thresholds
+    return int((said == (targets == 1)).all(axis=1).sum())
 
 
 def _percent(estimate: Any) -> str:
