@@ -188,8 +188,10 @@ def small_images(checkpoint: Path, *, n: int = 16, noise: float = 60.0) -> Small
 
     def save_and_load(network: nn.Module, folder: Path) -> nn.Module:
         own = replace(model, network=network, head=Head(network, model.head.name))
-        save_fine_tuned(own, folder, label_names=LABELS, pictures=[make_picture(COLOURS["red"], seed=1)])
-        return load_fine_tuned(folder).model.network
+        file = io.BytesIO()
+        make_picture(COLOURS["red"], seed=1).save(file, "PNG")
+        save_fine_tuned(ImageClassification(own), folder, label_names=LABELS, contents=[file.getvalue()])
+        return load_fine_tuned(folder).task.model.network
 
     return Small(ImageClassification(model), model.head.name, examples, probe, save_and_load)
 

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+import soundfile
 from PIL import Image
 
+import graft as graft_package
+from small_sounds import PITCHES, RATE, make_audio_checkpoint, tone
 from small_texts import make_text_checkpoint
 from small_things import SIDE, make_picture
 
@@ -199,6 +202,33 @@ def test_a_label_of_the_test_split_that_train_does_not_have(
     assert told.code == 3
     assert "line 4 has the label 'redish'" in told.err
     assert "Did you mean 'reddish'?" in told.err
+
+
+def test_recordings_of_several_tones_with_speakers_kept_together(here: Run, tmp_path: Path) -> None:
+    from transformers import pipeline
+
+    base = make_audio_checkpoint(tmp_path / "base", "ast")
+    rng, rows = np.random.default_rng(0), []
+    for i in range(72):
+        own = [name for name in PITCHES if rng.random() < 0.5]
+        wave = sum((tone(PITCHES[name], seed=10 * i + k) for k, name in enumerate(own)), tone(30.0, seed=i))
+        soundfile.write(tmp_path / f"{i:02d}.wav", wave, RATE)
+        rows.append({"file": f"{i:02d}.wav", "labels": own, "speaker": f"s{i % 9}"})
+    told = here(
+        "fit", write_jsonl(tmp_path / "table.jsonl", rows), "--model", base, "--out", tmp_path / "run", "--strategy",
+        "lp-ft", "--epochs", 1, "--fewest-steps", 6, "--group-column", "speaker", "--workers", 0,
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    assert "out-of-fold share of exact label sets of the head" in told.out
+    metrics = read_json(tmp_path / "run/metrics.json")
+    assert metrics["headline"] == "mean_average_precision"
+    assert metrics["strategy"]["kept"] == "lp-ft"
+    classify = pipeline("audio-classification", model=str(tmp_path / "run" / "model"), top_k=None, device="cpu")
+    files = sorted(tmp_path.glob("*.wav"))[:5]
+    for said in graft_package.predict(tmp_path / "run", files, workers=0, precision="fp32"):
+        wave, _ = soundfile.read(said.id, dtype="float32")
+        scores = {s["label"]: s["score"] for s in classify(wave)}
+        np.testing.assert_allclose([scores[name] for name in PITCHES], said.probabilities, atol=1e-4)
 
 
 def make_unequal(folder: Path, counts: dict[str, int], *, seed: int) -> Path:

@@ -17,7 +17,7 @@ from graft.methods.head_only import HeadOnly
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 
-__all__ = ["choose_pooling"]
+__all__ = ["choose_pooling", "present_targets"]
 
 _MOST_ROWS = 2_000
 _PENALTIES = 6
@@ -45,7 +45,7 @@ def choose_pooling(embedded: Embedded, config: FitConfig, *, say: Callable[[str]
         if not train.is_multi_label:
             present = np.bincount(train.labels[rows], minlength=len(embedded.label_names))
             rows = rows[np.isin(train.labels[rows], np.flatnonzero(present >= 2))]
-    targets = _present(train.labels[rows])
+    targets = present_targets(train.labels[rows])
     n_classes = targets.shape[1] if train.is_multi_label else int(targets.max()) + 1
     method = HeadOnly(n_folds=config.folds, scalings=source.scalings[:1], n_penalties=_PENALTIES, tolerance=1e-3)
     groups = None if embedded.groups is None else embedded.groups[rows]
@@ -80,8 +80,13 @@ def _with_block(embedded: Embedded, block: str) -> Task:
     return task_class(embedded.task.name)(embedded.model.choose(block))
 
 
-def _present(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-    """Return the targets without the classes, or labels, of which there is no example."""
+def present_targets(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the targets without the classes that have no example, or the labels that have fewer than two.
+
+    Parameters
+    ----------
+    labels : (n_examples,), class numbers, which are given anew; or (n_examples, n_labels), 0 or 1.
+    """
     if labels.ndim == 2:
         return labels[:, labels.sum(axis=0, dtype=np.int64) >= 2]
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)

@@ -87,3 +87,18 @@ def test_examples_with_nothing_in_them_are_counted_by_kind() -> None:
     notes = count_empty(found.splits, features, kind=RECORDING)
     assert notes == ["1 recording of train is silent, for example 1"]
     assert count_empty(found.splits, features, kind=PICTURE) == []
+
+
+def test_label_sets_are_right_where_all_labels_are(speakers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, labels, groups = speakers
+    monkeypatch.setattr(Embedded, "noun", "recording")
+    sets = np.stack([labels, 1 - labels], axis=1)
+    found = embedded(matrix, labels, groups=groups)
+    train = found.splits["train"]
+    object.__setattr__(train, "_labels", sets.astype(np.uint8))
+    head = HeadOnly(n_folds=3).fit(matrix.astype(np.float32), sets, n_classes=2)
+    facts = compare_grouping(found, head, CONFIG, say=lambda text: None)
+    assert facts is not None
+    assert facts["ignoring"]["value"] > 0.75
+    assert facts["by_group"]["value"] < 0.65
+    assert "share of exact label sets" in facts["text"]
