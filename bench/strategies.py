@@ -251,7 +251,7 @@ def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
                 pooled.setdefault(
                     (method, place, f"{cell['data']} {cell['network']} {cell['n_each']} {cell['seed']} {test}"), []
                 ).append(bits(text))
-    bars: dict[str, Any] = {"auto_regret": regrets}
+    bars: dict[str, Any] = {"auto_regret": regrets, "auto_regret_by_size": by_size(table)}
 
     def paired(a: str, b: str, place: str) -> dict[str, Any]:
         keys = [key[2] for key in pooled if key[0] == b and key[1] == place and (a, place, key[2]) in pooled]
@@ -267,6 +267,22 @@ def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
     return {"table": table, "bars": bars}
 
 
+def by_size(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each number of labels a class the mean accuracy of each method over data sets and networks.
+
+    Only methods that were run everywhere at that size compete; every pair of data set and network weighs the same.
+    """
+    found = []
+    for n_each in sorted({row["n_each"] for row in table}):
+        own = [row for row in table if row["n_each"] == n_each and row["test"] == "test"]
+        methods = [m for m in METHODS if all(m in row and row[m]["seeds"] == row["seeds"] for row in own)]
+        means = {m: sum(row[m]["value"] for row in own) / len(own) for m in methods}
+        best = max((m for m in methods if m != "auto"), key=lambda m: means[m])
+        regret = 100 * (means[best] - means["auto"])
+        found.append({"n_each": n_each, "n": len(own), "means": means, "best": best, "regret_points": regret})
+    return found
+
+
 def print_summary(found: dict[str, Any]) -> None:
     shown = [m for m in METHODS if any(m in row for row in found["table"])]
     print(f"{'data':9}{'network':22}{'n/class':>8} {'test set':16}" + "".join(f"{m:>20}" for m in shown))
@@ -278,6 +294,10 @@ def print_summary(found: dict[str, Any]) -> None:
             for m in shown
         )
         print(f"{row['data']:9}{row['network']:22}{row['n_each']:8} {row['test']:16}{cells}")
+    for row in found["bars"]["auto_regret_by_size"]:
+        means = ", ".join(f"{m} {100 * v:.1f}" for m, v in row["means"].items())
+        print(f"{row['n_each']} a class, mean over {row['n']} data sets and networks: {means}")
+        print(f"    auto against the best in hindsight ({row['best']}): {row['regret_points']:+.2f} points")
     for row in found["bars"]["auto_regret"]:
         place = f"{row['data']} {row['network']} {row['n_each']}"
         print(f"auto against the best in hindsight ({row['best']}): {place}: {row['regret_points']:+.2f} points")
