@@ -101,4 +101,4 @@ def test_label_sets_are_right_where_all_labels_are(speakers: Any, monkeypatch: p
     assert facts is not None
     assert facts["ignoring"]["value"] > 0.75
     assert facts["by_group"]["value"] < 0.65
-    assert "share of exact label sets" in facts["text"]
+    assert "share of exactly right label sets" in facts["text"]
