@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from graft.backbones.heads import FeatureNetwork, Head
+from graft.backbones.heads import Head
 from graft.backbones.loading import load_image_model
+from graft.backbones.text_loading import load_text_model
 from graft.core.devices import Precision
 from graft.data.images import decode_image
 from graft.methods.fine_tuning import FineTuned, Where, fine_tune
@@ -30,7 +33,12 @@ from graft.methods.settings import FineTuning
 from graft.tasks.base import Task
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
 from graft.tasks.image_classification import ImageClassification
+from graft.tasks.text_classification import TextClassification
 from graft.training.examples import PictureExamples, TrainingExamples, predict_logits
+from graft.training.recordings import RecordingExamples, open_waveforms, store_waveforms
+from graft.training.texts import TextExamples
+from small_sounds import RATE, make_audio_checkpoint, tone
+from small_texts import make_text_checkpoint
 from small_things import COLOURS, make_checkpoint, make_picture
 
 LABELS = ("blue", "red")
@@ -79,10 +87,9 @@ class Small:
     @torch.inference_mode()
     def features(self, n: int) -> NDArray[np.float32]:
         """Return what the head of the untrained network reads of the first `n` examples, undistorted."""
-        network = self.network
-        bare = FeatureNetwork(network, Head(network, self.head), scale=torch.ones(3), offset=torch.zeros(3))
+        task: Any = self.task
         batches = self.examples.plain(np.arange(n), batch_size=n)
-        return np.concatenate([bare(batch["pixel_values"]).numpy() for batch in batches])
+        return np.concatenate([task.features(self.network, batch).numpy() for batch in batches])
 
     def tune(
         self,
@@ -196,4 +203,57 @@ def small_images(checkpoint: Path, *, n: int = 16, noise: float = 60.0) -> Small
     return Small(ImageClassification(model), model.head.name, examples, probe, save_and_load)
 
 
-SMALL: dict[str, Callable[[Path], Small]] = {"image-classification": small_images}
+def small_texts(checkpoint: Path) -> Small:
+    """Return text classification with 16 texts of 3 to 8 words, over a network with a pooling layer."""
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = load_text_model(str(make_text_checkpoint(Path(folder))), label_names=LABELS)
+    model = loaded.choose("mean@3")
+    said = ("the sky is{} blue", "the rose is{} red")
+    texts = [said[i % 2].format(" very" * (i // 2 % 4) + " like the" * (i // 8)) for i in range(16)]
+    tokens = model.tokens
+    examples = TextExamples(tokens.encode_all(texts), np.arange(16) % 2, 2, collate=tokens.collate)
+    random = np.random.default_rng(0)
+    # Features are a 128th of layer-normalised ones.
+    probe = random.normal(0, 30, (2, model.head.n_features)).astype(np.float32), np.zeros(2, np.float32)
+
+    def save_and_load(network: nn.Module, folder: Path) -> nn.Module:
+        save_fine_tuned(
+            TextClassification(model.with_network(network)), folder, label_names=LABELS, contents=[texts[0].encode()]
+        )
+        return load_fine_tuned(folder).task.model.network
+
+    return Small(TextClassification(model), model.head.name, examples, probe, save_and_load)
+
+
+def small_recordings(checkpoint: Path) -> Small:
+    """Return audio classification with 16 tones, over a small spectrogram transformer."""
+    from graft.tasks.audio_classification import AudioClassification
+
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = AudioClassification.load(str(make_audio_checkpoint(Path(folder), "ast")), label_names=LABELS).model
+    model = loaded.choose(loaded.source().blocks[0])
+    waves = [tone((220.0, 1760.0)[i % 2], seed=i) for i in range(16)]
+    folder = Path(tempfile.mkdtemp())
+    store_waveforms(folder / "waves.npy", iter(waves))
+    examples = RecordingExamples(
+        open_waveforms(folder / "waves.npy"), np.arange(16) % 2, 2, model.frontend, model.input_name, model.can_pad
+    )
+    random = np.random.default_rng(0)
+    probe = random.normal(0, 0.3, (2, model.head.n_features)).astype(np.float32), np.zeros(2, np.float32)
+
+    def save_and_load(network: nn.Module, folder: Path) -> nn.Module:
+        file = io.BytesIO()
+        soundfile.write(file, waves[0], RATE, format="WAV")
+        save_fine_tuned(
+            AudioClassification(model.with_network(network)), folder, label_names=LABELS, contents=[file.getvalue()]
+        )
+        return load_fine_tuned(folder).task.model.network
+
+    return Small(AudioClassification(model), model.head.name, examples, probe, save_and_load)
+
+
+SMALL: dict[str, Callable[[Path], Small]] = {
+    "image-classification": small_images,
+    "text-classification": small_texts,
+    "audio-classification": small_recordings,
+}

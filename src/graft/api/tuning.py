@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +173,6 @@ def tune(
     method = method_of(config, "lp-ft" if is_auto else config.strategy)
     model = embedded.model
     refuse_soup(config.soup, config.soup_kind == "greedy", "valid" in embedded.splits)
-    if isinstance(method, Partial) and method.is_cached and not isinstance(model, ImageModel):
-        method = replace(method, is_cached=False)  # activations of unequal length are not cached
     if (told := _why_not(model)) is not None:
         if not is_auto:
             raise UsageError(

@@ -23,7 +23,7 @@ from graft.methods.cached_boundary import cache_boundary
 from graft.methods.prepared import FineTuningMethod, Prepared, SaveAdapter
 from graft.tasks.base import Task
 from graft.training.checkpoints import CheckpointPlan
-from graft.training.examples import BatchExtras, Rows, TrainingExamples, predict_logits
+from graft.training.examples import BatchExtras, PictureExamples, Rows, TrainingExamples, predict_logits
 from graft.training.freezing import recalibrate_batch_norms
 from graft.training.held_out import HeldOut
 from graft.training.loop import Training, train
@@ -184,7 +184,7 @@ def fine_tune(
     recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
     batch_size = min(settings.batch_size, max(len(rows), where.processes.n))
     frozen_s = 0.0
-    if prepared.n_frozen_blocks:
+    if prepared.n_frozen_blocks and isinstance(examples, PictureExamples):  # others differ in length
         cached = cache_boundary(
             prepared,
             settings,

@@ -25,7 +25,7 @@ class Partial:
     last_k_blocks : blocks before the head that move (see `graft.backbones.depth.layer_blocks`), at least 1.
     settings : of fine-tuning.
     layer_decay : share of the rate that each block keeps of the next one's.
-    is_cached : compute what enters the first trainable block once, for the plain picture and, where
+    is_cached : for pictures, compute what enters the first trainable block once, for the plain picture and, where
         ``settings.augmentation`` is not ``"none"``, its mirror image, and train on that. False: distort and run the
         whole network in every step.
     """
