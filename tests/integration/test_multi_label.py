@@ -219,7 +219,7 @@ def test_recordings_of_several_tones_with_speakers_kept_together(here: Run, tmp_
         "lp-ft", "--epochs", 1, "--fewest-steps", 6, "--group-column", "speaker", "--workers", 0,
     )  # fmt: skip
     assert told.code == 0, told.err
-    assert "out-of-fold share of exact label sets of the head" in told.out
+    assert "out-of-fold share of exactly right label sets of the head" in told.out
     metrics = read_json(tmp_path / "run/metrics.json")
     assert metrics["headline"] == "mean_average_precision"
     assert metrics["strategy"]["kept"] == "lp-ft"

@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graft.core.types import Estimate, MultiLabelPredictions
-from graft.evaluation import expected_calibration_error
+from graft.core.types import Estimate, MultiLabelPredictions, Predictions
+from graft.evaluation import (
+    evaluate,
+    evaluate_multi_label,
+    expected_calibration_error,
+    frequency_baseline,
+    majority_baseline,
+)
 from graft.evaluation import multi_label_metrics as metrics
 from graft.evaluation.comparisons import paired_bootstrap
 from label_sets import simulate
@@ -67,6 +73,36 @@ def test_equally_good_models_are_told_apart_at_most_5_percent() -> None:
 
     assert rejects(0.0) <= 0.085  # 0.05 with a standard error of 0.013
     assert rejects(1.5) > 0.6
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.3, 0.1), (0.1,) * 6, (0.03,) * 10])
+def test_noise_is_no_signal_against_the_labels_frequencies(shares: tuple[float, ...]) -> None:
+    """On few examples any ranking has a higher mean average precision than a constant score."""
+    rng, repeats, kept, gaps = np.random.default_rng(4), 200, 0, []
+    names, ids = tuple(map(str, range(len(shares)))), [str(i) for i in range(150)]
+    for seed in range(repeats):
+        targets = (rng.random((150, len(shares))) < shares).astype(np.uint8)
+        noise = MultiLabelPredictions(ids, targets, rng.normal(size=targets.shape), names)
+        prior = frequency_baseline(targets, ids, targets, label_names=names)
+        found = evaluate_multi_label(noise, baselines={"prior": prior}, n_draws=199, seed=seed).baselines["prior"]
+        kept += found.adjusted_p_value <= 0.05 and (found.paired.difference.value or 0) > 0
+        gaps.append(found.paired.difference.value)
+    assert np.mean(gaps) > 0.01, "so a bootstrap of the difference would be misled"
+    assert kept <= 0.05 * repeats
+
+
+def test_noise_that_says_rare_classes_is_no_signal_against_the_most_frequent() -> None:
+    rng, kept = np.random.default_rng(5), 0
+    for seed in range(150):
+        targets = rng.choice(5, size=200, p=[0.6, 0.2, 0.1, 0.06, 0.04])
+        ids = [str(i) for i in range(200)]
+        noise = Predictions(ids, targets, rng.normal(size=(200, 5)) + np.log([0.4, 0.2, 0.2, 0.1, 0.1]), tuple("abcde"))
+        base = majority_baseline(targets, ids, targets, label_names=tuple("abcde"))
+        found = evaluate(noise, baselines={"majority": base}, seed=seed)
+        assert found.imbalance.is_imbalanced
+        test = found.baselines["majority"]
+        kept += test.adjusted_p_value <= 0.05 and test.paired.difference.value > 0
+    assert kept <= 8  # 2.5 % of 150, one-sided, and three standard errors
 
 
 @pytest.mark.parametrize("dependence", [0.0, 0.6])

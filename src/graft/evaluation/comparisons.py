@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from graft.evaluation.multi_label_metrics import label_log_losses
 __all__ = [
     "PairedBootstrap",
     "PairedTest",
+    "against_blind",
     "holm",
     "log_losses_of",
     "mcnemar_exact",
@@ -76,9 +77,11 @@ class PairedBootstrap:
     ----------
     metric : name of the figure.
     difference : A minus B, with its interval.
-    p_value : two-sided, of no difference, from the same bootstrap draws as the interval.
+    p_value : two-sided, of no difference, from the same bootstrap draws as the interval; against a baseline that says
+        the same of every example, of knowing nothing (see `graft.evaluation.permutation`).
     smallest_detectable : the smallest difference that such a test, with as much scatter as here, finds 4 times in 5.
     n : examples.
+    test : how the p-value was obtained.
     """
 
     metric: str
@@ -86,11 +89,12 @@ class PairedBootstrap:
     p_value: float
     smallest_detectable: float | None
     n: int
+    test: str = "paired-bootstrap"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {
-            "test": "paired-bootstrap",
+            "test": self.test,
             "metric": self.metric,
             "n": self.n,
             "p_value": self.p_value,
@@ -116,6 +120,11 @@ def paired_bootstrap(a: Draws, b: Draws, *, metric: str, level: float = 0.95) ->
     reach = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))
     smallest = reach * float(finite.std()) if finite.size and finite.std() > 0 else None
     return PairedBootstrap(metric, difference.interval(level), difference.p_value(), smallest, difference.n)
+
+
+def against_blind(test: PairedBootstrap, *, p_value: float) -> PairedBootstrap:
+    """Return the same difference with the p-value of knowing nothing, by permutation of the truth."""
+    return replace(test, p_value=p_value, test="permutation")
 
 
 def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], *, level: float = 0.95) -> PairedTest:

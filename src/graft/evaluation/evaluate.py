@@ -14,9 +14,17 @@ from graft.core.types import Estimate, Predictions
 from graft.evaluation import metrics
 from graft.evaluation.alignment import aligned, with_targets
 from graft.evaluation.calibration import Calibration, expected_calibration_error
-from graft.evaluation.comparisons import PairedBootstrap, PairedTest, holm, mcnemar_exact, paired_bootstrap
+from graft.evaluation.comparisons import (
+    PairedBootstrap,
+    PairedTest,
+    against_blind,
+    holm,
+    mcnemar_exact,
+    paired_bootstrap,
+)
 from graft.evaluation.imbalance import Imbalance, imbalance_of
 from graft.evaluation.intervals import NoInterval
+from graft.evaluation.permutation import is_blind, permutation_p_value, permuted_macro_f1
 
 __all__ = ["BaselineComparison", "Evaluation", "evaluate"]
 
@@ -194,9 +202,13 @@ def _compare(
     is_by_macro_f1 = headline == "macro_f1" and bool(baselines)
     if is_by_macro_f1:
         own, *theirs = metrics.draw_macro_f1([predictions, *baselines.values()], seed=seed)
-        tests = {
+        found = {
             name: paired_bootstrap(own, other, metric=headline) for name, other in zip(baselines, theirs, strict=True)
         }
+        if any(map(is_blind, baselines.values())):
+            p_value = permutation_p_value(own.value, permuted_macro_f1(predictions, seed=seed))
+            found |= {name: against_blind(found[name], p_value=p_value) for name, b in baselines.items() if is_blind(b)}
+        tests = found
     adjusted = holm([t.p_value for t in tests.values()])
     return {
         name: BaselineComparison(

@@ -15,9 +15,10 @@ from graft.evaluation import multi_label_metrics as metrics
 from graft.evaluation.alignment import aligned, with_targets
 from graft.evaluation.bootstrap import Draws
 from graft.evaluation.calibration import Calibration, expected_calibration_error
-from graft.evaluation.comparisons import PairedBootstrap, holm, paired_bootstrap
+from graft.evaluation.comparisons import PairedBootstrap, against_blind, holm, paired_bootstrap
 from graft.evaluation.intervals import NoInterval
 from graft.evaluation.metrics import mean_estimates
+from graft.evaluation.permutation import is_blind, permutation_p_value, permuted_mean_average_precision
 
 __all__ = ["HEADLINE", "MultiLabelComparison", "MultiLabelEvaluation", "evaluate_multi_label"]
 
@@ -159,7 +160,7 @@ def evaluate_multi_label(
         precision=tuple(metrics.per_label_precision(judged)),
         recall=tuple(metrics.per_label_recall(judged)),
         calibration=expected_calibration_error(judged, seed=seed),
-        baselines=_compare(own, others, theirs, losses),
+        baselines=_compare(judged, own, others, theirs, losses, n_draws=n_draws, seed=seed),
         n_without_target=len(predictions) - len(judged),
     )
 
@@ -178,12 +179,23 @@ def _losses(
 
 
 def _compare(
+    predictions: MultiLabelPredictions,
     own: Mapping[str, Draws],
     baselines: Mapping[str, MultiLabelPredictions],
     theirs: list[dict[str, Draws]],
     losses: Mapping[str, Estimate | NoInterval],
+    *,
+    n_draws: int,
+    seed: int,
 ) -> dict[str, MultiLabelComparison]:
     tests = [paired_bootstrap(own[HEADLINE], other[HEADLINE], metric=HEADLINE) for other in theirs]
+    if any(map(is_blind, baselines.values())):
+        permuted = permuted_mean_average_precision(predictions, n_draws=n_draws, seed=seed)
+        p_value = permutation_p_value(own[HEADLINE].value, permuted)
+        tests = [
+            against_blind(test, p_value=p_value) if is_blind(b) else test
+            for test, b in zip(tests, baselines.values(), strict=True)
+        ]
     adjusted = holm([t.p_value for t in tests])
     return {
         name: MultiLabelComparison(

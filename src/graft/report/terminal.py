@@ -40,7 +40,9 @@ def print_summary(
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
     headline = headline_of(metrics)
-    measure = "" if headline == "accuracy" else f" in {w.lowered(w.metric_name(headline)[0])}"
+    measure = {"accuracy": "", "mean_average_precision": " in mAP"}.get(
+        headline, f" in {headline.replace('_f1', ' F1')}"
+    )
     table.add_column(f"model's lead{measure}", justify="right")
     for key, figure in metrics.get(split, {}).items():
         if isinstance(figure, Mapping) and "value" in figure:
