@@ -205,8 +205,11 @@ def small_images(checkpoint: Path, *, n: int = 16, noise: float = 60.0) -> Small
 
 def small_texts(checkpoint: Path) -> Small:
     """Return text classification with 16 texts of 3 to 8 words, over a network with a pooling layer."""
-    with tempfile.TemporaryDirectory() as folder:
-        loaded = load_text_model(str(make_text_checkpoint(Path(folder))), label_names=LABELS)
+    encoder = checkpoint.parent / "text encoder"
+    if not encoder.exists():
+        make_text_checkpoint(encoder)
+    loaded = load_text_model(str(encoder), label_names=LABELS)
+    without_dropout(loaded.network)
     model = loaded.choose("mean@3")
     said = ("the sky is{} blue", "the rose is{} red")
     texts = [said[i % 2].format(" very" * (i // 2 % 4) + " like the" * (i // 8)) for i in range(16)]
@@ -229,8 +232,12 @@ def small_recordings(checkpoint: Path) -> Small:
     """Return audio classification with 16 tones, over a small spectrogram transformer."""
     from graft.tasks.audio_classification import AudioClassification
 
-    with tempfile.TemporaryDirectory() as folder:
-        loaded = AudioClassification.load(str(make_audio_checkpoint(Path(folder), "ast")), label_names=LABELS).model
+    encoder = checkpoint.parent / "audio encoder"
+    if not encoder.exists():
+        encoder.mkdir()
+        make_audio_checkpoint(encoder, "ast")
+    loaded: Any = AudioClassification.load(str(encoder), label_names=LABELS).model
+    without_dropout(loaded.network)
     model = loaded.choose(loaded.source().blocks[0])
     waves = [tone((220.0, 1760.0)[i % 2], seed=i) for i in range(16)]
     folder = Path(tempfile.mkdtemp())
@@ -250,6 +257,15 @@ def small_recordings(checkpoint: Path) -> Small:
         return load_fine_tuned(folder).task.model.network
 
     return Small(AudioClassification(model), model.head.name, examples, probe, save_and_load)
+
+
+def without_dropout(network: nn.Module) -> None:
+    """Let nothing be dropped: what is drawn for a whole batch cannot be drawn again for its parts."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    config: Any = network.config
+    config.attention_probs_dropout_prob = 0.0
 
 
 SMALL: dict[str, Callable[[Path], Small]] = {

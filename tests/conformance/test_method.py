@@ -37,6 +37,7 @@ from conformance.small_methods import (
 )
 from conformance.two_processes import run_all
 from graft.backbones.heads import Head
+from graft.backbones.text_pooling import fixed_modules
 from graft.core.processes import Processes
 from graft.methods.fine_tuning import held_out_figures
 from graft.methods.full import Full
@@ -63,6 +64,12 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def small(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Small:
     """Return a task with its examples, on the small ResNet."""
     return SMALL[request.param](checkpoints["resnet"])
+
+
+@pytest.fixture(scope="module")
+def resnet(checkpoints: dict[str, Path]) -> Small:
+    """Return image classification on the small ResNet."""
+    return small_images(checkpoints["resnet"])
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -128,6 +135,14 @@ def moving(name: str, small: Small) -> set[str]:
     return everything
 
 
+def is_idle(key: str) -> bool:
+    """Return whether a parameter is a key's bias: it shifts all scores of a query alike, which the softmax forgets.
+
+    Its gradient is rounding, and Adam makes steps of full size of it.
+    """
+    return key.endswith((".key.bias", ".k_proj.bias"))
+
+
 def is_adapted(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
 
@@ -151,11 +166,28 @@ def test_exactly_the_declared_parameters_change_and_no_buffer(pictured: Small, n
 
 
 @METHOD_NAMES
-def test_statistics_move_where_they_shall_and_only_there(small: Small, name: str, tmp_path: Path) -> None:
+def test_what_is_frozen_or_computed_without_its_weights_is_bit_identical(
+    small: Small, name: str, tmp_path: Path
+) -> None:
     before = weights_of(small.network)
-    after = weights_of(small.tune(METHODS[name](settings(batch_norm="train")), folder=tmp_path).network)
-    buffers = {key for key, _ in small.network.named_buffers()} & changed(before, after)
-    statistics = {key for key, _ in small.network.named_buffers()}
+    after = weights_of(small.tune(METHODS[name](settings()), folder=tmp_path).network)
+    parameters = {key for key, _ in small.network.named_parameters()}
+    fixed = tuple(f"{module}." for module in fixed_modules(small.network))
+    moved = changed(before, after)
+    assert moved <= parameters, "a buffer has moved"
+    assert not any(fixed and key.startswith(fixed) for key in moved)
+    assert {f"{small.head}.weight", f"{small.head}.bias"} <= moved
+    if name in ("lp-ft", "lp-ft with layer decay", "full", "gradual"):
+        still = {key for key in parameters - moved if not ((fixed and key.startswith(fixed)) or is_idle(key))}
+        assert still == set(), "a parameter has not moved"
+
+
+@METHOD_NAMES
+def test_statistics_move_where_they_shall_and_only_there(resnet: Small, name: str, tmp_path: Path) -> None:
+    before = weights_of(resnet.network)
+    after = weights_of(resnet.tune(METHODS[name](settings(batch_norm="train")), folder=tmp_path).network)
+    buffers = {key for key, _ in resnet.network.named_buffers()} & changed(before, after)
+    statistics = {key for key, _ in resnet.network.named_buffers()}
     if name.startswith("partial"):
         statistics = {key for key in statistics if key.startswith("resnet.encoder.stages.1.")}
     assert buffers == (set() if name == "lora" else statistics)  # LoRA's own norms are frozen
@@ -219,9 +251,9 @@ def test_rates_of_a_vit(checkpoints: dict[str, Path]) -> None:
     assert factor["classifier.weight"] == 1
 
 
-def test_the_updates_of_lora_have_ten_times_the_rate_of_its_head(small: Small) -> None:
+def test_the_updates_of_lora_have_ten_times_the_rate_of_its_head(resnet: Small) -> None:
     method = LoRA()
-    updates, head = prepared(method, small).groups
+    updates, head = prepared(method, resnet).groups
     assert method.learning_rate("resnet") == pytest.approx(2e-3)
     assert LPFT().learning_rate("resnet") == pytest.approx(2e-4)
     assert method.learning_rate("resnet") * updates.rate_factor == pytest.approx(2e-3)
@@ -230,17 +262,17 @@ def test_the_updates_of_lora_have_ten_times_the_rate_of_its_head(small: Small) -
     assert all("classifier.1" in key for key in head.names)
 
 
-def test_rates_reach_the_weights(small: Small, tmp_path: Path) -> None:
+def test_rates_reach_the_weights(resnet: Small, tmp_path: Path) -> None:
     """One step of SGD moves each weight in proportion to its rate."""
     plain = settings(optimizer="sgd", clip_norm=None, weight_decay=0.0, learning_rate=0.1)
-    weight, bias = map(torch.from_numpy, small.probe)
-    before = weights_of(small.network) | {"classifier.1.weight": weight, "classifier.1.bias": bias}
+    weight, bias = map(torch.from_numpy, resnet.probe)
+    before = weights_of(resnet.network) | {"classifier.1.weight": weight, "classifier.1.bias": bias}
     whole, decayed = (
-        weights_of(small.tune(method, folder=tmp_path, n_steps=1, has_looks=False).network)
+        weights_of(resnet.tune(method, folder=tmp_path, n_steps=1, has_looks=False).network)
         for method in (LPFT(plain), LPFT(plain, layer_decay=0.5))
     )
     for prefix, (factor, _) in RATES["lp-ft, 0.5"][1].items():
-        for key, _ in small.network.named_parameters():
+        for key, _ in resnet.network.named_parameters():
             if key.startswith(prefix):
                 moved = (whole[key] - before[key]).double()
                 assert float(moved.norm()) > 1e-5
@@ -248,24 +280,24 @@ def test_rates_reach_the_weights(small: Small, tmp_path: Path) -> None:
                 torch.testing.assert_close((decayed[key] - before[key]).double(), factor * moved, rtol=1e-3, atol=3e-7)
 
 
-def test_blocks_join_one_by_one(small: Small, tmp_path: Path) -> None:
+def test_blocks_join_one_by_one(resnet: Small, tmp_path: Path) -> None:
     """In 6 steps (k + 0.5) / 6 passes 1/6 in step 1, 1/3 in step 2 and 1/2 in step 3."""
-    weight, bias = map(torch.from_numpy, small.probe)
-    start = weights_of(small.network) | {"classifier.1.weight": weight, "classifier.1.bias": bias}
+    weight, bias = map(torch.from_numpy, resnet.probe)
+    start = weights_of(resnet.network) | {"classifier.1.weight": weight, "classifier.1.bias": bias}
     moved_before_step: list[set[str]] = []
 
     class Looking:
-        predict = small.task.predict
+        predict = resnet.task.predict
 
         def loss(self, network: nn.Module, batch: Any) -> Any:
             moved = changed(start, weights_of(network))
             moved_before_step.append(
                 {p for p in (STEM, FIRST, SECOND, "classifier.") for k in moved if k.startswith(p)}
             )
-            return small.task.loss(network, batch)
+            return resnet.task.loss(network, batch)
 
     looking: Any = Looking()
-    small.tune(GradualUnfreeze(settings()), folder=tmp_path, n_steps=6, task=looking)
+    resnet.tune(GradualUnfreeze(settings()), folder=tmp_path, n_steps=6, task=looking)
     head, two = {"classifier."}, {"classifier.", SECOND}
     assert moved_before_step == [set(), head, two, two | {FIRST}, two | {FIRST, STEM}, two | {FIRST, STEM}]
 
@@ -280,6 +312,8 @@ def test_four_micro_batches_are_one_batch(small: Small, name: str, tmp_path: Pat
         for size in (None, 2)
     )
     for key, tensor in weights_of(whole.network).items():
+        if is_idle(key):
+            continue
         torch.testing.assert_close(weights_of(parts.network)[key], tensor, rtol=0, atol=1e-5, msg=key)
 
 
@@ -293,14 +327,16 @@ def test_two_processes_are_one(checkpoints: dict[str, Path], tmp_path: Path) -> 
     two.mkdir()
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     words = [str(PROGRAMS / "two_processes.py"), str(checkpoints["resnet"]), str(two)]
-    subprocess.run([*launch, *words], env=environment(), check=True, timeout=240)
-    run_all(checkpoints["resnet"], one, Processes())
+    run_all(checkpoints["resnet"], one, Processes())  # first, since of two processes only one may write checkpoints
+    subprocess.run([*launch, *words], env=environment(), check=True, timeout=500)
     files = sorted(path.name for path in one.glob("*.safetensors"))
     assert files == sorted(path.name for path in two.glob("*.safetensors"))
     assert len(files) == len(METHODS) * len(SMALL)
     for file in files:
         found = load_file(two / file)
         for key, tensor in load_file(one / file).items():
+            if is_idle(key):
+                continue
             torch.testing.assert_close(found[key], tensor, rtol=0, atol=1e-5, msg=f"{file}: {key}")
 
 
@@ -311,7 +347,7 @@ def test_runs_that_were_killed_at_random_end_as_if_they_had_not_been(
     seed = os.environ.get("GRAFT_KILL_SEED", "0")
     words = [str(PROGRAMS / "killed_methods.py"), str(checkpoints["resnet"]), str(tmp_path), seed]
     told = subprocess.run(
-        [sys.executable, *words], env=environment(), check=True, timeout=240, stdout=subprocess.PIPE, text=True
+        [sys.executable, *words], env=environment(), check=True, timeout=500, stdout=subprocess.PIPE, text=True
     )
     ended = json.loads(told.stdout.splitlines()[-1])
     assert set(ended) == {f"{task} {name}" for task in SMALL for name in METHODS}
@@ -332,7 +368,7 @@ def history(path: Path) -> Any:
 
 @METHOD_NAMES
 def test_eight_examples_are_learned(small: Small, name: str, tmp_path: Path) -> None:
-    rate = 5e-2 if name == "lora" else 5e-3
+    rate = {"image-classification": 5e-2}.get(small.task.name, 2e-2) if name == "lora" else 5e-3
     method = METHODS[name](settings(augmentation="none", learning_rate=rate, schedule="cosine"))
     zeros = replace(small, probe=(np.zeros_like(small.probe[0]), small.probe[1]))
     tuned = zeros.tune(method, folder=tmp_path, n=8, n_steps=60, has_looks=False)

@@ -13,6 +13,7 @@ In memory these layers compute what their weights say without reading them: that
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = [
     "family_of_text",
     "fixed_modules",
     "graft_pooling",
+    "head_input_scale",
     "mark_pooling",
     "pooled_features",
 ]
@@ -38,7 +40,14 @@ _LIFT = 32.0  # keeps layer-normalised values on the linear side of ReLU
 
 
 class Fixed(nn.Module):
-    """Marks a module whose parameters say what it computes but are not read; they are never trained."""
+    """Marks a module whose parameters say what it computes but are not read; they are never trained.
+
+    Attributes
+    ----------
+    output_scale : what it multiplies its input by.
+    """
+
+    output_scale = 1.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +161,10 @@ def mark_pooling(network: nn.Module, block: str) -> nn.Module:
         last: Any = network.get_submodule(family.layers)[-1]  # type: ignore[index]
         last.__class__ = _fixed(type(last), _pooled_forward)
     dense = network.get_submodule(family.dense)
-    dense.__class__ = _fixed(type(dense), _small_dense if family.activation == "tanh" else _lifted_dense)
+    if family.activation == "tanh":
+        dense.__class__ = _fixed(type(dense), _small_dense, output_scale=_SMALL)
+    else:
+        dense.__class__ = _fixed(type(dense), _lifted_dense)
     for module in fixed_modules(network).values():
         module.requires_grad_(False)
     return network
@@ -186,9 +198,15 @@ def _write_mean(layer: nn.Module, family: Family) -> None:
         norm.bias.zero_()
 
 
-def _fixed(base: type[nn.Module], forward: Callable[..., Any]) -> type[nn.Module]:
+def head_input_scale(network: nn.Module) -> float:
+    """Return how much smaller the head's input is than layer-normalised features; 1 for networks without pooling."""
+    return math.prod(module.output_scale for module in network.modules() if isinstance(module, Fixed))
+
+
+def _fixed(base: type[nn.Module], forward: Callable[..., Any], *, output_scale: float = 1.0) -> type[nn.Module]:
     """Return a subclass that computes by `forward`; its state dictionary is that of `base`."""
-    return type(f"Fixed{base.__name__}", (base, Fixed), {"forward": forward, "__init__": base.__init__})
+    members = {"forward": forward, "__init__": base.__init__, "output_scale": output_scale}
+    return type(f"Fixed{base.__name__}", (base, Fixed), members)
 
 
 def _pooled_forward(

@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from graft.backbones.heads import Head
-from graft.backbones.text_pooling import fixed_modules
+from graft.backbones.text_pooling import fixed_modules, head_input_scale
 from graft.core.devices import Precision, choose_device, choose_precision
 from graft.core.processes import Processes
 from graft.core.seeds import derive_seed
@@ -178,7 +178,7 @@ def fine_tune(
     with torch.random.fork_rng(devices=[]):  # low-rank updates start from random numbers
         torch.default_generator.manual_seed(derive_seed(seed, "prepare"))
         prepared = method.prepare(network, head=head, family=family)
-    prepared = _without_fixed(prepared)
+    prepared = _suited_to_pooling(prepared, head, power=2 if settings.optimizer == "sgd" else 1)
     n_trainable = sum(p.numel() for p in prepared.network.parameters() if p.requires_grad)
     rate = method.learning_rate(family)
     recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
@@ -255,14 +255,24 @@ def fine_tune(
     return FineTuned(trained.requires_grad_(False), training, rate, n_trainable, frozen_s, prepared.save_adapter)
 
 
-def _without_fixed(prepared: Prepared) -> Prepared:
-    """Freeze modules that compute without their weights, and take them out of the groups."""
+def _suited_to_pooling(prepared: Prepared, head: str, *, power: int) -> Prepared:
+    """Freeze modules that compute without their weights, and give the head behind them a rate of its input's size.
+
+    An input that is 128 times smaller needs weights 128 times larger. Adam's steps do not know that (`power` 1), and
+    those of SGD are 128 times smaller instead (`power` 2). What a step takes of the weights as decay stays the same.
+    """
     if not (fixed := fixed_modules(prepared.network)):
         return prepared
     for module in fixed.values():
         module.requires_grad_(False)
     moving = {name for name, parameter in prepared.network.named_parameters() if parameter.requires_grad}
-    groups = [replace(g, names=tuple(n for n in g.names if n in moving)) for g in prepared.groups]
+    scale = head_input_scale(prepared.network) ** power
+    groups = []
+    for group in prepared.groups:
+        own = tuple(n for n in group.names if n in moving and f".{head}." in f".{n}" and n.endswith("weight"))
+        rest = tuple(n for n in group.names if n in moving and n not in own)
+        rate, decay = group.rate_factor / scale, group.decay_factor * scale
+        groups += [replace(group, names=rest), replace(group, names=own, rate_factor=rate, decay_factor=decay)]
     return replace(prepared, groups=tuple(group for group in groups if group.names))
 
 

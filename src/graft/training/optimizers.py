@@ -24,6 +24,7 @@ class ParameterGroup:
     names : of the parameters in the network.
     rate_factor : share of the recipe's learning rate that they get.
     starts_at : share of the run, 0 to 1, after which they begin to move.
+    decay_factor : share of the recipe's weight decay that they get.
     is_new : whether their start is nothing worth keeping (a new head): `Recipe.l2_sp` leaves them alone.
     """
 
@@ -31,6 +32,7 @@ class ParameterGroup:
     rate_factor: float = 1.0
     starts_at: float = 0.0
     is_new: bool = False
+    decay_factor: float = 1.0
 
 
 def parameter_groups(
@@ -65,7 +67,7 @@ def parameter_groups(
             )
         free = [n for n in group.names if trainable[n].ndim < 2 or n.endswith(("_token", "position_embeddings"))]
         decayed = [name for name in group.names if name not in set(free)]
-        for names, decay in ((decayed, weight_decay), (free, 0.0)):
+        for names, decay in ((decayed, weight_decay * group.decay_factor), (free, 0.0)):
             if names:
                 found.append(
                     {
