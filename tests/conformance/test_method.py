@@ -368,10 +368,11 @@ def history(path: Path) -> Any:
 
 @METHOD_NAMES
 def test_eight_examples_are_learned(small: Small, name: str, tmp_path: Path) -> None:
-    rate = {"image-classification": 5e-2}.get(small.task.name, 2e-2) if name == "lora" else 5e-3
+    is_slow = small.task.name == "audio-classification" and name == "lora"  # at a higher rate it comes apart
+    rate = 5e-3 if name != "lora" else 2e-2 if is_slow else 5e-2
     method = METHODS[name](settings(augmentation="none", learning_rate=rate, schedule="cosine"))
     zeros = replace(small, probe=(np.zeros_like(small.probe[0]), small.probe[1]))
-    tuned = zeros.tune(method, folder=tmp_path, n=8, n_steps=60, has_looks=False)
+    tuned = zeros.tune(method, folder=tmp_path, n=8, n_steps=180 if is_slow else 60, has_looks=False)
     figures = held_out_figures(small.logits(tuned.network)[:8], small.examples.targets[:8])
     assert figures["log_loss"] < 0.1
     assert figures["accuracy"] == 1
