@@ -22,6 +22,7 @@ BENCHES = {
     "compile_training": [],
     "multi_label": [],
     "imbalance": [],
+    "text_accuracy": [],
     "time_limit": [],
     "seed_job": [],
     "article_accuracy": ["--keep-pages"],
