@@ -15,14 +15,12 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, seconds_of
 from graft.api.embedding import Embedded, extractor_for
-from graft.api.recordings import recording_examples
-from graft.backbones.audio_model import AudioModel
+from graft.api.training_examples import examples_of
 from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
-from graft.backbones.text_loading import TextModel
 from graft.core.decision import AnyPredictions, Decision
 from graft.core.errors import UsageError
-from graft.core.files import atomic_path, read_json, write_json
+from graft.core.files import read_json, write_json
 from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
@@ -40,18 +38,14 @@ from graft.methods.settings import FineTuning
 from graft.methods.verdict import ALPHAS
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
-from graft.training.examples import PictureExamples, TrainingExamples
-from graft.training.texts import TextExamples
 
 __all__ = [
     "AUTO_BUDGET_S",
     "Deadline",
     "Tuned",
-    "examples_of",
     "forget",
     "method_of",
     "network_logits",
-    "picture_examples",
     "tune",
 ]
 
@@ -253,67 +247,6 @@ def _why_not(model: PretrainedModel) -> str | None:
     if pre.is_split and pre.shape[0] == 3 and pre.shape[1] == pre.shape[2]:
         return None
     return f"its preprocessing gives {pre.shape} pictures that are not square, RGB and normalised at the end"
-
-
-def examples_of(
-    parts: list[LabeledDataset],
-    embedded: Embedded,
-    config: FitConfig,
-    training: Path,
-    *,
-    processes: Processes,
-    say: Callable[[str], None],
-    console: Console | None,
-) -> TrainingExamples:
-    """Return the examples of some splits, one after the other, encoded once."""
-    model: Any = embedded.model
-    if isinstance(model, TextModel):
-        texts = [part.read(i).decode("utf-8") for part in parts for i in range(len(part))]
-        targets = np.concatenate([part.labels for part in parts])
-        tokens = model.tokens
-        return TextExamples(tokens.encode_all(texts), targets, len(embedded.label_names), collate=tokens.collate)
-    if isinstance(model, AudioModel):
-        return recording_examples(parts, model, training, n_classes=len(embedded.label_names), processes=processes)
-    assert isinstance(model, ImageModel)
-    return picture_examples(parts, embedded, config, model, training, processes=processes, say=say, console=console)
-
-
-def picture_examples(
-    parts: list[LabeledDataset],
-    embedded: Embedded,
-    config: FitConfig,
-    model: ImageModel,
-    training: Path,
-    *,
-    processes: Processes,
-    say: Callable[[str], None],
-    console: Console | None,
-) -> PictureExamples:
-    """Return the pictures of some splits, one after the other, preprocessed once into a file that is mapped."""
-    pre = model.preprocessing
-    n = sum(map(len, parts))
-    path = training / "pictures.npy"
-    if processes.is_main and not path.exists():
-        extractor = extractor_for(model, config, say=say, console=console)
-        with atomic_path(path) as temporary:
-            stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(n, *pre.shape))
-            at = 0
-            for part in parts:
-                for pixels in extractor.examples(part):
-                    stored[at : at + len(pixels)] = pixels
-                    at += len(pixels)
-            stored.flush()
-            del stored
-    processes.wait()
-    std = 1 / (255 * pre.scale)
-    return PictureExamples(
-        pictures=np.load(path, mmap_mode="r"),
-        targets=np.concatenate([part.labels for part in parts]),
-        n_classes=len(embedded.label_names),
-        mean=(-pre.offset * std).tolist(),
-        std=std.tolist(),
-        flip=config.flip,
-    )
 
 
 def network_logits(

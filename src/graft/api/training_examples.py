@@ -1,0 +1,85 @@
+"""Examples of a data set made ready for fine-tuning: encoded, decoded or tokenised once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from graft.api.config import FitConfig
+from graft.api.embedding import Embedded, extractor_for
+from graft.api.recordings import recording_examples
+from graft.backbones.audio_model import AudioModel
+from graft.backbones.loading import ImageModel
+from graft.backbones.text_loading import TextModel
+from graft.core.files import atomic_path
+from graft.core.processes import Processes
+from graft.data.dataset import LabeledDataset
+from graft.training.examples import PictureExamples, TrainingExamples
+from graft.training.texts import TextExamples
+
+__all__ = ["examples_of", "picture_examples"]
+
+
+def examples_of(
+    parts: list[LabeledDataset],
+    embedded: Embedded,
+    config: FitConfig,
+    training: Path,
+    *,
+    processes: Processes,
+    say: Callable[[str], None],
+    console: Console | None,
+) -> TrainingExamples:
+    """Return the examples of some splits, one after the other, encoded once."""
+    model: Any = embedded.model
+    if isinstance(model, TextModel):
+        texts = [part.read(i).decode("utf-8") for part in parts for i in range(len(part))]
+        targets = np.concatenate([part.labels for part in parts])
+        tokens = model.tokens
+        return TextExamples(tokens.encode_all(texts), targets, len(embedded.label_names), collate=tokens.collate)
+    if isinstance(model, AudioModel):
+        return recording_examples(parts, model, training, n_classes=len(embedded.label_names), processes=processes)
+    assert isinstance(model, ImageModel)
+    return picture_examples(parts, embedded, config, model, training, processes=processes, say=say, console=console)
+
+
+def picture_examples(
+    parts: list[LabeledDataset],
+    embedded: Embedded,
+    config: FitConfig,
+    model: ImageModel,
+    training: Path,
+    *,
+    processes: Processes,
+    say: Callable[[str], None],
+    console: Console | None,
+) -> PictureExamples:
+    """Return the pictures of some splits, one after the other, preprocessed once into a file that is mapped."""
+    pre = model.preprocessing
+    n = sum(map(len, parts))
+    path = training / "pictures.npy"
+    if processes.is_main and not path.exists():
+        extractor = extractor_for(model, config, say=say, console=console)
+        with atomic_path(path) as temporary:
+            stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(n, *pre.shape))
+            at = 0
+            for part in parts:
+                for pixels in extractor.examples(part):
+                    stored[at : at + len(pixels)] = pixels
+                    at += len(pixels)
+            stored.flush()
+            del stored
+    processes.wait()
+    std = 1 / (255 * pre.scale)
+    return PictureExamples(
+        pictures=np.load(path, mmap_mode="r"),
+        targets=np.concatenate([part.labels for part in parts]),
+        n_classes=len(embedded.label_names),
+        mean=(-pre.offset * std).tolist(),
+        std=std.tolist(),
+        flip=config.flip,
+    )
