@@ -138,7 +138,7 @@ class _Activations:
         return len(self._place)
 
     def batches(self, rows: Rows, **_: Any) -> Batches:
-        raise NotImplementedError("held-out activations are looked at, not trained on")
+        raise UsageError("batches of held-out activations", expected="predictions: they are looked at, not trained on")
 
     def cheapest_order(self, rows: Rows) -> NDArray[np.int64]:
         return np.arange(len(rows))
