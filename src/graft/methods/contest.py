@@ -85,6 +85,7 @@ def hold_contest(
     n_train: int,
     valid_logits: NDArray[np.float32] | None = None,
     incumbent: Contest | None = None,
+    anchors: NDArray[np.float32] | None = None,
     n_folds: int | None = None,
     alphas: tuple[float, ...] = ALPHAS,
     soup: int = 1,
@@ -102,10 +103,12 @@ def hold_contest(
     ----------
     network : pretrained, its head already the probe's.
     features : (n_train, n_features), plain views of the training examples.
-    examples : the training examples first, then, where there is a validation split, its examples.
+    examples : the training examples first, then, where there is a validation split, its examples, then the anchors.
     n_train : number of the training examples.
     valid_logits : (n_valid, n_classes), the probe's of the validation split: it is then the judge; None: folds are.
     incumbent : a contender that has beaten the probe: this one must beat both, on the same examples; None: none.
+    anchors : (n_anchors, n_features), of the examples at the end that every run is trained on and none is judged by,
+        as the probe was; None: there are none.
     n_folds : how many of the probe's folds; None: `n_contest_folds`.
     alphas : shares to choose from; (1.0,): no interpolation.
     soup : runs whose weights are averaged; greedily by held-out loss or all.
@@ -120,7 +123,9 @@ def hold_contest(
     """
     started = time.perf_counter()
     targets = examples.targets
-    train_rows = np.arange(n_train)
+    n_anchors = 0 if anchors is None else len(anchors)
+    anchor_rows = np.arange(len(examples) - n_anchors, len(examples))
+    train_rows = np.concatenate([np.arange(n_train), anchor_rows])
     notes: list[str] = []
     start = (probe.weights, probe.bias)
     refit = partial(refit_head, probe, n_classes=examples.n_classes)
@@ -128,16 +133,21 @@ def hold_contest(
     has_valid = valid_logits is not None
     splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
     if has_valid:
-        splits = [(train_rows, np.arange(n_train, len(examples)))]
+        splits = [(train_rows, np.arange(n_train, len(examples) - n_anchors))]
     else:
         wanted = n_folds or n_contest_folds(n_train, int(probe.folds.max()) + 1)
-        splits = [(np.flatnonzero(probe.folds != k), np.flatnonzero(probe.folds == k)) for k in range(wanted)]
+        splits = [
+            (np.concatenate([np.flatnonzero(probe.folds != k), anchor_rows]), np.flatnonzero(probe.folds == k))
+            for k in range(wanted)
+        ]
     if incumbent is not None:
         splits = [(rows, held_out) for rows, held_out in splits if np.isin(held_out, incumbent.rows).all()]
 
     budget = None
     if seconds_left is not None:
-        budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=len(examples) - n_train, soup=soup)
+        budget = RunBudget(
+            method, seconds_left, n_train=n_train, n_valid=len(examples) - n_train - n_anchors, soup=soup
+        )
         cost = budget.measure(network, start=start, where=where, **common)
         n_affordable, ratio = budget.affordable(len(splits))
         splits = splits[:n_affordable]
@@ -168,7 +178,9 @@ def hold_contest(
     for number, (rows, held_out) in enumerate(splits):
         own_start = start
         if not has_valid:
-            own_start = refit_head(probe, features[rows], targets[rows], n_classes=examples.n_classes)
+            own = features[rows[: len(rows) - n_anchors]]
+            own = own if anchors is None else np.concatenate([own, anchors])
+            own_start = refit_head(probe, own, targets[rows], n_classes=examples.n_classes)
             own_start = where.processes.from_main(own_start)
         kept = None if where.folder is None else where.folder / f"fold-{number + 1}.npz"
         run_where = where.inside(f"fold-{number + 1}")
