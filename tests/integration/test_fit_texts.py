@@ -69,6 +69,23 @@ def test_fine_tuning_keeps_what_it_made(table: Path, encoder: Path, tmp_path: Pa
     assert again["test"]["accuracy"]["n"] == 24
 
 
+def test_contrast_and_lp_ft_compete_where_labels_are_few(table: Path, encoder: Path, tmp_path: Path) -> None:
+    more = {"strategy": "auto", "epochs": 0.1, "fewest_steps": 4, "batch_size": 8, "learning_rate": 1e-3}
+    result = run(table, encoder, tmp_path, **more)
+    tried = result.metrics["strategy"]["contenders"]
+    assert [one["method"] for one in tried] == ["lp-ft", "contrastive"]
+    assert all({"probe", "contender", "is_better"} <= one.keys() for one in tried)
+    kept = [one["method"] for one in tried if one["is_better"]]
+    assert result.metrics["strategy"]["kept"] == (kept[-1] if kept else "head")
+
+
+def test_contrast_that_was_asked_for_is_kept(table: Path, encoder: Path, tmp_path: Path) -> None:
+    more = {"strategy": "contrastive", "epochs": 0.1, "fewest_steps": 4, "batch_size": 8, "learning_rate": 1e-3}
+    result = run(table, encoder, tmp_path, **more)
+    assert result.metrics["strategy"]["kept"] == "contrastive"
+    assert package.evaluate(result.out, table)["test"]["accuracy"]["n"] == 24
+
+
 def test_predict_takes_tables_lines_and_folders(
     graft: Callable[..., Any], table: Path, encoder: Path, tmp_path: Path
 ) -> None:
@@ -118,3 +135,6 @@ def test_bank_questions_with_a_real_sentence_encoder(shared: Path, tmp_path: Pat
     assert result.metrics["test"]["accuracy"]["n"] == 150
     assert result.metrics["test"]["accuracy"]["low"] > 0.9
     assert json.loads((result.model / "graft.json").read_text())["block"] == "mean@6"
+    zero_shot = result.metrics["baselines"]["zero-shot"]["accuracy"]["value"]
+    assert 0.6 < zero_shot < result.metrics["test"]["accuracy"]["value"], "label names alone say much, not all"
+    assert "label names as one more text of each class" in (result.out / "log.txt").read_text(encoding="utf-8")
