@@ -22,7 +22,7 @@ from graft.methods.weights import Weights, greedy_soup, interpolate, uniform_sou
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples
 
-__all__ = ["ContestJob", "Evidence", "LastRun", "Split", "Start", "gather_evidence", "run_last"]
+__all__ = ["ContestJob", "Evidence", "FinishedRun", "LastRun", "Split", "Start", "gather_evidence", "run_last"]
 
 Start = tuple[NDArray[np.float32], NDArray[np.float32]]
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]
