@@ -1,9 +1,8 @@
-# ruff: noqa: D103
 """One arm of `text_job.py`, on its own: it reads a request (JSON on the command line) and prints a JSON line.
 
 Run by the interpreter of whichever environment has the packages; only the arms of Graft import Graft. Seconds are those
-of the work: reading tokens, training, and for Graft the frozen pass and the probe; not of imports, of loading the weights or of
-predictions of the test. All arms keep freed memory or none does (`keep_pages`), and have the same number of threads.
+of the work: tokens, training, and where a probe comes first the frozen pass and the probe; not of imports, of loading the
+weights or of predictions of the test. All arms keep freed memory or none does (`keep_pages`), and have the same number of threads.
 """
 
 from __future__ import annotations
@@ -202,10 +201,16 @@ def _features(model: Any, texts: list[str]) -> Any:
 
     with tempfile.TemporaryDirectory() as folder:
         device = choose_device()
-        rows = {"id": list(map(str, range(len(texts)))), "content": [t.encode() for t in texts], "label": [0] * len(texts)}
+        rows = {
+            "id": list(map(str, range(len(texts)))),
+            "content": [t.encode() for t in texts],
+            "label": [0] * len(texts),
+        }
         kinds = Features({"id": Value("string"), "content": Value("binary"), "label": Value("int64")})
         data = LabeledDataset(Dataset.from_dict(rows, features=kinds), ("any",))
-        extractor = Extractor(model.source(), FeatureCache(Path(folder)), device=device, precision=choose_precision(device))
+        extractor = Extractor(
+            model.source(), FeatureCache(Path(folder)), device=device, precision=choose_precision(device)
+        )
         return extractor.run(data, n_examples=len(texts)).matrix
 
 

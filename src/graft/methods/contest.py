@@ -29,6 +29,7 @@ from graft.methods.kept_network import logits_with, mixed_network, why_no_adapte
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.verdict import ALPHAS, Verdict, judge_contender, verdict_sentence
 from graft.methods.weights import Weights, greedy_soup, interpolate, uniform_soup
+from graft.methods.word_table import word_table_note
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples
 
@@ -114,6 +115,9 @@ def hold_contest(
     targets = examples.targets
     train_rows = np.arange(n_train)
     notes: list[str] = []
+    if method.name != "lora" and (told := word_table_note(method.settings, network, n_examples=len(examples))):
+        notes.append(told)
+        say(told)
     start = (probe.weights, probe.bias)
     common: dict[str, Any] = {"head": head, "task": task, "examples": examples}
     has_valid = valid_logits is not None
