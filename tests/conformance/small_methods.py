@@ -152,7 +152,7 @@ def settings(**changes: Any) -> FineTuning:
     """Return settings in which small networks move fast."""
     plain: dict[str, Any] = {
         "learning_rate": 5e-3, "batch_size": 8, "evaluations": 3, "patience": None, "warmup_fraction": 0.0,
-        "schedule": "constant",
+        "schedule": "constant", "word_embeddings": "train",
     }  # fmt: skip
     return FineTuning(**{**plain, **changes})
 

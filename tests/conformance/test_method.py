@@ -183,6 +183,19 @@ def test_what_is_frozen_or_computed_without_its_weights_is_bit_identical(
 
 
 @METHOD_NAMES
+@pytest.mark.parametrize("wanted", ["auto", "frozen"])
+def test_few_texts_leave_the_word_vectors_bit_identical(
+    name: str, wanted: str, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    small = SMALL["text-classification"](checkpoints["resnet"])
+    table = next(key for key, _ in small.network.named_parameters() if key.endswith("word_embeddings.weight"))
+    method = METHODS[name](settings(word_embeddings=wanted))
+    moved = changed(weights_of(small.network), weights_of(small.tune(method, folder=tmp_path).network))
+    assert table not in moved
+    assert moved, "nothing has moved"
+
+
+@METHOD_NAMES
 def test_statistics_move_where_they_shall_and_only_there(resnet: Small, name: str, tmp_path: Path) -> None:
     before = weights_of(resnet.network)
     after = weights_of(resnet.tune(METHODS[name](settings(batch_norm="train")), folder=tmp_path).network)

@@ -99,6 +99,8 @@ class FitConfig:
         balanced or logit-adjustment (in fine-tuning; both bend probabilities).
     batch_norm
         Statistics of BatchNorm in fine-tuning: frozen, recalibrate (anew at the end) or train.
+    word_embeddings
+        Word vectors of a text network in fine-tuning: train, frozen, or auto (frozen with fewer texts than vectors).
     patience
         Looks at held-out pictures without gain after which fine-tuning stops.
     wise
@@ -180,6 +182,7 @@ class FitConfig:
     label_smoothing: float = 0.0
     class_weights: str = "none"
     batch_norm: str = "frozen"
+    word_embeddings: str = "auto"
     patience: int = 3
     wise: str = "auto"
     soup: int = 1
@@ -223,6 +226,7 @@ class FitConfig:
                 "none, auto, balanced or logit-adjustment",
             ),
             ("batch_norm", self.batch_norm in ("frozen", "recalibrate", "train"), "frozen, recalibrate or train"),
+            ("word_embeddings", self.word_embeddings in ("auto", "train", "frozen"), "auto, train or frozen"),
             ("soup_kind", self.soup_kind in ("uniform", "greedy"), "uniform or greedy"),
             ("wise", self.wise == "auto" or _is_share(self.wise), "auto, or a share from 0 to 1"),
             ("learning_rate", self.learning_rate is None or self.learning_rate > 0, "a number above 0, such as 2e-4"),

@@ -59,6 +59,7 @@ def method_of(config: FitConfig, strategy: str) -> FineTuningMethod:
         label_smoothing=config.label_smoothing,
         class_weights="none" if config.class_weights == "auto" else config.class_weights,  # type: ignore[arg-type]
         batch_norm=config.batch_norm,  # type: ignore[arg-type]
+        word_embeddings=config.word_embeddings,  # type: ignore[arg-type]
         patience=config.patience,
         is_compiled=config.compile,
     )

@@ -254,17 +254,19 @@ def pooled_features(network: nn.Module, inputs: Mapping[str, Tensor], blocks: tu
     family = family_of_text(network)
     is_grafted = any(isinstance(module, Fixed) for module in network.modules())
     if is_grafted or blocks == ("own",):
-        return _head_input(network, inputs, head)
+        return _head_input(network, inputs, head)[0]
     assert family is not None
+    states: tuple[Tensor, ...]
+    if "own" in blocks:  # the one pass through the whole network gives the states as well
+        own, states = _head_input(network, inputs, head, output_hidden_states=True)
+    else:
+        base: Any = network.get_submodule(family.layers.split(".")[0])
+        states = base(**inputs, output_hidden_states=True).hidden_states
     found: list[Tensor] = []
-    states: tuple[Tensor, ...] | None = None
     for block in blocks:
         if block == "own":
-            found.append(_head_input(network, inputs, head))
+            found.append(own)
             continue
-        if states is None:
-            base: Any = network.get_submodule(family.layers.split(".")[0])
-            states = base(**inputs, output_hidden_states=True).hidden_states
         pooling, _, layer = block.partition("@")
         hidden = states[int(layer)]
         pooled = _pooled_forward(None, hidden, inputs["attention_mask"]) if pooling == "mean" else hidden[:, :1].float()
@@ -272,11 +274,14 @@ def pooled_features(network: nn.Module, inputs: Mapping[str, Tensor], blocks: tu
     return torch.cat([block.float() for block in found], dim=1)
 
 
-def _head_input(network: nn.Module, inputs: Mapping[str, Tensor], head: str) -> Tensor:
+def _head_input(
+    network: nn.Module, inputs: Mapping[str, Tensor], head: str, **options: bool
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return what the head reads, and the states between the layers where `options` ask for them."""
     seen: list[Tensor] = []
     hook = network.get_submodule(head).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
-        network(**inputs)
+        given = network(**inputs, **options)
     finally:
         hook.remove()
-    return seen[0]
+    return seen[0], given.hidden_states or ()

@@ -27,6 +27,7 @@ from graft.methods.head_only import HeadFit
 from graft.methods.kept_network import mixed_network, why_no_adapter, with_head
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.verdict import ALPHAS, Verdict, judge_contender, verdict_sentence
+from graft.methods.word_table import word_table_note
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples
 
@@ -140,6 +141,9 @@ def hold_contest(
     if incumbent is not None:
         splits = [(rows, held_out) for rows, held_out in splits if np.isin(held_out, incumbent.rows).all()]
     notes: list[str] = []
+    if method.name != "lora" and (told := word_table_note(method.settings, network, n_examples=len(examples))):
+        notes.append(told)
+        say(told)
     budget = None
     if seconds_left is not None:
         budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=job.n_valid, soup=soup)

@@ -23,6 +23,7 @@ from graft.core.seeds import derive_seed
 from graft.methods.cached_boundary import cache_boundary
 from graft.methods.prepared import FineTuningMethod, Prepared, SaveAdapter
 from graft.methods.rates import width_factor
+from graft.methods.word_table import without_word_table
 from graft.tasks.base import FeatureTask, Task
 from graft.training.checkpoints import CheckpointPlan
 from graft.training.examples import BatchExtras, PictureExamples, Rows, TrainingExamples, predict_logits
@@ -185,6 +186,7 @@ def fine_tune(
     with torch.random.fork_rng(devices=[]):  # low-rank updates start from random numbers
         torch.default_generator.manual_seed(derive_seed(seed, "prepare"))
         prepared = method.prepare(network, head=head, family=family)
+    prepared = without_word_table(prepared, settings, n_examples=len(examples))
     prepared = _suited_to_pooling(prepared, head, power=2 if settings.optimizer == "sgd" else 1)
     n_trainable = sum(p.numel() for p in prepared.network.parameters() if p.requires_grad)
     rate = settings.learning_rate or method.learning_rate(family) * width_factor(network)

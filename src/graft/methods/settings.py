@@ -37,6 +37,8 @@ class FineTuning:
         ``"logit-adjustment"`` (which does not bend rankings, and is undone by the prior).
     batch_norm : ``"frozen"`` keeps statistics bit-identical, ``"recalibrate"`` sets them anew after training from the
         training examples, ``"train"`` lets them move at a momentum of at most 0.1.
+    word_embeddings : ``"train"`` or ``"frozen"``: the table of word vectors of a text network; ``"auto"``: frozen where
+        there are fewer texts than it has rows.
     evaluations : looks at held-out examples in a run, the last step's included.
     patience : looks without a better log-loss after which a run stops; None: never.
     is_compiled : run the network through ``torch.compile``.
@@ -61,6 +63,7 @@ class FineTuning:
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced", "logit-adjustment"] = "none"
     batch_norm: Literal["frozen", "recalibrate", "train"] = "frozen"
+    word_embeddings: Literal["auto", "train", "frozen"] = "auto"
     evaluations: int = 6
     patience: int | None = 3
     is_compiled: bool = False
@@ -70,6 +73,7 @@ class FineTuning:
             "augmentation": (self.augmentation, ("none", "light", "medium", "strong")),
             "class_weights": (self.class_weights, ("none", "balanced", "logit-adjustment")),
             "batch_norm": (self.batch_norm, ("frozen", "recalibrate", "train")),
+            "word_embeddings": (self.word_embeddings, ("auto", "train", "frozen")),
         }
         for name, (word, known) in words.items():
             if word not in known:

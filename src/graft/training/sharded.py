@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from graft.core.devices import Precision
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
 from graft.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 __all__ = ["copy_into", "is_sharding_wanted", "refuse_unshardable", "sharded_copy", "whole", "write_whole"]
 
@@ -77,13 +81,15 @@ def sharded_copy(network: nn.Module, device: torch.device, processes: Processes)
 
 def whole(tensor: Tensor) -> Tensor:
     """Return all of a tensor that may be in shards; to be called in every process."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if _is_in_shards(tensor) else tensor
 
 
 @torch.no_grad()
 def copy_into(target: Tensor, source: Tensor) -> None:
     """Copy a whole tensor, the same in every process, into one that may be in shards."""
-    if isinstance(target, DTensor):
+    if _is_in_shards(target):
+        from torch.distributed.tensor import distribute_tensor
+
         there = source.to(target.device)
         source = distribute_tensor(there, target.device_mesh, target.placements, src_data_rank=None)
     target.copy_(source)
@@ -95,6 +101,12 @@ def write_whole(sharded: nn.Module, network: nn.Module) -> None:
     live = network.state_dict(keep_vars=True)
     for name, tensor in sharded.state_dict(keep_vars=True).items():
         live[name].copy_(whole(tensor.detach()))
+
+
+def _is_in_shards(tensor: Tensor) -> TypeGuard[DTensor]:
+    """Return whether it is a DTensor; where nothing has loaded their module, which takes half a second, none is."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
 
 
 def _units(network: nn.Module) -> Iterator[nn.Module]:
