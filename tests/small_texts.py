@@ -70,7 +70,9 @@ def make_text_checkpoint(folder: Path, family: str = "bert", *, n_layers: int = 
                 **size, **usual, max_position_embeddings=40, relative_attention=True, pos_att_type=["p2c", "c2p"]
             )
         ),
-        "mpnet": lambda: t.MPNetModel(t.MPNetConfig(**{**size, "pad_token_id": 1}, **usual, max_position_embeddings=40)),
+        "mpnet": lambda: t.MPNetModel(
+            t.MPNetConfig(**{**size, "pad_token_id": 1}, **usual, max_position_embeddings=40)
+        ),
         "albert": lambda: t.AlbertModel(
             t.AlbertConfig(**size, **usual, embedding_size=8, max_position_embeddings=40)
         ),

@@ -123,7 +123,7 @@ def write_sentence_body(
     Parameters
     ----------
     folder : of the saved model, with weights and tokenizer.
-    block : what its classifier reads: ``"mean@6"``, ``"cls@6"``; ``"own"``: the body keeps the checkpoint's own pooling.
+    block : what its classifier reads: ``"mean@6"``, ``"cls@6"``; ``"own"``: the body keeps its own pooling.
     layers_name : the configuration's name for the number of layers.
     width : of a token's vector.
     max_tokens : at which texts are cut.
