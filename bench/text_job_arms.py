@@ -1,8 +1,9 @@
 """One arm of `text_job.py`, on its own: it reads a request (JSON on the command line) and prints a JSON line.
 
-Run by the interpreter of whichever environment has the packages; only the arms of Graft import Graft. Seconds are those
-of the work: tokens, training, and where a probe comes first the frozen pass and the probe; not of imports, of loading the
-weights or of predictions of the test. All arms keep freed memory or none does (`keep_pages`), and have the same number of threads.
+Run by the interpreter of whichever environment has the packages; only the arms of Graft import Graft. Seconds are
+those of the work: tokens, training, and where a probe comes first the frozen pass and the probe; not of imports, of
+loading the weights or of predictions of the test. All arms keep freed memory or none does (`keep_pages`), and have
+the same number of threads.
 """
 
 from __future__ import annotations

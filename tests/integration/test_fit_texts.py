@@ -86,6 +86,24 @@ def test_contrast_that_was_asked_for_is_kept(table: Path, encoder: Path, tmp_pat
     assert package.evaluate(result.out, table)["test"]["accuracy"]["n"] == 24
 
 
+@pytest.mark.parametrize("family", ["electra", "deberta-v2", "deberta", "mpnet", "albert"])
+def test_other_encoders_are_fine_tuned_and_load_in_the_pipeline(family: str, table: Path, tmp_path: Path) -> None:
+    from transformers import pipeline
+
+    encoder = make_text_checkpoint(tmp_path / "encoder", family)
+    more = {"strategy": "lp-ft", "epochs": 0.1, "fewest_steps": 3, "batch_size": 8, "learning_rate": 1e-3}
+    result = run(table, encoder, tmp_path, **more)
+    assert result.metrics["strategy"]["kept"] == "lp-ft"
+    classify = pipeline("text-classification", model=str(result.model), top_k=None)
+    found = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    texts = dict(enumerate(row["text"] for row in csv.DictReader(open(table, encoding="utf-8"))))  # noqa: SIM115
+    for _, row in found[found.split == "test"].iterrows():
+        scores = {s["label"]: s["score"] for s in classify([texts[int(row["id"])]])[0]}
+        np.testing.assert_allclose([scores[n] for n in SAID], [row[f"p_{n}"] for n in SAID], atol=2e-4)
+    is_mean_out_of_reach = family in ("deberta", "mpnet", "albert")
+    assert ("cannot be told to take the mean" in (result.out / "log.txt").read_text()) is is_mean_out_of_reach
+
+
 def test_predict_takes_tables_lines_and_folders(
     graft: Callable[..., Any], table: Path, encoder: Path, tmp_path: Path
 ) -> None:

@@ -105,6 +105,15 @@ DEPTHS: Mapping[str, _Depth] = {
         "electra", "encoder.layer.*", stem=("embeddings", "embeddings_project"), head=("classifier.dense",)
     ),
     "distilbert": _Depth("distilbert", "transformer.layer.*", head=("pre_classifier",)),
+    # All layers of a group are one layer's weights; most checkpoints have one group.
+    "albert": _Depth(
+        "albert",
+        "encoder.albert_layer_groups.*",
+        stem=("embeddings", "encoder.embedding_hidden_mapping_in"),
+        end=("pooler",),
+    ),
+    "camembert": _roberta("roberta"),
+    "deberta": _Depth("deberta", "encoder.layer.*", stem=("embeddings", "encoder.rel_embeddings"), head=("pooler",)),
     "deberta-v2": _Depth(
         "deberta",
         "encoder.layer.*",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,14 @@ from torch import nn
 from graft.backbones.catalog import Backbone
 from graft.backbones.heads import Head, find_head_on
 from graft.backbones.loading import as_model_error, hash_weights, quiet_transformers
-from graft.backbones.text_pooling import family_of_text, graft_pooling, mark_pooling
+from graft.backbones.sentence_body import SentenceBody, read_sentence_body, write_sentence_body
+from graft.backbones.text_families import Family, family_of_text
+from graft.backbones.text_pooling import graft_pooling, mark_pooling
 from graft.backbones.text_source import TextSource
 from graft.backbones.tokens import Tokens
 from graft.core.errors import ModelError
 
-__all__ = ["TextModel", "load_text_model", "sentence_pooling"]
+__all__ = ["TextModel", "load_text_model"]
 
 _LAYERS = 2  # how many of the last layers are offered to the solver
 
@@ -38,7 +39,7 @@ class TextModel:
     blocks : ways of pooling that are offered: ``"mean@6"`` is the mean over the tokens behind the sixth layer,
         ``"cls@6"`` the first token there, ``"own"`` what the architecture's own head reads.
     chosen : the one that `network` computes; empty: none yet.
-    own_pooling : what a sentence-transformers folder says: ``"mean"``, ``"cls"``, other words, or nothing.
+    body : what the checkpoint says to sentence-transformers; None: it is none of theirs.
     folder : the local folder of the checkpoint; None: it came from the hub.
     notes : sentences on what loading had to do.
     """
@@ -49,7 +50,7 @@ class TextModel:
     backbone: Backbone
     blocks: tuple[str, ...]
     chosen: str = ""
-    own_pooling: str = ""
+    body: SentenceBody | None = None
     folder: Path | None = None
     notes: tuple[str, ...] = ()
 
@@ -87,8 +88,19 @@ class TextModel:
         return replace(self, network=network, head=head, backbone=backbone)
 
     def save_processor(self, folder: Path) -> None:
-        """Write the tokenizer's files into `folder`."""
+        """Write the tokenizer's files into `folder`, and what lets sentence-transformers load a body of theirs."""
         self.tokens.tokenizer.save_pretrained(folder)
+        if self.body is None or not self.body.pooling:
+            return
+        family, config = family_of_text(self.network), self.network.config
+        write_sentence_body(
+            self.body,
+            folder,
+            block=self.chosen or "own",
+            layers_name="num_hidden_layers" if family is None else family.n_layers,
+            width=int(config.hidden_size),  # type: ignore[union-attr, arg-type]
+            max_tokens=self.tokens.max_tokens,
+        )
 
 
 def load_text_model(
@@ -113,11 +125,6 @@ def load_text_model(
     ModelError
         When the model is not there, is none of texts, or has no linear head.
     """
-    from pickle import UnpicklingError
-
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
     folder = Path(model)
     if folder.exists() and not (folder / "config.json").is_file():
         raise ModelError(
@@ -128,8 +135,40 @@ def load_text_model(
     where: dict[str, Any] = {
         "revision": revision or "main",
         "local_files_only": is_offline or folder.exists(),
-        "trust_remote_code": trust_remote_code,
     }
+    network, lacking, tokenizer = _loaded(model, label_names, **where, trust_remote_code=trust_remote_code)
+    body = read_sentence_body(_finder(model, **where))
+    own_length = None if body is None else body.max_tokens
+    tokens = Tokens(tokenizer, label=model, max_tokens=_length(max_tokens, own_length, tokenizer, network.config))
+    sample = tokens.collate([tokens.encode("one"), tokens.encode("and two more")])
+    head = find_head_on(network, sample, label=model)
+    tokens.n_cut = tokens.n_seen = 0
+    family = family_of_text(network)
+    random = _random_layers(model, lacking, head=head.name, family=family)
+    n_parameters = sum(p.numel() for name, p in network.named_parameters() if not name.startswith(head.name + "."))
+    backbone = Backbone(
+        id=model,
+        revision=getattr(network.config, "_commit_hash", None) or "",
+        modality="text",
+        architecture=type(network).__name__,
+        n_features=head.n_features,
+        n_parameters=n_parameters,
+        weights_hash=hash_weights(network, without=head.name),
+    )
+    return TextModel(
+        network, head, tokens, backbone, _blocks(network, family, body, is_own_random=bool(random)),
+        body=body, folder=folder if folder.is_dir() else None,
+        notes=tuple(_notes(network, family, body, random=random)),
+    )  # fmt: skip
+
+
+def _loaded(model: str, label_names: Sequence[str], **where: Any) -> tuple[Any, list[str], Any]:
+    """Return the network, the names of the weights that the checkpoint lacks, and the tokenizer."""
+    from pickle import UnpicklingError
+
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
     try:
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)  # what a checkpoint lacks is the same at every load
@@ -150,76 +189,77 @@ def load_text_model(
     except (
         OSError, ValueError, ImportError, KeyError, EOFError, RuntimeError, SafetensorError, UnpicklingError,
     ) as error:  # fmt: skip
-        raise as_model_error(model, error, is_local=folder.exists(), kind="text") from error
+        raise as_model_error(model, error, is_local=Path(model).exists(), kind="text") from error
     network.float().eval().requires_grad_(False)
-    own_pooling, own_length = sentence_pooling(folder) if folder.is_dir() else ("", None)
-    tokens = Tokens(tokenizer, label=model, max_tokens=_length(max_tokens, own_length, tokenizer, network.config))
-    sample = tokens.collate([tokens.encode("one"), tokens.encode("and two more")])
-    head = find_head_on(network, sample, label=model)
-    tokens.n_cut = tokens.n_seen = 0
     lacking = [*info["missing_keys"], *(k[0] if isinstance(k, tuple) else k for k in info["mismatched_keys"])]
-    family = family_of_text(network)
-    n_layers = int(getattr(network.config, family.n_layers)) if family is not None else 0
-    dense = "" if family is None else family.dense
-    random = [n for n in lacking if not n.startswith((f"{head.name}.", *([f"{dense}."] if dense else ())))]
-    own_is_random = bool(random) or any(dense and n.startswith(f"{dense}.") for n in lacking)
-    if random and not (
-        family is None and all(".pooler." in n or n.startswith(("pooler", "head", "classifier")) for n in random)
-    ):
+    return network, lacking, tokenizer
+
+
+def _random_layers(model: str, lacking: Sequence[str], *, head: str, family: Family | None) -> list[str]:
+    """Return the layers between the encoder and the head that stay random.
+
+    Raises
+    ------
+    ModelError
+        When a layer of the encoder itself would.
+    """
+    random = [name for name in lacking if not name.startswith(f"{head}.")]
+    if family is None:
+        is_allowed = [".pooler." in n or n.startswith(("pooler", "head", "classifier")) for n in random]
+    else:
+        is_allowed = [n.startswith(f"{family.dense}.") for n in random]
+    if not all(is_allowed):
+        missing = [name for name, is_known in zip(random, is_allowed, strict=True) if not is_known]
         raise ModelError(
-            f"{model} lacks the weights of {len(random)} layers, for example {random[0]}: they would stay random",
+            f"{model} lacks the weights of {len(missing)} layers, for example {missing[0]}: they would stay random",
             expected="a checkpoint that holds every layer but the head",
             fix="check that config.json belongs to these weights, or choose another checkpoint",
         )
-    blocks: tuple[str, ...] = ()
-    if family is not None:
-        layers = range(n_layers, max(0, n_layers - _LAYERS), -1)
-        blocks = (*(f"mean@{i}" for i in layers), f"cls@{n_layers}")
-    if not own_is_random or family is None:
-        blocks = (*blocks, "own")
-    n_parameters = sum(p.numel() for name, p in network.named_parameters() if not name.startswith(head.name + "."))
-    backbone = Backbone(
-        id=model,
-        revision=getattr(network.config, "_commit_hash", None) or "",
-        modality="text",
-        architecture=type(network).__name__,
-        n_features=head.n_features,
-        n_parameters=n_parameters,
-        weights_hash=hash_weights(network, without=head.name),
-    )
-    notes = []
-    if own_is_random and family is None:
+    return random
+
+
+def _blocks(
+    network: nn.Module, family: Family | None, body: SentenceBody | None, *, is_own_random: bool
+) -> tuple[str, ...]:
+    """Return the ways of pooling that are offered, the checkpoint's own first."""
+    if family is None:
+        return ("own",)
+    n_layers = int(getattr(network.config, family.n_layers))
+    layers = [f"{i}" for i in range(n_layers, max(0, n_layers - _LAYERS), -1)]
+    first = [f"cls@{i}" for i in (layers[:1] if family.can_mean or not family.layers else layers)]
+    means = [f"mean@{i}" for i in layers] if family.can_mean else []
+    both = [*first, *means] if body is not None and body.first_choice == "cls" else [*means, *first]
+    return (*both, *(() if is_own_random else ("own",)))
+
+
+def _notes(network: nn.Module, family: Family | None, body: SentenceBody | None, *, random: Sequence[str]) -> list[str]:
+    notes = [] if body is None else body.notes()
+    if random and family is None:
         notes.append(f"{random[0]} and what belongs to it are new: its features are those of random weights; fine-tune")
-    if own_pooling and own_pooling not in ("mean", "cls"):
+    if family is not None and not family.can_mean:
         notes.append(
-            f"the checkpoint pools by {own_pooling}, which no stock checkpoint can say: mean and cls are offered"
+            f"a stock {type(network).__name__} cannot be told to take the mean of all tokens: the classifier reads the"
+            " first token"
         )
-    return TextModel(
-        network, head, tokens, backbone, blocks, own_pooling=own_pooling,
-        folder=folder if folder.is_dir() else None, notes=tuple(notes),
-    )  # fmt: skip
+    return notes
 
 
-def sentence_pooling(folder: Path) -> tuple[str, int | None]:
-    """Return how a sentence-transformers folder pools, and how many tokens it reads; else "" and None."""
-    length = None
-    if (path := folder / "sentence_bert_config.json").is_file():
-        length = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
-    if not (folder / "modules.json").is_file():
-        return "", length
-    for module in json.loads((folder / "modules.json").read_text(encoding="utf-8")):
-        if str(module.get("type", "")).endswith("Pooling"):
-            config = json.loads((folder / module["path"] / "config.json").read_text(encoding="utf-8"))
-            words = {"cls_token": "cls", "mean_tokens": "mean"}
-            modes = [
-                k.removeprefix("pooling_mode_")
-                for k, v in config.items()
-                if k.startswith("pooling_mode_") and v is True
-            ]
-            named = config.get("pooling_mode")
-            found = [words.get(mode, mode) for mode in modes] or ([str(named)] if named else [])
-            return "+".join(found), length
-    return "", length
+def _finder(model: str, *, revision: str, local_files_only: bool) -> Callable[[str], Path | None]:
+    """Return what finds a checkpoint's further files by name, in its folder or on the hub."""
+
+    def find(name: str) -> Path | None:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        if Path(model).is_dir():
+            path = Path(model) / name
+            return path if path.is_file() else None
+        try:
+            return Path(hf_hub_download(model, name, revision=revision, local_files_only=local_files_only))
+        except (EntryNotFoundError, OSError):  # not there, or not in the cache and no network
+            return None
+
+    return find
 
 
 def _length(wanted: int | None, own: int | None, tokenizer: Any, config: Any) -> int:
@@ -229,7 +269,7 @@ def _length(wanted: int | None, own: int | None, tokenizer: Any, config: Any) ->
         if isinstance(limit, int) and limit > 0
     ]
     room = getattr(config, "max_position_embeddings", None)
-    if config.model_type in ("roberta", "xlm-roberta", "camembert") and isinstance(room, int):
+    if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") and isinstance(room, int):
         limits.append(room - 2)  # positions start behind the padding's
     if wanted is not None and wanted > min(limits):
         raise ModelError(

@@ -5,7 +5,8 @@ tokens. A layer with queries and keys of zero attends to all tokens alike; with 
 large factor that drowns the residual, and no feed-forward part, its output at every position is the layer-normalised
 mean of the tokens: a unit-norm sentence vector times the square root of the width, but for its mean over the columns.
 What follows in the checkpoint (a dense layer with an activation) is set to the identity as well. The saved folder is an
-ordinary BERT, RoBERTa or DistilBERT with a layer more, which `transformers.pipeline` loads without knowing of Graft.
+ordinary BERT, RoBERTa, ... with a layer more, which `transformers.pipeline` loads without knowing of Graft. Which
+architectures can say so is in `graft.backbones.text_families`.
 
 In memory these layers compute what their weights say without reading them: that is faster, and nothing can train them.
 """
@@ -15,18 +16,17 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graft.backbones.text_families import Family, family_of_text
+
 __all__ = [
     "LARGE",
-    "Family",
     "Fixed",
-    "family_of_text",
     "fixed_modules",
     "graft_pooling",
     "head_input_scale",
@@ -37,6 +37,7 @@ __all__ = [
 LARGE = 4096.0  # how much the mean outweighs the residual; a power of two costs no precision
 _SMALL = 2.0**-7  # tanh(x / 128) is x / 128 to 2e-4 for layer-normalised x
 _LIFT = 32.0  # keeps layer-normalised values on the linear side of ReLU
+_TINY = 2.0**-10  # GELU(x) is x / 2 near nought: to 0.2 % for three standard deviations times this
 
 
 class Fixed(nn.Module):
@@ -50,73 +51,6 @@ class Fixed(nn.Module):
     output_scale = 1.0
 
 
-@dataclass(frozen=True)
-class Family:
-    """Where an architecture keeps what pooling needs; dotted names.
-
-    Parameters
-    ----------
-    layers : the list of layers, from the root of the classification network.
-    attention, output, middle, last : of a layer: the self-attention with its three projections, the attention's output
-        projection, the first and the last projection of the feed-forward part.
-    projections : names of query, key and value below `attention`.
-    norms : the two LayerNorms of a layer.
-    dense : the layer between the first token and the head, from the root; its activation is `activation`.
-    activation : ``"tanh"`` or ``"relu"``.
-    n_layers : name of the number of layers in the configuration.
-    """
-
-    layers: str
-    attention: str
-    output: str
-    middle: str
-    last: str
-    norms: tuple[str, str]
-    dense: str
-    activation: str
-    projections: tuple[str, str, str] = ("query", "key", "value")
-    n_layers: str = "num_hidden_layers"
-
-
-def _bert(base: str, *, dense: str) -> Family:
-    return Family(
-        layers=f"{base}.encoder.layer",
-        attention="attention.self",
-        output="attention.output.dense",
-        middle="intermediate.dense",
-        last="output.dense",
-        norms=("attention.output.LayerNorm", "output.LayerNorm"),
-        dense=dense,
-        activation="tanh",
-    )
-
-
-_FAMILIES: Mapping[str, Family] = {
-    "bert": _bert("bert", dense="bert.pooler.dense"),
-    "roberta": _bert("roberta", dense="classifier.dense"),
-    "xlm-roberta": _bert("roberta", dense="classifier.dense"),
-    "camembert": _bert("roberta", dense="classifier.dense"),
-    "distilbert": Family(
-        layers="distilbert.transformer.layer",
-        attention="attention",
-        projections=("q_lin", "k_lin", "v_lin"),
-        output="attention.out_lin",
-        middle="ffn.lin1",
-        last="ffn.lin2",
-        norms=("sa_layer_norm", "output_layer_norm"),
-        dense="pre_classifier",
-        activation="relu",
-        n_layers="n_layers",
-    ),
-}
-
-
-def family_of_text(network: nn.Module) -> Family | None:
-    """Return where the network keeps its layers; None: its architecture cannot take a pooling layer."""
-    config: Any = network.config
-    return _FAMILIES.get(config.model_type)
-
-
 @torch.no_grad()
 def graft_pooling(network: nn.Module, *, n_layers: int, pooling: str) -> nn.Module:
     """Return a copy whose head reads the pooled output of its first `n_layers` layers.
@@ -125,7 +59,8 @@ def graft_pooling(network: nn.Module, *, n_layers: int, pooling: str) -> nn.Modu
     ----------
     network : a classification network of a known family, in eval mode.
     n_layers : layers that stay; those above are cut off.
-    pooling : ``"mean"`` (a pooling layer is added) or ``"cls"`` (the first token, as it leaves the last layer).
+    pooling : ``"mean"`` (a pooling layer is added, where the family can take one) or ``"cls"`` (the first token, as it
+        leaves the last layer).
 
     Notes
     -----
@@ -135,15 +70,16 @@ def graft_pooling(network: nn.Module, *, n_layers: int, pooling: str) -> nn.Modu
     family = family_of_text(network)
     assert family is not None
     own: Any = copy.deepcopy(network)
-    layers = own.get_submodule(family.layers)
-    kept = list(layers[:n_layers])
-    if pooling == "mean":
-        kept.append(copy.deepcopy(layers[0]))
-        _write_mean(kept[-1], family)
-    _replace(own, family.layers, nn.ModuleList(kept))
-    setattr(own.config, family.n_layers, len(kept))
-    is_tanh = family.activation == "tanh"
-    _identity(own.get_submodule(family.dense), _SMALL if is_tanh else 1.0, 0.0 if is_tanh else _LIFT)
+    if family.layers:
+        layers = own.get_submodule(family.layers)
+        kept = list(layers[:n_layers])
+        if pooling == "mean":
+            kept.append(copy.deepcopy(layers[0]))
+            _write_mean(kept[-1], family)
+        _replace(own, family.layers, nn.ModuleList(kept))
+        setattr(own.config, family.n_layers, len(kept))
+    factor, bias = {"tanh": (_SMALL, 0.0), "relu": (1.0, _LIFT), "gelu": (_TINY, 0.0)}[family.activation]
+    _identity(own.get_submodule(family.dense), factor, bias)
     return mark_pooling(own, f"{pooling}@{n_layers}").eval()
 
 
@@ -159,10 +95,12 @@ def mark_pooling(network: nn.Module, block: str) -> nn.Module:
         return network
     if block.startswith("mean@"):
         last: Any = network.get_submodule(family.layers)[-1]  # type: ignore[index]
-        last.__class__ = _fixed(type(last), _pooled_forward)
+        last.__class__ = _fixed(type(last), _pooled_with_nothing if family.is_tuple else _pooled_forward)
     dense = network.get_submodule(family.dense)
     if family.activation == "tanh":
         dense.__class__ = _fixed(type(dense), _small_dense, output_scale=_SMALL)
+    elif family.activation == "gelu":
+        dense.__class__ = _fixed(type(dense), _tiny_dense, output_scale=_TINY / 2)
     else:
         dense.__class__ = _fixed(type(dense), _lifted_dense)
     for module in fixed_modules(network).values():
@@ -224,16 +162,26 @@ def _pooled_forward(
     return functional.layer_norm(pooled, width, eps=1e-12)
 
 
+def _pooled_with_nothing(self: Any, *given: Any, **named: Any) -> tuple[Tensor, None]:
+    """Return `_pooled_forward` and, in place of attention weights, nothing."""
+    return _pooled_forward(self, *given, **named), None
+
+
 def _tokens(attention_mask: Tensor) -> Tensor:
     """Return (n, n_tokens), whether a token is there, from any mask that transformers makes of it."""
     mask = attention_mask[:, 0, 0] if attention_mask.dim() == 4 else attention_mask
     if mask.dtype == torch.bool:
         return mask
-    return mask >= 0 if attention_mask.dim() == 4 else mask > 0
+    is_added = attention_mask.dim() == 4 and mask.is_floating_point()  # to the scores: nought where a token is
+    return mask >= 0 if is_added else mask > 0
 
 
 def _small_dense(self: Any, features: Tensor) -> Tensor:
     return features * _SMALL
+
+
+def _tiny_dense(self: Any, features: Tensor) -> Tensor:
+    return features * _TINY
 
 
 def _lifted_dense(self: Any, features: Tensor) -> Tensor:
@@ -260,7 +208,7 @@ def pooled_features(network: nn.Module, inputs: Mapping[str, Tensor], blocks: tu
     if "own" in blocks:  # the one pass through the whole network gives the states as well
         own, states = _head_input(network, inputs, head, output_hidden_states=True)
     else:
-        base: Any = network.get_submodule(family.layers.split(".")[0])
+        base: Any = getattr(network, str(network.base_model_prefix))
         states = base(**inputs, output_hidden_states=True).hidden_states
     found: list[Tensor] = []
     for block in blocks:
@@ -270,8 +218,17 @@ def pooled_features(network: nn.Module, inputs: Mapping[str, Tensor], blocks: tu
         pooling, _, layer = block.partition("@")
         hidden = states[int(layer)]
         pooled = _pooled_forward(None, hidden, inputs["attention_mask"]) if pooling == "mean" else hidden[:, :1].float()
-        found.append((torch.tanh(pooled * _SMALL) if family.activation == "tanh" else torch.relu(pooled + _LIFT))[:, 0])
+        found.append(_activated(pooled[:, 0], family))
     return torch.cat([block.float() for block in found], dim=1)
+
+
+def _activated(pooled: Tensor, family: Family) -> Tensor:
+    """Return what the layer before the head makes of pooled features, as `graft_pooling` writes that layer."""
+    if family.activation == "tanh":
+        return torch.tanh(pooled * _SMALL)
+    if family.activation == "gelu":
+        return functional.gelu(pooled * _TINY)
+    return torch.relu(pooled + _LIFT)
 
 
 def _head_input(

@@ -10,7 +10,7 @@ import pytest
 
 from graft.backbones.cache import FeatureCache
 from graft.backbones.extraction import Extractor
-from graft.backbones.text_loading import load_text_model, sentence_pooling
+from graft.backbones.text_loading import load_text_model
 from graft.core.devices import Precision, choose_device
 from graft.core.errors import DataError, ModelError, UsageError
 from graft.data.dataset import LabeledDataset
@@ -41,18 +41,6 @@ def extractor(folder: Path, cache: Path, **more: object) -> Extractor:
     source = load_text_model(str(folder), label_names=LABELS).source()
     device = choose_device("cpu")
     return Extractor(source, FeatureCache(cache), device=device, precision=Precision("fp32", ""), **more)  # type: ignore[arg-type]
-
-
-def test_what_a_sentence_transformers_folder_says(tmp_path: Path) -> None:
-    assert sentence_pooling(tmp_path) == ("", None)
-    (tmp_path / "1_Pooling").mkdir()
-    modules = [{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]
-    (tmp_path / "modules.json").write_text(json.dumps(modules))
-    (tmp_path / "1_Pooling" / "config.json").write_text(
-        json.dumps({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False})
-    )
-    (tmp_path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 7}))
-    assert sentence_pooling(tmp_path) == ("mean", 7)
 
 
 def test_texts_are_cut_where_the_checkpoint_says_and_that_is_counted(folder: Path) -> None:

@@ -14,7 +14,8 @@ from graft.backbones.text_pooling import LARGE, fixed_modules, pooled_features
 from small_texts import TEXTS, make_text_checkpoint
 
 LABELS = ("red", "green", "blue")
-GRAFTED = ("bert", "roberta", "distilbert")
+GRAFTED = ("bert", "roberta", "distilbert", "electra", "deberta-v2")
+WITHOUT_MEAN = ("deberta", "mpnet", "albert")
 
 
 @pytest.fixture(scope="module", params=GRAFTED)
@@ -95,6 +96,26 @@ def test_what_is_fixed_is_not_trained_and_the_layers_below_are(model: TextModel)
     assert all(torch.equal(before[name], after[name]) for name in after if name.startswith(fixed))
     moved = [name for name in after if not torch.equal(before[name], after[name])]
     assert any(".0." in name for name in moved), "the first layer learns through the pooling"
+
+
+@pytest.mark.parametrize("family", WITHOUT_MEAN)
+def test_where_no_layer_can_take_the_mean_the_first_token_is_read_and_that_is_said(family: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    model = load_text_model(str(make_text_checkpoint(tmp_path / "checkpoint", family)), label_names=LABELS)
+    assert not [block for block in model.blocks if block.startswith("mean")]
+    assert "cannot be told to take the mean" in model.notes[0]
+    inputs = inputs_of(model)
+    together = pooled_features(model.network, inputs, model.blocks, head=model.head.name)
+    for place, block in enumerate(model.blocks[: 1 if family == "albert" else 2]):
+        chosen = model.choose(block)
+        alone = pooled_features(chosen.network, inputs, (block,), head=chosen.head.name)
+        torch.testing.assert_close(alone, together[:, place * 16 : place * 16 + 16], rtol=1e-5, atol=1e-7)
+        chosen.head.set(100 * torch.randn(3, 16, generator=torch.Generator().manual_seed(1)), torch.zeros(3))
+        chosen.network.save_pretrained(tmp_path / block)
+        stock: Any = AutoModelForSequenceClassification.from_pretrained(tmp_path / block).eval()
+        with torch.inference_mode():
+            torch.testing.assert_close(stock(**inputs).logits, chosen.network(**inputs).logits, rtol=1e-4, atol=1e-4)
 
 
 def test_modernbert_takes_the_mean_by_its_own_setting(tmp_path: Path) -> None:

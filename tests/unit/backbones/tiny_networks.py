@@ -57,6 +57,9 @@ TEXTS: dict[str, tuple[str, dict[str, Any]]] = {
     "xlm-roberta": ("XLMRoberta", _TEXT),
     "mpnet": ("MPNet", _TEXT),
     "electra": ("Electra", {**_TEXT, "embedding_size": 8}),
+    "albert": ("Albert", {**_TEXT, "embedding_size": 8, "num_hidden_groups": 3}),
+    "camembert": ("Camembert", _TEXT),
+    "deberta": ("Deberta", {**_TEXT, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
     "distilbert": (
         "DistilBert",
         {"dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 24, "vocab_size": 60, "max_position_embeddings": 40},
