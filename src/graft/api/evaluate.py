@@ -46,7 +46,7 @@ def evaluate(
     Returns
     -------
     dict
-        ``{"<split>": {figure: estimate}, "headline", "confusion" or "labels", "calibration", "baselines"}``. When the
+        ``{"<split>": {figure: estimate}, "headline", "confusion" or "labels", "calibration", "baselines", "noun"}``. When the
         data is the run's own test split, the run counts one more reading of it.
 
     Raises
@@ -106,4 +106,5 @@ def evaluate(
     if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
         metrics["test_reads"] = Run(folder, kept, is_resumed=True).count_test_read()
         say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
+    metrics["noun"] = f"{fine_tuned.task.kind.noun}s"
     return metrics

@@ -63,7 +63,7 @@ def fit(
     console: Console | None = None,
     **options: Any,
 ) -> FitResult:
-    """Fine-tune a pretrained model on labelled pictures or texts, evaluate it, and write model and report.
+    """Fine-tune a pretrained model on labelled pictures, texts or recordings, evaluate it, and write model and report.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import deciding, embedding, grouping, pooling, stations, tuning
+        from graft.api import deciding, embedding, grouping, hearing, pooling, stations, tuning
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -202,6 +202,7 @@ def _run(
     )
     with run.phase("checks and split"):
         embedded = embedding.divide(embedded, config, processes=processes, say=say)
+        embedded, windows = hearing.count_long(embedded, say=say) if processes.is_main else (embedded, None)
     with run.phase("head"):
         embedded = pooling.choose_pooling(embedded, config, say=say)
         head = processes.from_main(stations.fit_head(embedded, config, say=say) if processes.is_main else None)
@@ -230,10 +231,8 @@ def _run(
             }
             out_of_fold = tuned.out_of_fold(embedded, decision)
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
-        if choice is not None:
-            judged.metrics["decision"] = choice
-    if groups is not None:
-        judged.metrics["groups"] = groups
+    told = {"decision": choice, "groups": groups, "windows": windows}
+    judged.metrics |= {name: facts for name, facts in told.items() if facts is not None}
     result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
     tuning.forget(folder)
     processes.wait()
@@ -296,8 +295,7 @@ def _write(
     write_json(run.folder / "metrics.json", metrics)
     print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=f"{embedded.noun}s")
     console.print()
-    is_multi_label = embedded.splits["train"].is_multi_label
-    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded.task, is_multi_label=is_multi_label)})")
+    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded, windows=metrics.get('windows'))})")
     say(f"report: {run.folder / 'report.html'}")
     return FitResult(run.folder, metrics)
 

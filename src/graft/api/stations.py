@@ -261,11 +261,20 @@ def previews(embedded: Embedded, predictions: AnyPredictions) -> dict[str, Previ
     return {part.ids[row]: embedded.task.preview(part.read(row), name=part.place(row)) for row in rows}
 
 
-def how_it_loads(task: Task, *, is_multi_label: bool = False) -> str:
-    """Return how the saved model is used outside of Graft."""
-    own = task.model.saved_facts.get("preprocessing")
+def how_it_loads(embedded: Embedded, *, windows: Mapping[str, Any] | None = None) -> str:
+    """Return how the saved model is used outside of Graft.
+
+    Parameters
+    ----------
+    windows : of recordings, see `graft.api.hearing.count_long`.
+    """
+    own = embedded.model.saved_facts.get("preprocessing")
     if own is None:
-        return f"loads in transformers.pipeline('{task.name}', ...{', top_k=None' if is_multi_label else ''})"
+        more = ", top_k=None" if embedded.splits["train"].is_multi_label else ""
+        told = f"loads in transformers.pipeline('{embedded.task.name}', ...{more})"
+        if windows is not None and windows["n_long"]:
+            told += f", whose scores are equal up to {windows['window_s']:.3g} s of sound"
+        return told
     return (
         f"transformers.pipeline cannot load it: its input comes from {own['file']}:{own['name']}, which lies beside it;"
         " the network itself is a standard checkpoint"
