@@ -46,8 +46,8 @@ def evaluate(
     Returns
     -------
     dict
-        ``{"<split>": {figure: estimate}, "headline", "confusion" or "labels", "calibration", "baselines", "noun"}``. When the
-        data is the run's own test split, the run counts one more reading of it.
+        ``{"<split>": {figure: estimate}, "headline", "confusion" or "labels", "calibration", "baselines", "noun"}``.
+        When the data is the run's own test split, the run counts one more reading of it.
 
     Raises
     ------

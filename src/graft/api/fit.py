@@ -231,6 +231,7 @@ def _run(
             }
             out_of_fold = tuned.out_of_fold(embedded, decision)
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
+        groups = grouping.judge_by_group(embedded, judged.predictions["test"], groups)
     told = {"decision": choice, "groups": groups, "windows": windows}
     judged.metrics |= {name: facts for name, facts in told.items() if facts is not None}
     result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)

@@ -107,8 +107,9 @@ def _join(names: Sequence[str]) -> str:
 
 
 def _groups(metrics: Mapping[str, Any]) -> Fact | None:
-    text = (metrics.get("groups") or {}).get("text")
-    return Fact("Groups", w.plain(f"{text[0].upper()}{text[1:]}.")) if text else None
+    groups = metrics.get("groups") or {}
+    told = [text for text in (groups.get("text"), (groups.get("test") or {}).get("text")) if text]
+    return Fact("Groups", w.plain(" ".join(f"{text[0].upper()}{text[1:]}." for text in told))) if told else None
 
 
 def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:
