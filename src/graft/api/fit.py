@@ -233,7 +233,7 @@ def _run(
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
         groups = grouping.judge_by_group(embedded, judged.predictions["test"], groups)
     told = {"decision": choice, "groups": groups, "windows": windows}
-    judged.metrics |= {name: facts for name, facts in told.items() if facts is not None}
+    judged.metrics.update({name: facts for name, facts in told.items() if facts is not None})
     result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
     tuning.forget(folder)
     processes.wait()
