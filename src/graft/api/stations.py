@@ -18,7 +18,6 @@ from graft.api.embedding import Embedded
 from graft.api.judging import held_out_figures, judge_any
 from graft.core.decision import AnyPredictions, Decision
 from graft.core.devices import choose_device, choose_precision
-from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
 from graft.core.text import counted
@@ -168,13 +167,7 @@ def baselines(
         from graft.api.scratch import scratch_predictions
         from graft.backbones.loading import ImageModel
 
-        if not isinstance(embedded.model, ImageModel):
-            raise UsageError(
-                f"--from-scratch with {embedded.noun}s",
-                expected="pictures: a language is not learned from a few labelled texts",
-                fix="leave --from-scratch away (Python: from_scratch=False)",
-            )
-
+        assert isinstance(embedded.model, ImageModel)  # see `graft.api.checks.refuse_for_kind`
         say("training the same network from random weights, as a baseline")
         found["from_scratch"] = scratch_predictions(
             train, test, embedded.model, label_names=names, seed=config.seed, has_flip=config.flip, console=console

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graft.api.checks import count_empty
+from graft.api.checks import count_empty, refuse_for_kind
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
 from graft.api.grouping import compare_grouping, judge_by_group
 from graft.backbones.extraction import Features
+from graft.core.errors import DataError, UsageError
 from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset
 from graft.data.kinds import PICTURE, RECORDING
@@ -91,6 +92,26 @@ def test_examples_with_nothing_in_them_are_counted_by_kind() -> None:
     notes = count_empty(found.splits, features, kind=RECORDING)
     assert notes == ["1 recording of train is silent, for example 1"]
     assert count_empty(found.splits, features, kind=PICTURE) == []
+    features["train"].perceptual[:] = 0
+    features["train"].is_readable[:] = True
+    with pytest.raises(DataError, match="all 4 recordings of train are silent"):
+        count_empty(found.splits, features, kind=RECORDING)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"views": 2}, "--views 2 with recordings"),
+        ({"from_scratch": True}, "--from-scratch with recordings"),
+        ({"mixup": 0.2}, r"--mixup 0\.2 with recordings"),
+        ({"cutmix": 1.0}, "--cutmix 1 with recordings"),
+    ],
+)
+def test_what_is_for_pictures_is_refused_for_others(option: dict[str, Any], told: str) -> None:
+    config = FitConfig(model="m", out="o", **option)
+    refuse_for_kind(PICTURE, config)
+    with pytest.raises(UsageError, match=told):
+        refuse_for_kind(RECORDING, config)
 
 
 def test_label_sets_are_right_where_all_labels_are(speakers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
