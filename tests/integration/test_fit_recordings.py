@@ -103,6 +103,9 @@ def test_speakers_are_never_torn_and_the_difference_is_shown(base: Path, tmp_pat
     assert len(split_of) == 4
     report = result.report.read_text(encoding="utf-8")
     assert "no speaker stands on both sides" in report
+    judged = groups["test"]
+    assert (judged["n_groups"], judged["over_groups"]["low"]) == (1, None)
+    assert f"are of 1 speaker, {judged['shares'][0]:.1%} right; too few" in report
 
 
 def test_a_recording_may_have_several_labels(base: Path, tmp_path: Path) -> None:
@@ -122,8 +125,11 @@ def test_a_recording_may_have_several_labels(base: Path, tmp_path: Path) -> None
 
 def test_a_column_of_speakers_that_is_not_used_is_warned_of(base: Path, tmp_path: Path) -> None:
     table = speakers_table(tmp_path)
-    result = graft.fit(table, model=str(base), **options(tmp_path))
+    terminal = io.StringIO()
+    chosen = {**options(tmp_path), "console": Console(file=terminal, width=400)}
+    result = graft.fit(table, model=str(base), **chosen)
     assert result.metrics["groups"]["is_used"] is False
+    assert "--group-column speaker" in terminal.getvalue()
     report = result.report.read_text(encoding="utf-8")
     assert "looks as if it held groups" in report
     assert "--group-column speaker" in report

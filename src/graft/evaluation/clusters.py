@@ -115,4 +115,4 @@ def _by_group(
     if not len(values) or len(groups) != len(values):
         raise DataError(f"{len(groups)} groups for {len(values)} examples", expected="a group an example, at least one")
     numbers = np.unique(groups, return_inverse=True)[1]
-    return np.bincount(numbers, weights=values), np.bincount(numbers).astype(np.float64)
+    return np.bincount(numbers, weights=values).astype(np.float64), np.bincount(numbers).astype(np.float64)

@@ -63,7 +63,8 @@ def build_verdict(
         _selection(leaderboard),
         _cost(metrics),
     )
-    return Verdict(_headline(metrics), tuple(fact for fact in candidates if fact is not None))
+    headline = _headline(metrics) + _flattery(metrics)
+    return Verdict(headline, tuple(fact for fact in candidates if fact is not None))
 
 
 def _fact(topic: str, text: str | None) -> Fact | None:
@@ -100,6 +101,15 @@ def _headline(metrics: Mapping[str, Any]) -> str:
         names = _join([w.baseline_name(n, in_sentence=True) for n in ranked["tied"]])
         return f"The graft learned the task, but this test cannot tell it apart from {names}."
     return "The graft took."
+
+
+def _flattery(metrics: Mapping[str, Any]) -> str:
+    """Return one more sentence where groups (speakers, patients) were ignored and that was seen to flatter."""
+    groups = metrics.get("groups") or {}
+    low = (groups.get("flattery") or {}).get("low")
+    if groups.get("is_used", True) or low is None or low <= 0:
+        return ""
+    return f" Its figures flatter for a new {w.plain(groups['column'])}."
 
 
 def _join(names: Sequence[str]) -> str:
