@@ -22,6 +22,7 @@ from graft.backbones.loading import load_image_model
 from graft.backbones.text_loading import load_text_model
 from graft.core.devices import Precision
 from graft.data.images import decode_image
+from graft.methods.contrastive import Contrastive, GroupContrast
 from graft.methods.fine_tuning import FineTuned, Where, fine_tune
 from graft.methods.full import Full
 from graft.methods.gradual import GradualUnfreeze
@@ -51,6 +52,7 @@ METHODS: dict[str, Callable[[FineTuning], FineTuningMethod]] = {
     "partial, cached": partial(Partial, 1),
     "partial": partial(Partial, 1, is_cached=False),
     "gradual": GradualUnfreeze,
+    "contrastive": lambda settings: Contrastive(settings, GroupContrast(2, 2, 0.1)),
     "lora": lambda settings: LoRA(rank=4, alpha=8, settings=settings),
 }
 ARCHITECTURES = ("resnet", "vit", "mobilenet_v2")
@@ -115,9 +117,20 @@ class Small:
             rows=np.arange(n),
             held_out_rows=np.arange(12, 16) if has_looks else None,
             n_steps=n_steps,
+            refit=by_class_means,
             seed=seed,
             where=replace(where, device="cpu", precision="fp32", folder=folder),
         )
+
+
+def by_class_means(
+    features: NDArray[np.float32], targets: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a head that points from the mean of all features to those of the classes."""
+    means = np.stack([features[targets == c].mean(axis=0) for c in range(len(LABELS))])
+    weights = means - means.mean(axis=0)
+    weights *= 20 / np.square(means[1] - means[0]).sum()  # so that a class mean has a margin of 10
+    return weights, (-0.5 * (weights * (means + means.mean(axis=0))).sum(axis=1)).astype(np.float32)
 
 
 def load_adapter(small: Small, folder: Path) -> nn.Module:

@@ -177,7 +177,7 @@ def test_what_is_frozen_or_computed_without_its_weights_is_bit_identical(
     assert moved <= parameters, "a buffer has moved"
     assert not any(fixed and key.startswith(fixed) for key in moved)
     assert {f"{small.head}.weight", f"{small.head}.bias"} <= moved
-    if name in ("lp-ft", "lp-ft with layer decay", "full", "gradual"):
+    if name in ("lp-ft", "lp-ft with layer decay", "full", "gradual", "contrastive"):
         still = {key for key in parameters - moved if not ((fixed and key.startswith(fixed)) or is_idle(key))}
         assert still == set(), "a parameter has not moved"
 
@@ -314,7 +314,8 @@ def test_four_micro_batches_are_one_batch(small: Small, name: str, tmp_path: Pat
     for key, tensor in weights_of(whole.network).items():
         if is_idle(key):
             continue
-        torch.testing.assert_close(weights_of(parts.network)[key], tensor, rtol=0, atol=1e-5, msg=key)
+        size = max(1.0, float(tensor.abs().max()))  # heads of small features are large
+        torch.testing.assert_close(weights_of(parts.network)[key], tensor, rtol=0, atol=1e-5 * size, msg=key)
 
 
 def environment() -> dict[str, str]:

@@ -161,9 +161,9 @@ def test_a_time_limit_and_a_named_strategy(pictures: Path, checkpoint: Path) -> 
 @pytest.mark.parametrize(("name", "frozen_s"), [("lp-ft", 0.0), ("partial", 0.002)])
 def test_a_contest_is_reckoned_as_it_reckons_itself(name: str, frozen_s: float, n_valid: int, soup: int) -> None:
     from graft.api.config import FitConfig
+    from graft.api.contenders import method_of
     from graft.api.plan_estimates import Job
     from graft.api.plan_measures import MethodMeasure, PassMeasure
-    from graft.api.tuning import method_of
     from graft.methods.budget import RunBudget, RunCost
 
     own: dict[str, Any] = {"model": "m", "out": "o", "strategy": name, "soup": soup, "workers": 0}

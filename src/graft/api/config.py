@@ -11,7 +11,7 @@ from graft.core.errors import UsageError, did_you_mean
 
 __all__ = ["STRATEGIES", "FitConfig", "read_config_file", "seconds_of"]
 
-STRATEGIES = ("auto", "head", "lp-ft", "full", "partial", "lora", "gradual")
+STRATEGIES = ("auto", "head", "lp-ft", "full", "partial", "lora", "gradual", "contrastive")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|)")
 
 
@@ -52,9 +52,10 @@ class FitConfig:
     test_fraction
         Share held out for the test when the data has no test split.
     strategy
-        What to train: auto (head first, then lp-ft, kept only if it is better on held-out examples), head (frozen
-        network, new last layer), lp-ft (head, then all layers), full (all layers, fresh head), partial (last blocks),
-        lora (low-rank updates), gradual (block after block).
+        What to train: auto (head first, then lp-ft, and contrastive for few texts a class, kept only if better on
+        held-out examples), head (frozen network, new last layer), lp-ft (head, then all layers), full (all layers,
+        fresh head), partial (last blocks), lora (low-rank updates), gradual (block after block), contrastive (all
+        layers by contrast between examples, then the head).
     time_limit
         When the command must end, from its start: 90s, 10m, 1h. Default: none, and auto fine-tunes if 10 minutes do.
     learning_rate

@@ -263,8 +263,8 @@ def _method(
     name: str, job: Job, model: ImageModel, sample: Sample, n_classes: int, folder: Path, *, like: MethodMeasure | None
 ) -> tuple[MethodPlan, MethodMeasure | None]:
     """Return the plan of a method, and the first measure of any, which a method of the same work takes for its own."""
+    from graft.api.contenders import method_of
     from graft.api.plan_measures import measure_method
-    from graft.api.tuning import method_of
 
     config, pre = job.config, model.preprocessing
     if not pre.is_split or pre.shape[0] != 3 or pre.shape[1] != pre.shape[2]:

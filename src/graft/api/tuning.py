@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from graft.api.config import FitConfig, seconds_of
+from graft.api.contenders import contenders
 from graft.api.embedding import Embedded, extractor_for
 from graft.api.training_examples import examples_of
 from graft.backbones.loading import ImageModel
@@ -27,14 +28,7 @@ from graft.core.run_folder import Run
 from graft.data.dataset import LabeledDataset
 from graft.methods.contest import Contest, hold_contest, refuse_soup
 from graft.methods.fine_tuning import Where
-from graft.methods.full import Full
-from graft.methods.gradual import GradualUnfreeze
 from graft.methods.head_only import HeadFit
-from graft.methods.lora import LoRA
-from graft.methods.lp_ft import LPFT
-from graft.methods.partial import Partial
-from graft.methods.prepared import FineTuningMethod
-from graft.methods.settings import FineTuning
 from graft.methods.verdict import ALPHAS
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
@@ -44,7 +38,6 @@ __all__ = [
     "Deadline",
     "Tuned",
     "forget",
-    "method_of",
     "network_logits",
     "tune",
 ]
@@ -108,41 +101,6 @@ class Tuned:
         )
 
 
-def method_of(config: FitConfig, strategy: str) -> FineTuningMethod:
-    """Return the method that a strategy's name and the options mean."""
-    settings = FineTuning(
-        learning_rate=config.learning_rate,
-        epochs=config.epochs,
-        fewest_steps=config.fewest_steps,
-        batch_size=config.batch_size,
-        micro_batch_size=config.micro_batch_size,
-        optimizer=config.optimizer,  # type: ignore[arg-type]
-        weight_decay=config.weight_decay,
-        schedule=config.schedule,  # type: ignore[arg-type]
-        warmup_fraction=config.warmup_fraction,
-        ema_decay=config.ema_decay,
-        l2_sp=config.l2_sp,
-        augmentation=config.augmentation,  # type: ignore[arg-type]
-        mixup=config.mixup,
-        cutmix=config.cutmix,
-        label_smoothing=config.label_smoothing,
-        class_weights="none" if config.class_weights == "auto" else config.class_weights,  # type: ignore[arg-type]
-        batch_norm=config.batch_norm,  # type: ignore[arg-type]
-        patience=config.patience,
-        is_compiled=config.compile,
-    )
-    decay: dict[str, Any] = {} if config.layer_decay is None else {"layer_decay": config.layer_decay}
-    if strategy == "full":
-        return Full(settings, **decay)
-    if strategy == "partial":
-        return Partial(config.last_k_blocks, settings, is_cached=config.cache_boundary, **decay)
-    if strategy == "gradual":
-        return GradualUnfreeze(settings, **decay)
-    if strategy == "lora":
-        return LoRA(rank=config.lora_rank, alpha=2.0 * config.lora_rank, settings=settings)
-    return LPFT(settings, **decay)
-
-
 def tune(
     embedded: Embedded,
     head: HeadFit,
@@ -164,8 +122,9 @@ def tune(
     if config.strategy == "head":
         return Tuned(None, None, {"strategy": "head", "kept": "head", "why": "asked for"})
     is_auto = config.strategy == "auto"
-    method = method_of(config, "lp-ft" if is_auto else config.strategy)
     model = embedded.model
+    methods = contenders(config, kind=embedded.task.kind, train=embedded.splits["train"])
+    name = methods[0].name
     refuse_soup(config.soup, config.soup_kind == "greedy", "valid" in embedded.splits)
     if (told := _why_not(model)) is not None:
         if not is_auto:
@@ -174,7 +133,7 @@ def tune(
                 expected="square RGB pictures, resized and normalised",
                 fix="--strategy head (Python: strategy='head')",
             )
-        return _left_out(method.name, f"{method.name} left out: {told}", say=say)
+        return _left_out(name, f"{name} left out: {told}", say=say)
     training = folder / "training"
     decided = training / "decision.json"
     reserve = _reserve_s(embedded, run)
@@ -183,11 +142,11 @@ def tune(
     if is_auto and deadline.limit_s is None:
         budget_s = AUTO_BUDGET_S
     if processes.from_main(budget_s) < 1:
-        return _left_out(method.name, f"{method.name} left out: the time limit leaves no time for it", say=say)
+        return _left_out(name, f"{name} left out: the time limit leaves no time for it", say=say)
     model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
     why = processes.from_main(str(read_json(decided)["why"]) if run.is_resumed and decided.is_file() else None)
     if why is not None:
-        return _left_out(method.name, why, say=say)
+        return _left_out(name, why, say=say)
 
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
     examples = examples_of(parts, embedded, config, training, processes=processes, say=say, console=console)
@@ -197,46 +156,61 @@ def tune(
         return float(processes.from_main(budget_s - (seconds_since_process_start() - began)))
 
     has_valid = len(parts) > 1
-    contest = hold_contest(
-        method,
-        model.network,
-        head=model.head.name,
-        probe=head,
-        features=embedded.features["train"].matrix,
-        task=embedded.task,
-        examples=examples,
-        n_train=len(parts[0]),
-        valid_logits=head.logits(embedded.features["valid"].matrix) if has_valid else None,
-        alphas=ALPHAS if config.wise == "auto" else (float(config.wise),),
-        soup=config.soup,
-        is_greedy=config.soup_kind == "greedy",
-        seconds_left=seconds_left if is_bounded else None,
-        is_cut_short=deadline.limit_s is not None,
-        is_kept_anyway=not is_auto,
-        seed=config.seed,
-        where=Where(
-            device=config.device,
-            precision=config.precision,
-            folder=training,
-            checkpoint_every_s=60 * config.checkpoint_minutes,
-            resume=run.is_resumed,
-            processes=processes,
-            console=console,
-        ),
-        say=say,
-    )
-    facts: dict[str, Any] = {"strategy": config.strategy, "method": method.name, "contender": None, **contest.facts}
+    held: list[Contest] = []
+    for number, method in enumerate(methods):
+        held.append(
+            hold_contest(
+                method,
+                model.network,
+                head=model.head.name,
+                probe=head,
+                features=embedded.features["train"].matrix,
+                task=embedded.task,
+                examples=examples,
+                n_train=len(parts[0]),
+                valid_logits=head.logits(embedded.features["valid"].matrix) if has_valid else None,
+                incumbent=_leader(held),
+                alphas=ALPHAS if config.wise == "auto" else (float(config.wise),),
+                soup=config.soup,
+                is_greedy=config.soup_kind == "greedy",
+                seconds_left=seconds_left if is_bounded else None,
+                is_cut_short=deadline.limit_s is not None,
+                is_kept_anyway=not is_auto,
+                seed=config.seed,
+                where=Where(
+                    device=config.device,
+                    precision=config.precision,
+                    folder=training if number == 0 else training / method.name,
+                    checkpoint_every_s=60 * config.checkpoint_minutes,
+                    resume=run.is_resumed,
+                    processes=processes,
+                    console=console,
+                ),
+                say=say,
+            )
+        )
+    leader = _leader(held)
+    contest = leader or held[0]
+    notes = tuple(note for one in held for note in one.notes)
+    facts: dict[str, Any] = {"strategy": config.strategy, "method": contest.method, "contender": None, **contest.facts}
+    if len(held) > 1:
+        facts["contenders"] = [{"method": one.method, **one.facts} for one in held]
     if contest.network is None:
         if contest.verdict is None and processes.is_main and deadline.limit_s is None:
             write_json(decided, {"decision": "left out", "why": contest.notes[0]})
         facts |= {"kept": "head", "why": contest.facts.get("left_out", "not better on held-out examples")}
-        return Tuned(contest, None, facts, contest.notes)
-    is_better = contest.verdict is not None and contest.verdict.is_better
-    facts |= {"kept": method.name, "why": "better on held-out examples" if is_better else "asked for"}
+        return Tuned(contest, None, facts, notes)
+    facts |= {"kept": contest.method, "why": "better on held-out examples" if leader else "asked for"}
     tuned = model.with_network(contest.network)
     if processes.is_main and contest.save_adapter is not None:
         contest.save_adapter(folder / "adapter")
-    return Tuned(contest, task_class(embedded.task.name)(tuned), facts, contest.notes)
+    return Tuned(contest, task_class(embedded.task.name)(tuned), facts, notes)
+
+
+def _leader(held: list[Contest]) -> Contest | None:
+    """Return the last contender that was better than all before it; None: the probe leads."""
+    better = [one for one in held if one.verdict is not None and one.verdict.is_better and one.network is not None]
+    return better[-1] if better else None
 
 
 def _why_not(model: PretrainedModel) -> str | None:

@@ -60,6 +60,12 @@ class Contest:
     notes: tuple[str, ...]
     save_adapter: Callable[[Path], None] | None = None
 
+    def logits_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what the contender said of some of its held-out examples: (n_rows, n_classes)."""
+        assert self.verdict is not None
+        place = {int(row): number for number, row in enumerate(self.rows)}
+        return self.verdict.logits[[place[int(row)] for row in rows]]
+
 
 def n_contest_folds(n_examples: int, n_folds: int) -> int:
     """Return how many of the probe's folds a contender is trained on: all for few examples, one for many."""
@@ -78,6 +84,7 @@ def hold_contest(
     examples: TrainingExamples,
     n_train: int,
     valid_logits: NDArray[np.float32] | None = None,
+    incumbent: Contest | None = None,
     n_folds: int | None = None,
     alphas: tuple[float, ...] = ALPHAS,
     soup: int = 1,
@@ -98,6 +105,7 @@ def hold_contest(
     examples : the training examples first, then, where there is a validation split, its examples.
     n_train : number of the training examples.
     valid_logits : (n_valid, n_classes), the probe's of the validation split: it is then the judge; None: folds are.
+    incumbent : a contender that has beaten the probe: this one must beat both, on the same examples; None: none.
     n_folds : how many of the probe's folds; None: `n_contest_folds`.
     alphas : shares to choose from; (1.0,): no interpolation.
     soup : runs whose weights are averaged; greedily by held-out loss or all.
@@ -115,7 +123,8 @@ def hold_contest(
     train_rows = np.arange(n_train)
     notes: list[str] = []
     start = (probe.weights, probe.bias)
-    common: dict[str, Any] = {"head": head, "task": task, "examples": examples}
+    refit = partial(refit_head, probe, n_classes=examples.n_classes)
+    common: dict[str, Any] = {"head": head, "task": task, "examples": examples, "refit": refit}
     has_valid = valid_logits is not None
     splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
     if has_valid:
@@ -123,6 +132,8 @@ def hold_contest(
     else:
         wanted = n_folds or n_contest_folds(n_train, int(probe.folds.max()) + 1)
         splits = [(np.flatnonzero(probe.folds != k), np.flatnonzero(probe.folds == k)) for k in range(wanted)]
+    if incumbent is not None:
+        splits = [(rows, held_out) for rows, held_out in splits if np.isin(held_out, incumbent.rows).all()]
 
     budget = None
     if seconds_left is not None:
@@ -208,6 +219,7 @@ def hold_contest(
             seed=seed,
             alphas=alphas,
             centre=probe.centre,
+            incumbent=None if incumbent is None else (incumbent.method, incumbent.logits_of(held_out_rows)),
         )
     )
     facts: dict[str, Any] = {

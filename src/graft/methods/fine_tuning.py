@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from graft.core.processes import Processes
 from graft.core.seeds import derive_seed
 from graft.methods.cached_boundary import cache_boundary
 from graft.methods.prepared import FineTuningMethod, Prepared, SaveAdapter
-from graft.tasks.base import Task
+from graft.methods.rates import width_factor
+from graft.tasks.base import FeatureTask, Task
 from graft.training.checkpoints import CheckpointPlan
 from graft.training.examples import BatchExtras, PictureExamples, Rows, TrainingExamples, predict_logits
 from graft.training.freezing import recalibrate_batch_norms
@@ -34,6 +36,8 @@ __all__ = [
 ]  # fmt: skip
 
 _RECALIBRATION_EXAMPLES = 1024
+
+Refit = Callable[[NDArray[np.float32], NDArray[np.integer[Any]]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ def fine_tune(
     held_out_rows: Rows | None = None,
     n_steps: int | None = None,
     max_seconds: float | None = None,
+    refit: Refit | None = None,
     seed: int = 0,
     where: Where | None = None,
 ) -> FineTuned:
@@ -155,6 +160,8 @@ def fine_tune(
     examples : all examples; `rows` are trained on, `held_out_rows` looked at between steps (None: nothing is).
     n_steps : optimizer steps; None: as the method's settings say for ``len(rows)``.
     max_seconds : of the loop; see `graft.training.loop.train`.
+    refit : for a method with an objective of its own: gives weights and bias of a head from the trained network's
+        features of `rows`; None: the head stays that of `start`. Between steps nothing is looked at then.
 
     Raises
     ------
@@ -180,10 +187,10 @@ def fine_tune(
         prepared = method.prepare(network, head=head, family=family)
     prepared = _suited_to_pooling(prepared, head, power=2 if settings.optimizer == "sgd" else 1)
     n_trainable = sum(p.numel() for p in prepared.network.parameters() if p.requires_grad)
-    rate = method.learning_rate(family)
+    rate = settings.learning_rate or method.learning_rate(family) * width_factor(network)
     recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
     batch_size = min(settings.batch_size, max(len(rows), where.processes.n))
-    frozen_s = 0.0
+    frozen_s, loss = 0.0, task.loss
     if prepared.n_frozen_blocks and isinstance(examples, PictureExamples):  # others differ in length
         cached = cache_boundary(
             prepared,
@@ -198,6 +205,14 @@ def fine_tune(
             where=where,
         )
         runnable, batches, looked_at, frozen_s = cached.network, cached.batches, cached.examples, cached.seconds
+    elif prepared.objective is not None:
+        assert isinstance(task, FeatureTask)
+        runnable, looked_at, held_out_rows = prepared.network, examples, None
+        groups = prepared.objective.batches(examples, rows, batch_size=batch_size, seed=seed)
+        batches = groups
+        loss = partial(prepared.objective.loss, task, group_size=groups.group_size)
+        if recipe.micro_batch_size is not None:
+            recipe = replace(recipe, micro_batch_size=max(1, recipe.micro_batch_size // groups.group_size))
     else:
         runnable, looked_at = prepared.network, examples
         batches = examples.batches(
@@ -208,7 +223,7 @@ def fine_tune(
             label_smoothing=settings.label_smoothing,
             seed=seed,
         )
-    if extras := settings.extras(examples.targets[rows], examples.n_classes):
+    if prepared.objective is None and (extras := settings.extras(examples.targets[rows], examples.n_classes)):
         batches = BatchExtras(batches, extras)
 
     held_out = None
@@ -231,7 +246,7 @@ def fine_tune(
     training = train(
         runnable,
         batches,
-        loss=task.loss,
+        loss=loss,
         recipe=recipe,
         groups=prepared.groups,
         held_out=held_out,
@@ -251,6 +266,18 @@ def fine_tune(
                 _on(device, examples.plain(chosen, batch_size=max(batch_size, 32))),
                 predict=lambda batch: task.predict(prepared.network, batch),
             )
+    if prepared.objective is not None and refit is not None:
+        seen = predict_logits(
+            prepared.network,
+            examples,
+            rows,
+            predict=task.features,  # type: ignore[attr-defined]
+            width=weights.shape[1],
+            precision=precision,
+            processes=where.processes,
+        )
+        fitted = where.processes.from_main(refit(seen, examples.targets[rows]))
+        Head(prepared.network, head).set(*(torch.from_numpy(x).to(device) for x in fitted))
     trained = prepared.finish(prepared.network).to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return FineTuned(trained.requires_grad_(False), training, rate, n_trainable, frozen_s, prepared.save_adapter)
 

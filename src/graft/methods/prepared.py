@@ -7,12 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from graft.methods.settings import FineTuning
+from graft.tasks.base import Batch, FeatureTask
+from graft.training.contrast import GroupBatches
+from graft.training.examples import Rows, TrainingExamples
 from graft.training.optimizers import ParameterGroup
 
-__all__ = ["FineTuningMethod", "Prepared", "SaveAdapter"]
+__all__ = ["FineTuningMethod", "Objective", "Prepared", "SaveAdapter"]
+
+
+class Objective(Protocol):
+    """What a body is trained for before its head is fitted anew; the head stays as it is meanwhile."""
+
+    def batches(
+        self,
+        examples: TrainingExamples,
+        rows: Rows,
+        *,
+        batch_size: int,
+        seed: int,
+    ) -> GroupBatches:
+        """Return endless batches of groups that come to `batch_size` examples or a little more."""
+        ...
+
+    def loss(self, task: FeatureTask, network: nn.Module, batch: Batch, *, group_size: int) -> tuple[Tensor, Tensor]:
+        """Return the sum of the losses of the groups in a batch and the groups' number."""
+        ...
 
 
 class SaveAdapter(Protocol):
@@ -44,6 +66,7 @@ class Prepared:
     n_frozen_blocks : blocks from the input on that stay frozen, so that their output may be cached; 0: none is cut off.
     finish : turns the trained network into one of the original architecture.
     save_adapter : writes the update apart from the network's own weights; None: the method has none apart.
+    objective : what is trained for in place of the task's loss; None: the task's loss.
     """
 
     network: nn.Module
@@ -51,6 +74,7 @@ class Prepared:
     n_frozen_blocks: int = 0
     finish: Callable[[nn.Module], nn.Module] = _as_it_is
     save_adapter: SaveAdapter | None = None
+    objective: Objective | None = None
 
 
 @runtime_checkable

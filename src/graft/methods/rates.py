@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from torch import nn
 
 from graft.backbones.depth import Block, block_numbers
 from graft.training.optimizers import ParameterGroup
 
-__all__ = ["LORA_FACTOR", "layer_groups", "prior_rate"]
+__all__ = ["LORA_FACTOR", "layer_groups", "prior_rate", "width_factor"]
 
 # AdamW at batches of 32. Convolutional networks: measured here (docs/experiments.md, "Learning rates of LP-FT").
 # Transformers: the usual 2e-5 of BERT (Devlin et al. 2019, appendix A.3) and 1e-5 of CLIP's ViT.
@@ -29,12 +29,29 @@ _PRIORS: Final[Mapping[str, float]] = {
     "dinov2": 1e-5,
 }
 _OTHER: Final = 2e-5
+_BASE_WIDTH: Final = 768
 LORA_FACTOR: Final = 10.0  # Biderman et al., LoRA Learns Less and Forgets Less, 2024; METHODS of the project
 
 
 def prior_rate(family: str) -> float:
     """Return the learning rate for all layers of a family of architectures, for AdamW and batches of 32."""
     return _PRIORS.get(family, _OTHER)
+
+
+def width_factor(network: nn.Module) -> float:
+    """Return what a prior for transformers of width 768 is multiplied by for this network: 768 over its width.
+
+    1 for families whose prior was measured on networks of their own. At most 2.5, at least 0.4.
+
+    References
+    ----------
+    Yang et al., Tensor Programs V, 2022, table 3: under Adam the best rate falls as the width grows.
+    """
+    config: Any = getattr(network, "config", None)
+    width = getattr(config, "hidden_size", None) or getattr(config, "dim", None)
+    if getattr(config, "model_type", None) in _PRIORS or not isinstance(width, int):
+        return 1.0
+    return min(2.5, max(0.4, _BASE_WIDTH / width))
 
 
 def layer_groups(network: nn.Module, blocks: Sequence[Block], *, layer_decay: float) -> tuple[ParameterGroup, ...]:

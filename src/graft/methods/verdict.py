@@ -53,6 +53,7 @@ def judge_contender(
     seed: int = 0,
     alphas: tuple[float, ...] = ALPHAS,
     centre: NDArray[np.float64] | None = None,
+    incumbent: tuple[str, NDArray[np.float32]] | None = None,
 ) -> Verdict:
     """Return which share of the way is best, and whether the contender beats the probe there.
 
@@ -63,6 +64,8 @@ def judge_contender(
     targets : (n,), class numbers; or (n, n_classes), 0 or 1, for several labels an example.
     centre : (n_classes,), of several labels an example, what a temperature moves the logits towards, see `HeadFit`;
         None: the log-odds of their shares in `targets`.
+    incumbent : name and calibrated logits (n, n_classes) of a contender that is ahead of the probe: the contender must
+        be better than both.
 
     Notes
     -----
@@ -83,10 +86,14 @@ def judge_contender(
         tried.append((loss, alpha, temperature, found))
     best_loss, alpha, temperature, contender = min(tried, key=lambda row: (row[0], row[1]))
     probe = makes(np.asarray(probe_logits, dtype=np.float32), targets)
-    loss_difference = paired_log_loss(contender, probe, level=_LEVEL, seed=seed)
-    accuracy = mcnemar_exact(contender.is_correct, probe.is_correct, level=_LEVEL)
-    has_gain = not isinstance(loss_difference, NoInterval) and loss_difference.high < -_ROUNDING
-    is_better = has_gain and accuracy.difference.high >= 0
+    is_better, tests = _is_better(contender, probe, seed=seed)
+    figures: dict[str, Any] = {}
+    if incumbent is not None:
+        name, logits = incumbent
+        ahead = makes(np.asarray(logits, dtype=np.float32), targets)
+        beats_it, against = _is_better(contender, ahead, seed=seed)
+        is_better = is_better and beats_it
+        figures = {"incumbent": {"method": name, **_scores(ahead), "is_beaten": beats_it, **against}}
     return Verdict(
         alpha=alpha,
         temperature=temperature,
@@ -97,13 +104,10 @@ def judge_contender(
             "alpha": alpha,
             "score": "exact label sets" if targets.ndim == 2 else "accuracy",
             "log_loss_by_alpha": {f"{a:g}": row[0] for a, row in zip(alphas, tried, strict=True)},
-            "probe": {
-                "accuracy": float(probe.is_correct.mean()),
-                "log_loss": float(log_losses_of(probe).mean()),
-            },
+            "probe": _scores(probe),
             "contender": {"accuracy": float(contender.is_correct.mean()), "log_loss": best_loss},
-            "log_loss_difference": loss_difference.as_dict(),
-            "accuracy_test": accuracy.as_dict(),
+            **tests,
+            **figures,
         },
         thresholds=contender.thresholds if isinstance(contender, MultiLabelPredictions) else None,
     )
@@ -117,12 +121,29 @@ def verdict_sentence(name: str, facts: dict[str, Any]) -> str:
     facts : `Verdict.figures` with ``held_out``, ``is_better`` and ``seconds_evidence``.
     """
     both, n = (facts["probe"], facts["contender"]), facts["n"]
+    rival = "the probe"
     word = "beats" if facts["is_better"] else "does not beat"
+    if ahead := facts.get("incumbent"):
+        both = (ahead, facts["contender"])
+        rival = str(ahead["method"])
     return (
-        f"{name} {word} the probe on {n:,} held-out examples ({facts['held_out']}): {facts['score']}"
+        f"{name} {word} {rival} on {n:,} held-out examples ({facts['held_out']}): {facts['score']}"
         f" {both[1]['accuracy']:.1%} against {both[0]['accuracy']:.1%}, log-loss {both[1]['log_loss']:.4f} against"
         f" {both[0]['log_loss']:.4f}; mixing weight {facts['alpha']:g}; {facts['seconds_evidence']:.0f} s"
     )
+
+
+def _is_better(contender: Any, rival: Any, *, seed: int) -> tuple[bool, dict[str, Any]]:
+    """Return whether the contender is better, as `Verdict` has it, and both tests."""
+    loss = paired_log_loss(contender, rival, level=_LEVEL, seed=seed)
+    accuracy = mcnemar_exact(contender.is_correct, rival.is_correct, level=_LEVEL)
+    has_gain = not isinstance(loss, NoInterval) and loss.high < -_ROUNDING
+    tests = {"log_loss_difference": loss.as_dict(), "accuracy_test": accuracy.as_dict()}
+    return bool(has_gain and accuracy.difference.high >= 0), tests
+
+
+def _scores(found: Any) -> dict[str, float]:
+    return {"accuracy": float(found.is_correct.mean()), "log_loss": float(log_losses_of(found).mean())}
 
 
 def _classes(logits: NDArray[np.float32], targets: NDArray[Any]) -> Predictions:

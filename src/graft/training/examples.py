@@ -148,6 +148,7 @@ def predict_logits(
     *,
     predict: Callable[[nn.Module, Mapping[str, Tensor]], Tensor],
     precision: Precision,
+    width: int | None = None,
     processes: Processes | None = None,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
@@ -157,7 +158,8 @@ def predict_logits(
 
     Parameters
     ----------
-    predict : `graft.tasks.base.Task.predict`.
+    predict : `graft.tasks.base.Task.predict`; or another that gives a row of `width` numbers an example.
+    width : None: the number of classes.
     """
     processes = processes or Processes()
     device = next(network.parameters()).device
@@ -174,7 +176,7 @@ def predict_logits(
         for batch in examples.plain(own_rows, batch_size=batch_size):
             found.append(predict(network, {k: t.to(device) for k, t in batch.items()}).float().cpu().numpy())
     network.train(was_training)
-    own = np.zeros((n_own, examples.n_classes), np.float32)
+    own = np.zeros((n_own, width or examples.n_classes), np.float32)
     if found:
         own[order] = np.concatenate(found)[:n_own]
     return processes.joined(own)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from graft.evaluation.calibration import fit_temperature
 from graft.evaluation.multi_label_calibration import fit_prior_temperature, prior_log_odds, tempered
-from graft.methods.verdict import ALPHAS, judge_contender
+from graft.methods.verdict import ALPHAS, judge_contender, verdict_sentence
 
 Logits = NDArray[np.float32]
 
@@ -107,3 +107,18 @@ def test_label_sets_are_judged_by_their_log_loss_and_tempered_about_their_shares
     assert verdict.thresholds is not None
     assert verdict.figures["score"] == "exact label sets"
     assert not judge_contender(probe, np.stack([probe] * len(ALPHAS)), targets, centre=centre).is_better
+
+
+def test_a_contender_must_beat_the_one_that_is_ahead_too() -> None:
+    random = np.random.default_rng(0)
+    targets = random.integers(3, size=300)
+    probe, middle, best = (signal(targets, 3, strength, random) for strength in (0.5, 2.0, 4.0))
+    ahead = judge_contender(probe, best[None], targets, alphas=(1.0,), incumbent=("lp-ft", middle))
+    assert ahead.is_better
+    assert ahead.figures["incumbent"]["method"] == "lp-ft"
+    assert ahead.figures["incumbent"]["is_beaten"]
+    behind = judge_contender(probe, middle[None], targets, alphas=(1.0,), incumbent=("lp-ft", best))
+    assert judge_contender(probe, middle[None], targets, alphas=(1.0,)).is_better
+    assert not behind.is_better
+    facts = {**behind.figures, "held_out": "2 of 5 folds", "is_better": False, "seconds_evidence": 1.0}
+    assert verdict_sentence("contrastive", facts).startswith("contrastive does not beat lp-ft on 300")
