@@ -53,8 +53,8 @@ def share_over_groups(
     --------
     >>> speakers = np.repeat(np.arange(6), 100)
     >>> e = share_over_groups(np.random.default_rng(0).random(600) < np.repeat([.2, .3, .3, .4, .5, .6], 100), speakers)
-    >>> round(e.value, 2), round(e.low, 2), round(e.high, 2)
-    (0.36, 0.21, 0.53)
+    >>> round(e.value, 3), round(e.low, 3), round(e.high, 3)
+    (0.355, 0.211, 0.531)
     """
     right, sizes = _by_group(np.asarray(is_right, dtype=np.float64), groups)
     n, n_groups = int(sizes.sum()), len(sizes)

@@ -119,7 +119,14 @@ def _join(names: Sequence[str]) -> str:
 def _groups(metrics: Mapping[str, Any]) -> Fact | None:
     groups = metrics.get("groups") or {}
     told = [text for text in (groups.get("text"), (groups.get("test") or {}).get("text")) if text]
-    return Fact("Groups", w.plain(" ".join(f"{text[0].upper()}{text[1:]}." for text in told))) if told else None
+    return (
+        Fact(
+            "Groups",
+            w.plain(" ".join(f"{text[0].upper()}{text[1:]}." for text in (t.removeprefix("groups: ") for t in told))),
+        )
+        if told
+        else None
+    )
 
 
 def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:

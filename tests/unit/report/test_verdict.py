@@ -171,7 +171,7 @@ def test_groups_that_were_ignored_and_matter_stand_in_the_headline(
 def test_groups_of_train_and_of_test_are_one_fact(run: Run) -> None:
     groups = {"column": "speaker", "is_used": True, "text": "groups: one", "test": {"text": "two"}}
     metrics = run.metrics | {"groups": groups}
-    assert facts(metrics)["Groups"] == "Groups: one. Two."
+    assert facts(metrics)["Groups"] == "One. Two."
     console = Console(file=io.StringIO(), width=200)
     print_summary(metrics, console=console)
-    assert "Groups: one. Two." in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "One. Two." in console.file.getvalue()  # type: ignore[attr-defined]
