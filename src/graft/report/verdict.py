@@ -118,15 +118,11 @@ def _join(names: Sequence[str]) -> str:
 
 def _groups(metrics: Mapping[str, Any]) -> Fact | None:
     groups = metrics.get("groups") or {}
-    told = [text for text in (groups.get("text"), (groups.get("test") or {}).get("text")) if text]
-    return (
-        Fact(
-            "Groups",
-            w.plain(" ".join(f"{text[0].upper()}{text[1:]}." for text in (t.removeprefix("groups: ") for t in told))),
-        )
-        if told
-        else None
-    )
+    texts = (groups.get("text"), (groups.get("test") or {}).get("text"))
+    told = [text.removeprefix("groups: ") for text in texts if text]
+    if not told:
+        return None
+    return Fact("Groups", w.plain(" ".join(f"{text[0].upper()}{text[1:]}." for text in told)))
 
 
 def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:
