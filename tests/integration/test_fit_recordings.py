@@ -176,6 +176,9 @@ def test_rates_channels_depths_and_silence_are_taken_and_silence_is_counted(base
     (folder / "low" / "silent.wav").write_bytes(wave_bytes(np.zeros(8000)))
     result = graft.fit(folder, model=str(base), **options(tmp_path))
     assert "1 recording of train is silent" in result.report.read_text(encoding="utf-8")
+    told: list[str] = []
+    graft.evaluate(result.out, folder, say=told.append)
+    assert "1 recording of the data is silent, for example low/silent.wav" in told
 
 
 @pytest.mark.parametrize(

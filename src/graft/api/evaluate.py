@@ -57,6 +57,7 @@ def evaluate(
     prepare_process()
     import numpy as np
 
+    from graft.api.checks import count_empty
     from graft.api.config import FitConfig
     from graft.api.embedding import extractor_for
     from graft.api.judging import judge_any
@@ -94,6 +95,8 @@ def evaluate(
     rows = np.flatnonzero(features.is_readable)
     if len(rows) < len(part):
         say(f"{counted(len(part) - len(rows), 'unreadable ' + fine_tuned.task.kind.noun)} skipped")
+    for note in count_empty({"the data": part}, {"the data": features}, kind=fine_tuned.task.kind):
+        say(note)
     part = part.select(rows)
     layer = fine_tuned.task.model.head.layer
     logits = features.matrix[rows] @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
