@@ -237,7 +237,7 @@ def divide(
         empty = [name for name, rows in parts.items() if not len(rows)]
         if empty:
             raise DataError(
-                f"{len(train)} examples leave nothing for {' and '.join(empty)}",
+                f"{len(train)} examples{_in_one_group(groups)} leave nothing for {' and '.join(empty)}",
                 expected="enough examples to hold some out",
                 fix="add examples, or name a test split with --test (Python: test=)",
             )
@@ -257,6 +257,10 @@ def divide(
     for note in notes:
         say(note)
     return replace(result, notes=(*embedded.notes, *notes))
+
+
+def _in_one_group(groups: NDArray[np.int64]) -> str:
+    return " that belong together (copies, or one group)" if len(np.unique(groups)) == 1 else ""
 
 
 def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say: Callable[[str], None]) -> Embedded:

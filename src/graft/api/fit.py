@@ -104,7 +104,7 @@ def fit(
     with Run.beside(folder, options_kept, processes, resume=resume, overwrite=overwrite) as run:
         silent = Console(quiet=True)
         talk = console if processes.is_main else silent
-        say = run.logger(lambda text: talk.print(f"[dim]·[/dim] {_escape(text)}", highlight=False))
+        say = run.logger(lambda text: talk.print(f"[dim]·[/dim] {_escape(text)}", highlight=False, emoji=False))
         if processes.from_main(run.is_resumed and run.is_finished):
             say(f"the run in {folder} is finished; nothing to do (--overwrite starts anew)")
             return FitResult(folder, read_json(folder / "metrics.json") if processes.is_main else {})

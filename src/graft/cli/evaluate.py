@@ -52,7 +52,7 @@ def evaluate(
     from graft.core.files import write_json
     from graft.report.terminal import print_summary
 
-    console = Console()
+    console = Console(emoji=False)
     metrics = run_evaluate(
         run,
         data,

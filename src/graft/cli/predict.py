@@ -68,7 +68,7 @@ def predict(
     form = format or ("jsonl" if out is not None and out.suffix == ".jsonl" else "csv")
     if form not in WRITERS:
         raise UsageError(f"--format {form}", expected=" or ".join(WRITERS))
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, emoji=False)
     predictions = run_predict(
         run,
         list(inputs),
