@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--encoder", help="FOLDER:FILE.py:NAME, a network and its preprocessing, beside YAMNet")
     parser.add_argument("--no-yamnet", action="store_true", help="only the --encoder")
     parser.add_argument("--epochs", type=float, default=4.0, help="of fine-tuning")
-    parser.add_argument("--tuned-pairs", type=int, default=3, help="pairs of test speakers that are fine-tuned for")
+    parser.add_argument("--tuned-pairs", type=int, default=1, help="pairs of test speakers that are fine-tuned for")
     parser.add_argument("--keep", type=Path, help="folder that the runs stay in")
     args = parser.parse_args()
     plugin = ROOT / "examples" / "yamnet_preprocessing.py"
@@ -65,7 +65,7 @@ def judged(
     drawn = (np.random.default_rng(0).permutation(len(rows)) < len(rows) // 3).tolist()
     frozen: dict[str, Any] = {"strategy": "head"}
     tuned: dict[str, Any] = {"strategy": "lp-ft", "epochs": 1.0 if args.quick else args.epochs}
-    for how, chosen, own_pairs in (("frozen", frozen, pairs), ("fine-tuned", tuned, pairs[-args.tuned_pairs :])):
+    for how, chosen, own_pairs in (("frozen", frozen, pairs), ("fine-tuned", tuned, pairs[: args.tuned_pairs])):
         began = time.perf_counter()
         is_right: dict[str, list[bool]] = {}
         for pair in own_pairs:
