@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+
+from graft.data.dataset import LabeledDataset
 
 WORDS = ("red", "rose", "blood", "green", "grass", "leaf", "blue", "sky", "sea", "the", "a", "is", "like", "very")
 TEXTS = (
@@ -59,3 +62,12 @@ def make_text_checkpoint(folder: Path, family: str = "bert", *, n_layers: int = 
         make().save_pretrained(folder)
     make_tokenizer(folder, is_roberta=family != "bert")
     return folder
+
+
+def dataset_of(counts: list[int]) -> LabeledDataset:
+    """Return equal texts, so many of each class."""
+    from datasets import Dataset
+
+    labels = np.repeat(np.arange(len(counts)), counts).tolist()
+    rows = {"id": [str(i) for i in range(len(labels))], "content": ["a"] * len(labels), "label": labels}
+    return LabeledDataset(Dataset.from_dict(rows), tuple(map(str, range(len(counts)))))

@@ -205,11 +205,22 @@ def _run(
         embedded, windows = hearing.count_long(embedded, say=say) if processes.is_main else (embedded, None)
     with run.phase("head"):
         embedded = pooling.choose_pooling(embedded, config, say=say)
-        head = processes.from_main(stations.fit_head(embedded, config, say=say) if processes.is_main else None)
+        head, names, heeded = processes.from_main(
+            stations.fit_head(embedded, config, say=say) if processes.is_main else None
+        )
         groups = grouping.compare_grouping(embedded, head, config, say=say) if processes.is_main else None
     with run.phase("fine-tuning"):
         tuned = tuning.tune(
-            embedded, head, config, run, folder=folder, deadline=deadline, processes=processes, say=say, console=console
+            embedded,
+            head,
+            config,
+            run,
+            names=heeded,
+            folder=folder,
+            deadline=deadline,
+            processes=processes,
+            say=say,
+            console=console,
         )
     if not processes.is_main:
         processes.wait()
@@ -220,7 +231,9 @@ def _run(
         kept = tuned.task or embedded.task
         saved = stations.save(kept, None if is_kept else head, embedded, run, decision=decision, say=say)
     with run.phase("baselines"):
-        baselines = stations.baselines(embedded, config, probe=head if is_kept else None, console=console, say=say)
+        baselines = stations.baselines(
+            embedded, config, probe=head if is_kept else None, label_texts=names, console=console, say=say
+        )
     with run.phase("evaluation"):
         out_of_fold: AnyPredictions | None
         logits, out_of_fold = stations.head_logits(embedded, head, decision)

@@ -16,6 +16,7 @@ from graft.api.config import FitConfig
 from graft.api.deciding import decision_of_head
 from graft.api.embedding import Embedded
 from graft.api.judging import held_out_figures, judge_any
+from graft.api.label_names import LabelNames, heed_names, read_names, zero_shot
 from graft.core.decision import AnyPredictions, Decision
 from graft.core.devices import choose_device, choose_precision
 from graft.core.files import atomic_path
@@ -45,22 +46,32 @@ class Judged:
     metrics: dict[str, Any]
 
 
-def fit_head(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None]) -> HeadFit:
-    """Return the head, fitted on train alone."""
+def fit_head(
+    embedded: Embedded, config: FitConfig, *, say: Callable[[str], None]
+) -> tuple[HeadFit, LabelNames | None, LabelNames | None]:
+    """Return the head, fitted on train alone; the label names that can be read; those it learned from."""
     train = embedded.splits["train"]
     device = choose_device(config.device)
     matrices = [embedded.features["train"].matrix, *(view.matrix for view in embedded.views)]
-    head = HeadOnly(n_folds=config.folds, scalings=embedded.model.source().scalings).fit(
-        np.concatenate(matrices) if len(matrices) > 1 else matrices[0],
-        train.labels,
-        n_classes=len(embedded.label_names),
-        groups=embedded.groups,
-        n_views=len(matrices),
-        seed=config.seed,
-        device=device,
-        is_bf16=choose_precision(device).name == "bf16",
-        say=say,
-    )
+    matrix = np.concatenate(matrices) if len(matrices) > 1 else matrices[0]
+    method = HeadOnly(n_folds=config.folds, scalings=embedded.model.source().scalings)
+
+    def fit(method: HeadOnly, names: LabelNames | None = None) -> HeadFit:
+        return method.fit(
+            matrix,
+            train.labels,
+            n_classes=len(embedded.label_names),
+            groups=embedded.groups,
+            n_views=len(matrices),
+            anchors=None if names is None else names.anchors,
+            seed=config.seed,
+            device=device,
+            is_bf16=choose_precision(device).name == "bf16",
+            say=say,
+        )
+
+    names = read_names(embedded, config)
+    head, heeded = heed_names(names, fit(method), fit, train, method, say=say)
     for note in head.notes:
         say(note)
     best = next(row for row in head.leaderboard if row["is_chosen"])
@@ -70,7 +81,7 @@ def fit_head(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None
         f" {'right labels' if train.is_multi_label else 'accuracy'} {best['accuracy']:.1%}; temperature"
         f" {head.temperature:.3f}"
     )
-    return head
+    return head, names, heeded
 
 
 def head_facts(head: HeadFit) -> dict[str, Any]:
@@ -134,6 +145,7 @@ def baselines(
     config: FitConfig,
     *,
     probe: HeadFit | None = None,
+    label_texts: LabelNames | None = None,
     console: Console,
     say: Callable[[str], None],
 ) -> dict[str, AnyPredictions]:
@@ -142,6 +154,7 @@ def baselines(
     Parameters
     ----------
     probe : the head on frozen features, where the kept model is another.
+    label_texts : label names as texts, where they can be read.
     """
     train, test = embedded.splits["train"], embedded.splits["test"]
     names = embedded.label_names
@@ -160,6 +173,10 @@ def baselines(
         label_names=names,
         split="test",
     )
+    if label_texts is not None and getattr(embedded.model, "own_pooling", None):  # else cosines were never trained for
+        found["zero-shot"] = zero_shot(
+            label_texts, embedded.features["test"].matrix, ids=test.ids, targets=test.labels, label_names=names
+        )
     if probe is not None:
         logits = probe.logits(embedded.features["test"].matrix)
         found["probe"] = _said(embedded, "test", logits, decision_of_head(embedded, probe, config))

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded, extractor_for
+from graft.api.label_names import LabelNames
 from graft.api.recordings import recording_examples
 from graft.backbones.audio_model import AudioModel
 from graft.backbones.loading import ImageModel
@@ -30,15 +31,18 @@ def examples_of(
     config: FitConfig,
     training: Path,
     *,
+    names: LabelNames | None = None,
     processes: Processes,
     say: Callable[[str], None],
     console: Console | None,
 ) -> TrainingExamples:
-    """Return the examples of some splits, one after the other, encoded once."""
+    """Return the examples of some splits, one after the other, encoded once; behind them the label names, if any."""
     model: Any = embedded.model
     if isinstance(model, TextModel):
         texts = [part.read(i).decode("utf-8") for part in parts for i in range(len(part))]
         targets = np.concatenate([part.labels for part in parts])
+        if names is not None:
+            texts, targets = [*texts, *names.texts], np.concatenate([targets, names.anchors[1]])
         tokens = model.tokens
         return TextExamples(tokens.encode_all(texts), targets, len(embedded.label_names), collate=tokens.collate)
     if isinstance(model, AudioModel):

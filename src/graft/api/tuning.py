@@ -16,6 +16,7 @@ from rich.console import Console
 from graft.api.config import FitConfig, seconds_of
 from graft.api.contenders import contenders
 from graft.api.embedding import Embedded, extractor_for
+from graft.api.label_names import LabelNames
 from graft.api.training_examples import examples_of
 from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
@@ -107,6 +108,7 @@ def tune(
     config: FitConfig,
     run: Run,
     *,
+    names: LabelNames | None = None,
     folder: Path,
     deadline: Deadline,
     processes: Processes,
@@ -117,6 +119,7 @@ def tune(
 
     Parameters
     ----------
+    names : label names that the head has learned from: further training examples; None: there are none.
     folder : the run's own, the same in all processes; ``folder/training`` is written to.
     """
     if config.strategy == "head":
@@ -149,7 +152,9 @@ def tune(
         return _left_out(name, why, say=say)
 
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
-    examples = examples_of(parts, embedded, config, training, processes=processes, say=say, console=console)
+    examples = examples_of(
+        parts, embedded, config, training, names=names, processes=processes, say=say, console=console
+    )
     is_bounded = deadline.limit_s is not None or is_auto
 
     def seconds_left() -> float:
@@ -170,6 +175,7 @@ def tune(
                 n_train=len(parts[0]),
                 valid_logits=head.logits(embedded.features["valid"].matrix) if has_valid else None,
                 incumbent=_leader(held),
+                anchors=None if names is None else names.features,
                 alphas=ALPHAS if config.wise == "auto" else (float(config.wise),),
                 soup=config.soup,
                 is_greedy=config.soup_kind == "greedy",

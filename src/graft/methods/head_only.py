@@ -95,6 +95,7 @@ class HeadOnly:
         n_classes: int,
         groups: NDArray[np.int64] | None = None,
         n_views: int = 1,
+        anchors: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
         seed: int = 0,
         device: torch.device | None = None,
         is_bf16: bool = False,
@@ -108,6 +109,8 @@ class HeadOnly:
         targets : (n_examples,), class numbers; or (n_examples, n_classes) of 0 and 1, for any number of labels an
             example. Each label is then a logistic regression, all with the same scaling and penalty.
         groups : (n_examples,), examples that must share a fold, such as duplicates; None: no groups.
+        anchors : features and class numbers that every fit sees and no fold holds out, such as those of the labels'
+            own names; None: there are none.
         device, is_bf16 : where the solver runs, and whether curvature products may be bfloat16.
         say : told what is remarkable.
 
@@ -128,6 +131,7 @@ class HeadOnly:
                 scaling=fit_scaling(name, features),
                 n_views=n_views,
                 n_penalties=self.n_penalties,
+                anchors=anchors,
                 tolerance=self.tolerance,
                 device=device,
                 is_bf16=is_bf16,

@@ -34,6 +34,7 @@ THIN = "\u202f"  # narrow no-break space, between number and unit
 BASELINES = {
     "majority": ("Most frequent class", "always answering the most frequent class"),
     "prior": ("Label frequencies", "knowing how often each label occurs and nothing else"),
+    "zero-shot": ("Label names alone", "the nearest label name, without any labelled example"),
     "knn": ("Nearest neighbours", "nearest neighbours on the same features"),
     "probe": ("Frozen network, new head", "the frozen network with a new head"),
     "pixel_knn": ("Nearest neighbours on pixels", "nearest neighbours on the pixels"),

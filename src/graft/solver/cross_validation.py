@@ -84,6 +84,7 @@ def cross_validate(
     n_penalties: int = 12,
     strongest: float = 0.1,
     row_weights: NDArray[np.float64] | None = None,
+    anchors: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
     tolerance: float = 1e-5,
     path_tolerance: float = 1e-3,
     device: torch.device | None = None,
@@ -104,6 +105,8 @@ def cross_validate(
         lengthened, by up to three decades, while the weakest penalty is the best, and left once two penalties in a row
         did worse than a stronger one: the weak end is the dearest.
     row_weights : (n_examples,), not negative; None: all equal.
+    anchors : features (n_anchors, n_features) and class numbers of rows that every fit sees and none holds out, each
+        with weight 1; of one class an example only. None: there are none.
     tolerance : relative gradient at which the final fit has converged.
     path_tolerance : the same for the fits that are only compared. At 1e-3 their mean losses stay within 3 % of a
         standard error of those at 1e-5, for half the work (docs/experiments.md).
@@ -120,12 +123,19 @@ def cross_validate(
     """
     device = device or torch.device("cpu")
     n = len(targets)
-    rotated = rotate(torch.from_numpy(scaling.apply(features)).to(device))
-    link = _link(targets, n_classes, n_views, device)
+    seen = np.tile(targets, (n_views,) + (1,) * (targets.ndim - 1))
+    scaled = scaling.apply(features)
+    if anchors is not None:
+        scaled = np.concatenate([scaled, scaling.apply(anchors[0])])
+        seen = np.concatenate([seen, anchors[1]])
+    rotated = rotate(torch.from_numpy(scaled).to(device))
+    link = _link(seen, n_classes, device)
     weights = np.ones(n) if row_weights is None else row_weights
     n_folds = int(folds.max()) + 1
     series = np.stack([*(weights * (folds != k) for k in range(n_folds)), weights], axis=1)
     row_series = torch.from_numpy(np.tile(series, (n_views, 1)).astype(np.float32) / n_views).to(device)
+    if anchors is not None:
+        row_series = torch.cat([row_series, torch.ones(len(anchors[1]), n_folds + 1, device=device)])
     total_variance = float(rotated.eigenvalues.sum())
     grid = total_variance * strongest * 10.0 ** (-np.arange(n_penalties + _MOST_EXTRA_LEVELS) / _STEPS_PER_DECADE)
     penalties = torch.from_numpy(np.repeat(grid[:, None], n_folds + 1, axis=1).astype(np.float32)).to(device)
@@ -192,10 +202,10 @@ def cross_validate(
     )
 
 
-def _link(targets: NDArray[np.integer[Any]], n_classes: int, n_views: int, device: torch.device) -> Link:
+def _link(targets: NDArray[np.integer[Any]], n_classes: int, device: torch.device) -> Link:
     if targets.ndim == 2:
-        return SigmoidLink(torch.from_numpy(np.tile(targets, (n_views, 1))).to(device))
-    return SoftmaxLink(torch.from_numpy(np.tile(targets, n_views)).to(device), n_classes)
+        return SigmoidLink(torch.from_numpy(targets).to(device))
+    return SoftmaxLink(torch.from_numpy(targets).to(device), n_classes)
 
 
 def _losses(

@@ -39,7 +39,7 @@ class GroupBatches:
     Raises
     ------
     UsageError
-        When an example may have several labels, or fewer than two classes have any.
+        When an example may have several labels.
     """
 
     def __init__(
@@ -62,8 +62,6 @@ class GroupBatches:
         self._examples, self._seed, self.batch_size, self._n_each = examples, seed, n_groups, n_each
         self._rows_of = {int(c): np.asarray(rows)[targets == c] for c in np.unique(targets)}
         self._classes = np.array(sorted(self._rows_of))
-        if len(self._classes) < 2:
-            raise UsageError(f"contrast between {len(self._classes)} classes", expected="two or more with examples")
         self._n_classes_each = min(n_classes_each, len(self._classes))
         self._pass = lru_cache(maxsize=4)(self._pass_of)
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from datasets import Dataset
 
 from graft.api.config import STRATEGIES, FitConfig
 from graft.api.contenders import contenders, method_of
-from graft.data.dataset import LabeledDataset
 from graft.data.kinds import PICTURE, RECORDING, TEXT, ExampleKind
-
-
-def dataset(counts: list[int]) -> LabeledDataset:
-    labels = np.repeat(np.arange(len(counts)), counts).tolist()
-    rows = {"id": [str(i) for i in range(len(labels))], "content": ["a"] * len(labels), "label": labels}
-    return LabeledDataset(Dataset.from_dict(rows), tuple(map(str, range(len(counts)))))
+from small_texts import dataset_of
 
 
 def names(strategy: str, kind: ExampleKind, counts: list[int]) -> list[str]:
     config = FitConfig(model="m", out="o", strategy=strategy)
-    return [method.name for method in contenders(config, kind=kind, train=dataset(counts))]
+    return [method.name for method in contenders(config, kind=kind, train=dataset_of(counts))]
 
 
 def test_contrast_competes_for_few_texts_a_class_alone() -> None:

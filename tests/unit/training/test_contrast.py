@@ -72,10 +72,9 @@ def test_a_class_of_one_example_stands_in_its_group_twice() -> None:
     assert sorted(batches.batch(0)["labels"].tolist()) == [0, 0, 1, 1]
 
 
-@pytest.mark.parametrize(("targets", "told"), [([1, 1, 1], "two or more"), ([[1, 0], [1, 1]], "one label an example")])
-def test_what_cannot_be_contrasted_is_refused(targets: Any, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        GroupBatches(Numbered(targets), np.arange(len(targets)), n_groups=1, n_classes_each=2, n_each=2, seed=0)
+def test_several_labels_an_example_cannot_be_contrasted() -> None:
+    with pytest.raises(UsageError, match="one label an example"):
+        GroupBatches(Numbered([[1, 0], [1, 1]]), np.arange(2), n_groups=1, n_classes_each=2, n_each=2, seed=0)
 
 
 def test_the_loss_is_that_of_the_paper() -> None:
