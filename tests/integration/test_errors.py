@@ -228,3 +228,8 @@ def test_pictures_of_one_label_named_twice_are_no_error(here: Run, checkpoint: P
     assert "[bold]r&d <é>" in told.out
     assert "<é>" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert COLOURS
+
+
+def test_what_a_user_typed_is_shown_as_it_is(refused: Callable[..., str], data: Path) -> None:
+    text = refused(data, 3, "--test", data.with_name("data:smile:"))
+    assert "data:smile:" in text

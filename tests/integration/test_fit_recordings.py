@@ -103,6 +103,9 @@ def test_speakers_are_never_torn_and_the_difference_is_shown(base: Path, tmp_pat
     assert len(split_of) == 4
     report = result.report.read_text(encoding="utf-8")
     assert "no speaker stands on both sides" in report
+    judged = groups["test"]
+    assert (judged["n_groups"], judged["over_groups"]["low"]) == (1, None)
+    assert f"are of 1 speaker, {judged['shares'][0]:.1%} right; too few" in report
 
 
 def test_a_recording_may_have_several_labels(base: Path, tmp_path: Path) -> None:
@@ -122,8 +125,11 @@ def test_a_recording_may_have_several_labels(base: Path, tmp_path: Path) -> None
 
 def test_a_column_of_speakers_that_is_not_used_is_warned_of(base: Path, tmp_path: Path) -> None:
     table = speakers_table(tmp_path)
-    result = graft.fit(table, model=str(base), **options(tmp_path))
+    terminal = io.StringIO()
+    chosen = {**options(tmp_path), "console": Console(file=terminal, width=400)}
+    result = graft.fit(table, model=str(base), **chosen)
     assert result.metrics["groups"]["is_used"] is False
+    assert "--group-column speaker" in terminal.getvalue()
     report = result.report.read_text(encoding="utf-8")
     assert "looks as if it held groups" in report
     assert "--group-column speaker" in report
@@ -170,6 +176,9 @@ def test_rates_channels_depths_and_silence_are_taken_and_silence_is_counted(base
     (folder / "low" / "silent.wav").write_bytes(wave_bytes(np.zeros(8000)))
     result = graft.fit(folder, model=str(base), **options(tmp_path))
     assert "1 recording of train is silent" in result.report.read_text(encoding="utf-8")
+    told: list[str] = []
+    graft.evaluate(result.out, folder, say=told.append)
+    assert "1 recording of the data is silent, for example low/silent.wav" in told
 
 
 @pytest.mark.parametrize(
@@ -190,3 +199,46 @@ def test_preprocessing_is_for_recordings_alone(tmp_path: Path) -> None:
     pictures = make_folders(tmp_path / "pictures", 4)
     with pytest.raises(UsageError, match="for pictures"):
         graft.fit(pictures, model=str(make_checkpoint(tmp_path / "m")), preprocessing=PLUGIN, **options(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["ast", "wav2vec2"])
+def test_recordings_that_the_pipeline_hears_otherwise_are_counted_and_told(name: str, tmp_path: Path) -> None:
+    folder = make_recordings(tmp_path / "data", 8)
+    window_s = 10.0 if name == "wav2vec2" else 0.655
+    for i, pitch in enumerate(PITCHES):
+        long = np.concatenate([tone(hertz, seed=i, duration_s=window_s) for hertz in (PITCHES[pitch], 90.0)])
+        soundfile.write(folder / pitch / "long.wav", long, RATE)
+    base = make_audio_checkpoint(tmp_path / "base", name)
+    terminal = io.StringIO()
+    chosen = {**options(tmp_path), "console": Console(file=terminal, width=400)}
+    result = graft.fit(folder, model=str(base), **chosen)
+    windows = result.metrics["windows"]
+    n_long = sum(len(soundfile.read(path)[0]) > windows["window_s"] * RATE for path in folder.glob("*/*.wav"))
+    assert windows["n"] == 27
+    assert windows["n_long"] == n_long >= 3
+    told = f"{n_long} of 27 recordings are longer than a window of {windows['window_s']:.3g} s"
+    assert told in terminal.getvalue()
+    assert told in result.report.read_text(encoding="utf-8")
+    record = json.loads((result.model / "graft.json").read_text(encoding="utf-8"))
+    assert record["window_s"] == windows["window_s"]
+
+    from transformers import pipeline
+
+    classify: Any = pipeline("audio-classification", model=str(result.model), device="cpu")
+    file = folder / "high" / "long.wav"
+    wave, _ = soundfile.read(file, dtype="float32")
+    theirs = {row["label"]: row["score"] for row in classify(wave)}
+    ours = next(iter(graft.predict(result.out, [file], workers=0, precision="fp32")))
+    assert abs(theirs[ours.label] - ours.probability) > 1e-4
+    first = {row["label"]: row["score"] for row in classify(wave[: round(windows["window_s"] * RATE)])}
+    assert (theirs == pytest.approx(first, abs=1e-4)) is (record["pipeline_hears"] == "its beginning alone")
+
+
+def test_where_all_fit_into_a_window_the_run_says_nothing_of_it(base: Path, recordings: Path, tmp_path: Path) -> None:
+    short = [path for path in recordings.glob("*/*.wav") if soundfile.info(path).duration < 0.6]
+    rows = [[str(path), path.parent.name] for path in short]
+    with open(tmp_path / "table.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["file", "label"], *rows])
+    result = graft.fit(tmp_path / "table.csv", model=str(base), **options(tmp_path))
+    assert result.metrics["windows"]["n_long"] == 0
+    assert "longer than a window" not in result.report.read_text(encoding="utf-8")

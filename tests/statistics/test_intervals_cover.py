@@ -17,6 +17,7 @@ from graft.evaluation import (
     mcnemar_exact,
     wilson,
 )
+from graft.evaluation.clusters import share_difference_over_groups, share_over_groups
 from graft.evaluation.comparisons import paired_difference, smallest_detectable
 
 
@@ -136,3 +137,33 @@ def test_an_overconfident_model_is_found_out_and_its_temperature_recovered() -> 
     assert all(c.gap > 0 for c in calibrations)
     temperatures = [fit_temperature(p.logits, p.targets) for p in found]
     assert abs(np.mean(temperatures) - 2.0) < 0.05
+
+
+@pytest.mark.parametrize("n_groups", [3, 6, 20])
+@pytest.mark.parametrize(("share", "spread"), [(0.35, 0.6), (0.8, 0.8), (0.95, 1.0)])
+def test_shares_over_groups_cover_the_share_of_new_groups(n_groups: int, share: float, spread: float) -> None:
+    rng = np.random.default_rng(n_groups)
+    middle = np.log(share / (1 - share))
+    truth = float((1 / (1 + np.exp(-(middle + spread * rng.normal(size=200_000))))).mean())
+    repeats, covered, covered_by_wilson = 400, 0, 0
+    for _ in range(repeats):
+        sizes = rng.integers(30, 170, n_groups)
+        groups = np.repeat(np.arange(n_groups), sizes)
+        of_group = 1 / (1 + np.exp(-(middle + spread * rng.normal(size=n_groups))))
+        right = rng.random(len(groups)) < of_group[groups]
+        estimate, naive = share_over_groups(right, groups), wilson(int(right.sum()), len(right))
+        covered += estimate.low <= truth <= estimate.high  # type: ignore[operator]
+        covered_by_wilson += naive.low <= truth <= naive.high
+    assert 0.89 <= covered / repeats <= 0.985
+    assert covered_by_wilson / repeats < 0.75
+
+
+def test_differences_over_groups_err_as_seldom_as_they_say() -> None:
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(5), 80)
+    repeats, claimed = 600, 0
+    for _ in range(repeats):
+        shift = rng.normal(0, 0.1, 5)[groups]
+        found = share_difference_over_groups(rng.random(400) < 0.6 + shift, rng.random(400) < 0.6 - shift, groups)
+        claimed += found.low > 0 or found.high < 0  # type: ignore[operator]
+    assert claimed / repeats <= 0.08

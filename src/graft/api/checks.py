@@ -1,4 +1,4 @@
-"""What is counted of the examples themselves before a model is fitted to them."""
+"""What is refused and what is counted of the examples themselves before a model is fitted to them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,38 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from graft.api.config import FitConfig
 from graft.backbones.extraction import Features
+from graft.core.errors import DataError, UsageError
 from graft.core.text import counted
 from graft.data.dataset import LabeledDataset
-from graft.data.kinds import ExampleKind
+from graft.data.kinds import PICTURE, ExampleKind
 
-__all__ = ["count_empty"]
+__all__ = ["count_empty", "refuse_for_kind"]
+
+
+def refuse_for_kind(kind: ExampleKind, config: FitConfig) -> None:
+    """Raise where an option is meant for pictures, and the examples are of another kind."""
+    if kind is PICTURE:
+        return
+    for flag, value, default, why in (
+        ("views", config.views, 1, "mirror images and crops are theirs"),
+        (
+            "from_scratch",
+            config.from_scratch,
+            False,
+            f"no network learns from a few {kind.noun}s alone",
+        ),
+        ("mixup", config.mixup, 0.0, f"{kind.noun}s are not mixed"),
+        ("cutmix", config.cutmix, 0.0, f"{kind.noun}s are not mixed"),
+    ):
+        if value != default:
+            option = f"--{flag.replace('_', '-')}"
+            raise UsageError(
+                f"{option}{'' if value is True else f' {value:g}'} with {kind.noun}s",
+                expected=f"pictures: {why}",
+                fix=f"leave {option} away (Python: {flag}={default!r})",
+            )
 
 
 def count_empty(
@@ -20,10 +46,21 @@ def count_empty(
     """Return a sentence for each split that holds examples with nothing in them, such as silent recordings.
 
     They are no error: nothing to hear can be a class of its own.
+
+    Raises
+    ------
+    DataError
+        When there is something in no example of a split.
     """
     notes = []
     for name, part in splits.items():
         rows = np.flatnonzero(features[name].is_readable & ~features[name].perceptual.any(axis=1))
+        if kind.empty_word and len(rows) == len(part) > 0:
+            raise DataError(
+                f"all {counted(len(rows), kind.noun)} of {name} are {kind.empty_word}",
+                expected=f"{kind.noun}s with something in them",
+                fix=f"see whether {part.place(0)} is what it should be, and how it was made",
+            )
         if kind.empty_word and len(rows):
             verb = "is" if len(rows) == 1 else "are"
             notes.append(

@@ -61,11 +61,11 @@ class FitConfig:
     learning_rate
         Highest rate of fine-tuning (default: by architecture and strategy).
     epochs
-        Passes over the training pictures in fine-tuning.
+        Passes over the training examples in fine-tuning.
     fewest_steps
-        Optimizer steps of fine-tuning that few pictures get at least.
+        Optimizer steps of fine-tuning that few examples get at least.
     micro_batch_size
-        Pictures that one forward pass of fine-tuning takes; a batch is worked off in several.
+        Examples that one forward pass of fine-tuning takes; a batch is worked off in several.
     optimizer
         Of fine-tuning: adamw or sgd.
     weight_decay
@@ -102,9 +102,9 @@ class FitConfig:
     word_embeddings
         Word vectors of a text network in fine-tuning: train, frozen, or auto (frozen with fewer texts than vectors).
     patience
-        Looks at held-out pictures without gain after which fine-tuning stops.
+        Looks at held-out examples without gain after which fine-tuning stops.
     wise
-        Share of the way from the head-only to the fine-tuned weights: auto (chosen on held-out pictures), or 0 to 1.
+        Share of the way from the head-only to the fine-tuned weights: auto (chosen on held-out examples), or 0 to 1.
     soup
         Fine-tuning runs whose weights are averaged.
     soup_kind
@@ -128,9 +128,9 @@ class FitConfig:
     device
         Auto, cpu, cuda or cuda:N.
     batch_size
-        Pictures a batch.
+        Examples a batch.
     workers
-        Processes that decode pictures; 0 decodes in the main process.
+        Processes that decode files; 0 decodes in the main process.
     cache
         Folder of the feature cache (default: GRAFT_CACHE, else ~/.cache/graft).
     max_tokens

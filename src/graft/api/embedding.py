@@ -12,21 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from graft.api.checks import count_empty
+from graft.api.checks import count_empty, refuse_for_kind
 from graft.api.config import FitConfig
 from graft.backbones.cache import FeatureCache, default_cache_folder
 from graft.backbones.extraction import Extractor, Features
 from graft.backbones.pretrained import PretrainedModel
 from graft.backbones.views import training_views
 from graft.core.devices import choose_device, choose_precision
-from graft.core.errors import DataError, UsageError
+from graft.core.errors import DataError
 from graft.core.files import hash_json
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.text import counted
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.duplicates import cross_split_duplicates, duplicate_groups
-from graft.data.kinds import PICTURE
 from graft.data.splitting import stratified_split
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
@@ -156,12 +155,7 @@ def embed(
     ----------
     seconds : that the pass may take; what is not reached of a split, a random part, is left out, and that is said.
     """
-    if config.views > 1 and task.kind is not PICTURE:
-        raise UsageError(
-            f"--views {config.views} with {task.kind.noun}s",
-            expected="pictures: mirror images and crops are theirs",
-            fix="leave --views away (Python: views=1)",
-        )
+    refuse_for_kind(task.kind, config)
     views = training_views(config.views, has_flip=config.flip, seed=config.seed)
     parts = splits.present()
     n_examples = sum(map(len, parts.values())) + (len(views) - 1) * len(splits.train)
@@ -243,7 +237,7 @@ def divide(
         empty = [name for name, rows in parts.items() if not len(rows)]
         if empty:
             raise DataError(
-                f"{len(train)} examples leave nothing for {' and '.join(empty)}",
+                f"{len(train)} examples{_in_one_group(groups)} leave nothing for {' and '.join(empty)}",
                 expected="enough examples to hold some out",
                 fix="add examples, or name a test split with --test (Python: test=)",
             )
@@ -263,6 +257,10 @@ def divide(
     for note in notes:
         say(note)
     return replace(result, notes=(*embedded.notes, *notes))
+
+
+def _in_one_group(groups: NDArray[np.int64]) -> str:
+    return " that belong together (copies, or one group)" if len(np.unique(groups)) == 1 else ""
 
 
 def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say: Callable[[str], None]) -> Embedded:

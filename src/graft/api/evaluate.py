@@ -46,8 +46,8 @@ def evaluate(
     Returns
     -------
     dict
-        ``{"<split>": {figure: estimate}, "headline", "confusion" or "labels", "calibration", "baselines"}``. When the
-        data is the run's own test split, the run counts one more reading of it.
+        ``{"<split>": {figure: estimate}, "headline", "confusion" or "labels", "calibration", "baselines", "noun"}``.
+        When the data is the run's own test split, the run counts one more reading of it.
 
     Raises
     ------
@@ -57,6 +57,7 @@ def evaluate(
     prepare_process()
     import numpy as np
 
+    from graft.api.checks import count_empty
     from graft.api.config import FitConfig
     from graft.api.embedding import extractor_for
     from graft.api.judging import judge_any
@@ -94,6 +95,8 @@ def evaluate(
     rows = np.flatnonzero(features.is_readable)
     if len(rows) < len(part):
         say(f"{counted(len(part) - len(rows), 'unreadable ' + fine_tuned.task.kind.noun)} skipped")
+    for note in count_empty({"the data": part}, {"the data": features}, kind=fine_tuned.task.kind):
+        say(note)
     part = part.select(rows)
     layer = fine_tuned.task.model.head.layer
     logits = features.matrix[rows] @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
@@ -106,4 +109,5 @@ def evaluate(
     if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
         metrics["test_reads"] = Run(folder, kept, is_resumed=True).count_test_read()
         say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
+    metrics["noun"] = f"{fine_tuned.task.kind.noun}s"
     return metrics

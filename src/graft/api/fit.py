@@ -63,7 +63,7 @@ def fit(
     console: Console | None = None,
     **options: Any,
 ) -> FitResult:
-    """Fine-tune a pretrained model on labelled pictures or texts, evaluate it, and write model and report.
+    """Fine-tune a pretrained model on labelled pictures, texts or recordings, evaluate it, and write model and report.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def fit(
     with Run.beside(folder, options_kept, processes, resume=resume, overwrite=overwrite) as run:
         silent = Console(quiet=True)
         talk = console if processes.is_main else silent
-        say = run.logger(lambda text: talk.print(f"[dim]·[/dim] {_escape(text)}", highlight=False))
+        say = run.logger(lambda text: talk.print(f"[dim]·[/dim] {_escape(text)}", highlight=False, emoji=False))
         if processes.from_main(run.is_resumed and run.is_finished):
             say(f"the run in {folder} is finished; nothing to do (--overwrite starts anew)")
             return FitResult(folder, read_json(folder / "metrics.json") if processes.is_main else {})
@@ -170,7 +170,7 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import deciding, embedding, grouping, pooling, stations, tuning
+        from graft.api import deciding, embedding, grouping, hearing, pooling, stations, tuning
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -202,6 +202,7 @@ def _run(
     )
     with run.phase("checks and split"):
         embedded = embedding.divide(embedded, config, processes=processes, say=say)
+        embedded, windows = hearing.count_long(embedded, say=say) if processes.is_main else (embedded, None)
     with run.phase("head"):
         embedded = pooling.choose_pooling(embedded, config, say=say)
         head, names, heeded = processes.from_main(
@@ -243,10 +244,9 @@ def _run(
             }
             out_of_fold = tuned.out_of_fold(embedded, decision)
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
-        if choice is not None:
-            judged.metrics["decision"] = choice
-    if groups is not None:
-        judged.metrics["groups"] = groups
+        groups = grouping.judge_by_group(embedded, judged.predictions["test"], groups)
+    told = {"decision": choice, "groups": groups, "windows": windows}
+    judged.metrics.update({name: facts for name, facts in told.items() if facts is not None})
     result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
     tuning.forget(folder)
     processes.wait()
@@ -309,8 +309,7 @@ def _write(
     write_json(run.folder / "metrics.json", metrics)
     print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=f"{embedded.noun}s")
     console.print()
-    is_multi_label = embedded.splits["train"].is_multi_label
-    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded.task, is_multi_label=is_multi_label)})")
+    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded, windows=metrics.get('windows'))})")
     say(f"report: {run.folder / 'report.html'}")
     return FitResult(run.folder, metrics)
 

@@ -9,12 +9,16 @@ import numpy as np
 
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
+from graft.core.decision import AnyPredictions
 from graft.core.seeds import generator
+from graft.core.text import counted
+from graft.core.types import MultiLabelPredictions
 from graft.data.splitting import feasible_folds
+from graft.evaluation.clusters import share_difference_over_groups, share_over_groups
 from graft.evaluation.intervals import wilson
 from graft.methods.head_only import HeadFit, HeadOnly
 
-__all__ = ["compare_grouping"]
+__all__ = ["compare_grouping", "judge_by_group"]
 
 _MOST_ROWS = 2_000
 _PENALTIES = 6
@@ -30,8 +34,10 @@ def compare_grouping(
     Returns
     -------
     dict or None
-        ``column``, ``is_used`` (whether the user named it), ``n_groups``, ``by_group`` and ``ignoring`` (accuracies
-        with intervals), ``text`` (one sentence). None where there are no groups, or fewer than two.
+        ``column``, ``is_used`` (whether the user named it), ``n_groups``, ``by_group`` (accuracy with an interval for
+        new groups), ``ignoring`` (with one that takes examples for independent, as who ignores groups would),
+        ``flattery`` (their paired difference, over groups), ``text`` (one sentence). None where there are no groups,
+        or fewer than two.
     """
     train = embedded.splits["train"]
     groups = train.groups if train.groups is not None else train.suspected_groups
@@ -44,36 +50,85 @@ def compare_grouping(
         return None
     matrix = embedded.features["train"].matrix[rows]
     method = HeadOnly(n_folds=config.folds, scalings=(head.scaling,), n_penalties=_PENALTIES, tolerance=1e-3)
-    found: dict[str, Any] = {}
+    is_right = {}
     for name, own in (("by_group", groups[rows]), ("ignoring", None)):
         logits = method.fit(matrix, targets, n_classes=n_classes, groups=own, seed=config.seed).out_of_fold_logits
-        is_right = ((logits > 0) == targets).all(axis=1) if train.is_multi_label else logits.argmax(axis=1) == targets
-        found[name] = wilson(int(is_right.sum()), len(targets))
+        is_right[name] = ((logits > 0) == targets).all(axis=1) if train.is_multi_label else logits.argmax(1) == targets
+    by = share_over_groups(is_right["by_group"], groups[rows])
+    ignoring = wilson(int(is_right["ignoring"].sum()), len(rows))
+    flattery = share_difference_over_groups(is_right["ignoring"], is_right["by_group"], groups[rows])
+    if flattery.low is None:  # two groups: by examples, for want of better
+        flattery = share_difference_over_groups(is_right["ignoring"], is_right["by_group"], np.arange(len(rows)))
     column, is_used, n_groups = train.group_column, train.groups is not None, len(np.unique(groups[rows]))
-    by, ignoring = found["by_group"], found["ignoring"]
     figure = "share of exactly right label sets" if train.is_multi_label else "accuracy"
     shown = (
         f"out-of-fold {figure} of the head is {_percent(by)} when no {column} stands on both sides, and"
-        f" {_percent(ignoring)} when that is ignored ({len(targets):,} {embedded.noun}s of {n_groups}"
-        f" {column}{'' if n_groups == 1 else 's'}, {feasible_folds(targets, config.folds, groups=groups[rows])} folds)"
+        f" {_percent(ignoring)} when that is ignored ({len(targets):,} {embedded.noun}s of {counted(n_groups, column)},"
+        f" {feasible_folds(targets, config.folds, groups=groups[rows])} folds)"
     )
-    if by.high >= ignoring.low:
+    if flattery.low is None or flattery.low <= 0:
         told = f"groups: {shown}: no sign that it matters"
     elif is_used:
-        told = f"groups: {shown}: a split that ignores the {column} flatters by {_points(by, ignoring)} points"
+        span = f"{100 * flattery.low:.0f} to {100 * flattery.high:.0f}"
+        told = (
+            f"groups: {shown}: a split that ignores the {column} flatters by {100 * flattery.value:.0f} points"
+            f" (95 % interval {span})"
+        )
     else:
         told = (
             f"groups are ignored: {shown}. The figures of this report flatter for a new {column};"
             f" --group-column {column} (Python: group_column='{column}') gives honest ones"
         )
     say(told)
-    facts = {name: estimate.as_dict() for name, estimate in found.items()}
-    return {"column": column, "is_used": is_used, "n_groups": n_groups, **facts, "text": told}
+    return {
+        "column": column,
+        "is_used": is_used,
+        "n_groups": n_groups,
+        "by_group": by.as_dict(),
+        "ignoring": ignoring.as_dict(),
+        "flattery": flattery.as_dict(),
+        "text": told,
+    }
+
+
+def judge_by_group(embedded: Embedded, test: AnyPredictions, facts: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return `facts` of `compare_grouping` with the test split's groups, where none of them stands in train.
+
+    Parameters
+    ----------
+    test : predictions of the test split, already judged.
+
+    Returns
+    -------
+    dict or None
+        ``test``: ``n_groups``, ``shares`` (of right answers, a number a group), ``over_groups`` (accuracy with an
+        interval for new groups, null where there are too few), ``text``.
+    """
+    train, part = embedded.splits["train"], embedded.splits["test"]
+    if facts is None or train.groups is None or part.groups is None or np.isin(part.groups, train.groups).any():
+        return facts
+    is_known = test.is_known if isinstance(test, MultiLabelPredictions) else test.targets >= 0
+    is_right, own, column = np.asarray(test.is_correct)[is_known], part.groups[is_known], train.group_column
+    numbers = np.unique(own, return_inverse=True)[1]
+    shares = np.bincount(numbers, weights=is_right) / np.bincount(numbers)
+    estimate = share_over_groups(is_right, own)
+    spread = f"from {shares.min():.1%} to {shares.max():.1%} right" if len(shares) > 1 else f"{shares[0]:.1%} right"
+    told = f"the {counted(len(is_right), embedded.noun)} of test are of {counted(len(shares), column)}, {spread}; "
+    if estimate.low is None:
+        told += (
+            f"too few for an interval that holds for a new {column}: the one above takes {embedded.noun}s for"
+            " independent and is too narrow for that"
+        )
+    else:
+        told += (
+            f"for a new {column} the 95 % interval is {100 * estimate.low:.1f} to {100 * estimate.high:.1f}%, the one"
+            f" above takes {embedded.noun}s for independent"
+        )
+    shown = {"n_groups": len(shares), "shares": shares.tolist(), "over_groups": estimate.as_dict(), "text": told}
+    return {**facts, "test": shown}
 
 
 def _percent(estimate: Any) -> str:
-    return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
-
-
-def _points(low: Any, high: Any) -> str:
-    return f"{100 * (high.value - low.value):.0f}"
+    if estimate.low is None:
+        return f"{estimate.value:.1%}"
+    return f"{estimate.value:.1%} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"

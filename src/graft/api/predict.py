@@ -28,7 +28,7 @@ def predict(
     preprocessing: str | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Prediction]:
-    """Yield a prediction for each picture or text, in order; memory does not grow with their number.
+    """Yield a prediction for each picture, text or recording, in order; memory does not grow with their number.
 
     Parameters
     ----------

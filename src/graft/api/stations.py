@@ -19,7 +19,6 @@ from graft.api.judging import held_out_figures, judge_any
 from graft.api.label_names import LabelNames, heed_names, read_names, zero_shot
 from graft.core.decision import AnyPredictions, Decision
 from graft.core.devices import choose_device, choose_precision
-from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
 from graft.core.text import counted
@@ -185,13 +184,7 @@ def baselines(
         from graft.api.scratch import scratch_predictions
         from graft.backbones.loading import ImageModel
 
-        if not isinstance(embedded.model, ImageModel):
-            raise UsageError(
-                f"--from-scratch with {embedded.noun}s",
-                expected="pictures: a language is not learned from a few labelled texts",
-                fix="leave --from-scratch away (Python: from_scratch=False)",
-            )
-
+        assert isinstance(embedded.model, ImageModel)  # see `graft.api.checks.refuse_for_kind`
         say("training the same network from random weights, as a baseline")
         found["from_scratch"] = scratch_predictions(
             train, test, embedded.model, label_names=names, seed=config.seed, has_flip=config.flip, console=console
@@ -278,11 +271,20 @@ def previews(embedded: Embedded, predictions: AnyPredictions) -> dict[str, Previ
     return {part.ids[row]: embedded.task.preview(part.read(row), name=part.place(row)) for row in rows}
 
 
-def how_it_loads(task: Task, *, is_multi_label: bool = False) -> str:
-    """Return how the saved model is used outside of Graft."""
-    own = task.model.saved_facts.get("preprocessing")
+def how_it_loads(embedded: Embedded, *, windows: Mapping[str, Any] | None = None) -> str:
+    """Return how the saved model is used outside of Graft.
+
+    Parameters
+    ----------
+    windows : of recordings, see `graft.api.hearing.count_long`.
+    """
+    own = embedded.model.saved_facts.get("preprocessing")
     if own is None:
-        return f"loads in transformers.pipeline('{task.name}', ...{', top_k=None' if is_multi_label else ''})"
+        more = ", top_k=None" if embedded.splits["train"].is_multi_label else ""
+        told = f"loads in transformers.pipeline('{embedded.task.name}', ...{more})"
+        if windows is not None and windows["n_long"]:
+            told += f", whose scores are equal up to {windows['window_s']:.3g} s of sound"
+        return told
     return (
         f"transformers.pipeline cannot load it: its input comes from {own['file']}:{own['name']}, which lies beside it;"
         " the network itself is a standard checkpoint"

@@ -265,10 +265,10 @@ def _reserve_s(embedded: Embedded, run: Run) -> float:
     """Return the seconds that saving, predicting the test split, judging and the report will take."""
     n_test = sum(len(part) for name, part in embedded.splits.items() if name != "train")
     n_forward = max(1, embedded.n_computed)
-    a_picture = embedded.seconds.get("forward", 0.0) / n_forward if embedded.n_computed else 0.01
+    an_example = embedded.seconds.get("forward", 0.0) / n_forward if embedded.n_computed else 0.01
     return (
         5.0
-        + 1.3 * n_test * max(a_picture, 0.002)
+        + 1.3 * n_test * max(an_example, 0.002)
         + embedded.seconds.get("engine", 0.0)
         + 0.4 * run.seconds.get("head", 0.0)
     )

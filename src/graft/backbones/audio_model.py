@@ -71,12 +71,29 @@ class AudioModel:
     def reads(self) -> str:
         """Sampling rate and length of a window."""
         rate = self.frontend.sampling_rate_hz
-        return f"{rate / 1000:g} kHz in windows of {self.frontend.window / rate:.3g} s"
+        return f"{rate / 1000:g} kHz in windows of {self.window_s:.3g} s"
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window in seconds: a longer recording is heard in several."""
+        return self.frontend.window / self.frontend.sampling_rate_hz
+
+    @property
+    def pipeline_hears(self) -> str:
+        """What ``pipeline("audio-classification")`` hears of a longer recording; empty where it loads no such model."""
+        if isinstance(self.frontend, PluginFrontend):
+            return ""
+        return "all of it at once" if self.frontend.shape is None else "its beginning alone"
 
     @property
     def saved_facts(self) -> dict[str, Any]:
-        """The user's preprocessing, where there is one."""
-        return {"preprocessing": self.frontend.record} if isinstance(self.frontend, PluginFrontend) else {}
+        """Length and distance of windows, and the user's preprocessing, where there is one."""
+        facts: dict[str, Any] = {
+            "window_s": self.window_s,
+            "hop_s": self.frontend.hop / self.frontend.sampling_rate_hz,
+            "pipeline_hears": self.pipeline_hears,
+        }
+        return facts | ({"preprocessing": self.frontend.record} if isinstance(self.frontend, PluginFrontend) else {})
 
     def choose(self, block: str) -> AudioModel:
         """Return the model whose network ends after one layer: ``"layer 4"``, or as it is: ``"head input"``."""

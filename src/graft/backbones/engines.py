@@ -65,7 +65,13 @@ class EngineChoice:
 
 
 def candidates(
-    wanted: str, *, device: torch.device, precision: Precision, n_pictures: int, is_strict_precision: bool = False
+    wanted: str,
+    *,
+    device: torch.device,
+    precision: Precision,
+    n_pictures: int,
+    is_strict_precision: bool = False,
+    noun: str = "picture",
 ) -> list[EngineChoice]:
     """Return engines in the order in which they are to be tried; the last, eager fp32, cannot fail the check.
 
@@ -74,6 +80,7 @@ def candidates(
     wanted : one of `ENGINE_NAMES`; other than ``"auto"`` it is tried first.
     n_pictures : pictures of the whole pass, cached ones included, so that a resumed run chooses as the first did.
     is_strict_precision : the user named the precision: keep it on every engine but the last.
+    noun : what an example is called; spectrograms are run as pictures, but are none to the user.
 
     Raises
     ------
@@ -99,7 +106,7 @@ def candidates(
     can_compile = device.type == "cuda" or shutil.which("g++") is not None or shutil.which("clang++") is not None
     is_compile_worth_it = wanted == "auto" and not has_openvino and can_compile and n_pictures > _COMPILE_PAYS_AFTER
     if wanted == "compile" or is_compile_worth_it:
-        reason = "asked for" if wanted == "compile" else f"pays for itself after about {_COMPILE_PAYS_AFTER:,} pictures"
+        reason = "asked for" if wanted == "compile" else f"pays for itself after about {_COMPILE_PAYS_AFTER:,} {noun}s"
         found.append(EngineChoice("compile", precision, reason))
     if wanted == "eager" or not found or precision.name == "fp32" or wanted == "compile":
         reason = "asked for" if wanted == "eager" else "no set-up time"
@@ -117,6 +124,7 @@ def start_engine(
     batch_size: int,
     device: torch.device,
     say: Callable[[str], None],
+    noun: str = "picture",
 ) -> tuple[Engine, EngineChoice, float]:
     """Return the first engine whose features agree with eager fp32 on `sample`, its choice, and the least cosine.
 
@@ -125,6 +133,7 @@ def start_engine(
     network : the frozen network up to its head, on the CPU in float32. It is not changed.
     sample : (n_sample, n_channels, height, width), the first pictures of the pass.
     batch_size : pictures in every later call.
+    noun : what an example is called, as in `candidates`.
 
     Raises
     ------
@@ -135,7 +144,7 @@ def start_engine(
     reference = _reference_features(network, sample, device)
     if not np.isfinite(reference).all():
         raise ModelError(
-            "the network gives infinite or undefined features for the first pictures",
+            f"the network gives infinite or undefined features for the first {noun}s",
             expected="finite features",
             fix="check that the weights belong to this config and preprocessing; try --precision fp32",
         )
@@ -155,7 +164,7 @@ def start_engine(
         if cosine >= PARITY_COSINE or position + 1 == len(choices):
             return engine, choice, cosine
         say(
-            f"engine {choice.label} differs from eager fp32 on these pictures (cosine {cosine:.5f} < {PARITY_COSINE});"
+            f"engine {choice.label} differs from eager fp32 on these {noun}s (cosine {cosine:.5f} < {PARITY_COSINE});"
             f" falling back to {following}"
         )
     raise AssertionError("candidates() always ends with eager fp32")

@@ -132,6 +132,7 @@ class RecordingSource:
                 precision=precision,
                 n_pictures=n_examples,
                 is_strict_precision=is_strict_precision,
+                noun=self.noun,
             )
         if wanted not in ("auto", "eager"):
             raise UsageError(
@@ -165,7 +166,13 @@ class RecordingSource:
         windows = sample.windows[:_PARITY_WINDOWS]
         if isinstance(network, FeatureNetwork):
             pictures, choice, cosine = start_engine(
-                network, choices, sample=np.stack(windows), batch_size=batch_size, device=device, say=say
+                network,
+                choices,
+                sample=np.stack(windows),
+                batch_size=batch_size,
+                device=device,
+                say=say,
+                noun=self.noun,
             )
             return _PictureLike(pictures, batch_size), choice, cosine
         reference = _Eager(network, Precision("fp32", ""), device, most=1, can_pad=False).of_windows(windows)

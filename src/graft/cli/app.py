@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     arguments : words after ``graft``.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     try:
         app(
             with_config_file(arguments),

@@ -30,7 +30,7 @@ def evaluate(
     run
         Folder that graft fit wrote.
     data
-        Labelled pictures in any form that graft fit reads.
+        Labelled examples in any form that graft fit reads.
     split
         Which split of divided data. Default: its test split.
     path_column
@@ -38,7 +38,7 @@ def evaluate(
     label_column
         Column of a table that holds the labels.
     skip_unreadable
-        Leave out pictures that cannot be read, and count them.
+        Leave out examples that cannot be read, and count them.
     json
         File to write the figures to, in the form of metrics.json.
     seed
@@ -52,7 +52,7 @@ def evaluate(
     from graft.core.files import write_json
     from graft.report.terminal import print_summary
 
-    console = Console()
+    console = Console(emoji=False)
     metrics = run_evaluate(
         run,
         data,
@@ -65,7 +65,7 @@ def evaluate(
         say=lambda text: console.print(f"· {text}", style="dim", markup=False, highlight=False),
         console=console,
     )
-    print_summary(metrics, console=console, noun="pictures")
+    print_summary(metrics, console=console, noun=metrics["noun"])
     if json is not None:
         write_json(json, metrics)
         console.print(f"figures: {json}", markup=False, highlight=False)

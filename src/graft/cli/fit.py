@@ -21,7 +21,7 @@ def fit(
     resume: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Fine-tune a pretrained model on labelled pictures; evaluate it; write model and report.
+    """Fine-tune a pretrained model on labelled pictures, texts or recordings; evaluate it; write model and report.
 
     Parameters
     ----------

@@ -23,16 +23,17 @@ def predict(
     batch_size: int = 32,
     workers: int = 2,
     skip_unreadable: Annotated[bool, Parameter(negative="")] = False,
+    text_column: str | None = None,
     preprocessing: str | None = None,
 ) -> None:
-    """Predict the label of picture files, as a stream.
+    """Predict the label of files or texts, as a stream.
 
     Parameters
     ----------
     run
         Folder that graft fit wrote.
     inputs
-        Picture files and folders; folders are searched in depth.
+        Files and folders; folders are searched in depth. Of texts: tables.
     out
         File to write, .csv or .jsonl. Default: standard output.
     format
@@ -44,11 +45,13 @@ def predict(
     device
         auto, cpu, cuda or cuda:N.
     batch_size
-        Pictures a batch.
+        Examples a batch.
     workers
-        Processes that decode pictures.
+        Processes that decode.
     skip_unreadable
-        Give unreadable pictures an empty label and go on.
+        Give unreadable examples an empty label and go on.
+    text_column
+        Column of a table that holds the texts.
     preprocessing
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
     """
@@ -65,7 +68,7 @@ def predict(
     form = format or ("jsonl" if out is not None and out.suffix == ".jsonl" else "csv")
     if form not in WRITERS:
         raise UsageError(f"--format {form}", expected=" or ".join(WRITERS))
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, emoji=False)
     predictions = run_predict(
         run,
         list(inputs),
@@ -75,6 +78,7 @@ def predict(
         batch_size=batch_size,
         workers=workers,
         skip_unreadable=skip_unreadable,
+        text_column=text_column,
         preprocessing=preprocessing,
         say=lambda text: errors.print(f"· {text}", style="dim", markup=False),
     )

@@ -73,7 +73,7 @@ def pretrain(
     from graft.core.process import prepare_process
 
     prepare_process()
-    console = Console()
+    console = Console(emoji=False)
     folder = run_pretrain(
         data,
         out=out,

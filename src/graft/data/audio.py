@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError
+from graft.core.text import counted
 
-__all__ = ["Recording", "decode_recording", "spectral_hash"]
+__all__ = ["Recording", "decode_recording", "duration_s", "spectral_hash"]
 
 SILENCE_PEAK: Final = 1e-4  # of full scale, -80 dB: three steps of 16 bits
+SHORTEST_S: Final = 0.01  # less than a frame of any spectrum
 LONGEST_S: Final = 3 * 3600.0
 _BLOCK = 1 << 18  # samples a channel that are decoded at a time
 _OPEN_END = 0x7FFF_0000  # a data chunk that claims as much was written to a pipe, its length not known
 _BANDS, _SLICES = 17, 17  # of the hash: 16 x 16 differences
 _HASH_RATE_HZ, _HASH_FRAME = 8000, 256
+_UNCHANGING: Final = (1, 0, 0, 0)  # the hash of sound in which nothing moves, a frame or less for example
 _WORDS = np.ascontiguousarray(np.arange(256).reshape(-1, 4).T)
 
 
@@ -61,8 +64,8 @@ def decode_recording(content: bytes, *, name: str, sampling_rate_hz: int) -> Rec
     Raises
     ------
     DataError
-        When the bytes are no sound, end too early, hold no sample or samples that are no numbers, or last for more
-        than 3 hours.
+        When the bytes are no sound, end too early, hold no sample or samples that are no numbers, or last for less
+        than a hundredth of a second or more than 3 hours.
 
     Notes
     -----
@@ -92,6 +95,8 @@ def decode_recording(content: bytes, *, name: str, sampling_rate_hz: int) -> Rec
                         cause = f"it ends after {n_frames:,} of {claimed:,} samples"
                     elif not n_frames:
                         cause = "it holds no sample"
+                    elif n_frames < SHORTEST_S * file.samplerate:
+                        cause = f"it lasts {1000 * n_frames / file.samplerate:.2g} ms ({counted(n_frames, 'sample')})"
                     elif not np.isfinite(waveform).all():
                         cause = "it holds samples that are no numbers"
                     else:
@@ -101,14 +106,34 @@ def decode_recording(content: bytes, *, name: str, sampling_rate_hz: int) -> Rec
             cause = _in_words(error) if content else "it is empty"
     raise DataError(
         f"{name} cannot be read as a recording: {cause}",
-        expected="a whole WAV, FLAC, OGG or MP3 file of at most 3 hours",
+        expected="a whole WAV, FLAC, OGG or MP3 file of 10 ms to 3 hours",
         fix="replace or remove it (other formats: ffmpeg -i FILE FILE.wav), or leave unreadable recordings out and have"
         " them counted: --skip-unreadable (Python: skip_unreadable=True)",
     )
 
 
+def duration_s(content: bytes) -> float:
+    """Return how long a sound file lasts by its header, in seconds; 0 where it says nothing that can be read.
+
+    Examples
+    --------
+    >>> import io, soundfile
+    >>> file = io.BytesIO()
+    >>> soundfile.write(file, np.zeros(800), 8000, format="WAV")
+    >>> duration_s(file.getvalue()), duration_s(b"no sound")
+    (0.1, 0.0)
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            return file.frames / file.samplerate if 0 < file.frames < 1 << 60 else 0.0
+    except (soundfile.SoundFileError, RuntimeError, ValueError):
+        return 0.0
+
+
 def spectral_hash(recording: Recording) -> NDArray[np.uint64]:
-    """Return a 256-bit hash of how energy moves over bands and time; all zero for silence.
+    """Return a 256-bit hash of how energy moves over bands and time; all zero for silence alone.
 
     Copies that were encoded, resampled or made louder differ in few bits.
 
@@ -140,10 +165,13 @@ def spectral_hash(recording: Recording) -> NDArray[np.uint64]:
         frames = waveform[part[:, None] + np.arange(_HASH_FRAME)] * window
         power = np.square(np.abs(np.fft.rfft(frames, axis=1))).sum(axis=0)
         energy[t] = np.add.reduceat(power, edges[:-1])
+    if not energy.any():  # sound above what the hash hears, or at the very edge of a frame
+        return np.array(_UNCHANGING, np.uint64)
     level = np.log(energy + 1e-6 * energy.max())
     slope = level[:, :-1] - level[:, 1:]
     bits = (np.diff(slope, axis=0) > 0).ravel()[_WORDS]
-    return np.packbits(bits, axis=1).view(np.uint64).ravel()
+    found = np.packbits(bits, axis=1).view(np.uint64).ravel()
+    return found if found.any() else np.array(_UNCHANGING, np.uint64)
 
 
 def _mel_edges() -> NDArray[np.int64]:

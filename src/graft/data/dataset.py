@@ -155,7 +155,7 @@ class LabeledDataset:
             return read_bytes(os.path.join(self.root, cell["path"]))  # noqa: PTH118
         raise DataError(
             f"{self.place(index)} is empty: no bytes and no path",
-            expected="a picture in every row",
+            expected="an example in every row",
             fix="remove the row from the data",
         )
 
@@ -237,7 +237,7 @@ def read_bytes(path: str) -> bytes:
         raise DataError(
             f"{path} is missing",
             expected="every file that the data names",
-            fix="put it back, or remove its row from the table; where pictures have moved, write the data anew",
+            fix="put it back, or remove its row from the table; where files have moved, write the data anew",
         ) from None
     except OSError as error:
         raise DataError(

@@ -22,6 +22,7 @@ __all__ = [
 
 # What systems leave behind in folders.
 _LITTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+_FORMS = "a folder with a subfolder a class, a CSV, JSONL or Parquet table, or a saved Hugging Face dataset"
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def list_inputs(paths: Sequence[str | Path], *, kind: ExampleKind = PICTURE) -> 
     """
     for path in paths:
         if not os.path.exists(path):  # noqa: PTH110
-            raise missing_path(Path(path))
+            raise missing_path(Path(path), expected=f"a {kind.noun}, or a folder of {kind.noun}s")
     found = False
     for path in map(Path, paths):
         if not path.is_dir():
@@ -190,7 +191,7 @@ def list_inputs(paths: Sequence[str | Path], *, kind: ExampleKind = PICTURE) -> 
         )
 
 
-def missing_path(path: Path) -> DataError:
+def missing_path(path: Path, *, expected: str = _FORMS) -> DataError:
     """Return the error for a file or folder that does not exist, with the nearest name beside it."""
     parent = path.parent
     beside = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
@@ -199,6 +200,6 @@ def missing_path(path: Path) -> DataError:
         hint = f" There is no folder {parent} either."
     return DataError(
         f"no such file or folder: {path}.{hint}",
-        expected="a folder with a subfolder a class, a CSV, JSONL or Parquet table, or a saved Hugging Face dataset",
+        expected=expected,
         fix="check the path; a relative path starts from the current folder",
     )

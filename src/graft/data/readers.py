@@ -102,7 +102,7 @@ def read_splits(
                 fix="--multi-label (Python: multi_label=True), if an example may have any number of labels",
             )
         parts[split] = part.as_label_sets() if is_multi_label else part
-    label_names = _label_names(parts["train"], notes)
+    label_names = _label_names(parts["train"], notes, noun=kind.noun)
     ids, groups = Ids(), GroupNumbers()
     sets = {split: part.labelled(label_names, ids=ids, groups=groups) for split, part in parts.items()}
     for split, part in parts.items():
@@ -110,7 +110,7 @@ def read_splits(
     check = check_label_sets if is_multi_label else check_classes
     check(sets["train"].labels, label_names, source=parts["train"].source)
     notes += [note for part in parts.values() for note in part.notes]
-    notes += _more_notes(parts, sets, ids)
+    notes += _more_notes(parts, sets, ids, noun=kind.noun)
     return Splits(sets["train"], sets.get("valid"), sets.get("test"), notes=(_summary(data, sets), *notes))
 
 
@@ -180,13 +180,13 @@ def _one_split(found: dict[str, Found], data: str | Path, *, wanted: str, is_nam
     )
 
 
-def _label_names(train: Found, notes: list[str]) -> tuple[str, ...]:
+def _label_names(train: Found, notes: list[str], *, noun: str) -> tuple[str, ...]:
     if train.empty:
         named = ", ".join(f"'{name}'" for name in train.empty[:5]) + (", ..." if len(train.empty) > 5 else "")
         raise DataError(
-            f"{train.source} has class folders without a picture: {named}",
-            expected="at least 2 pictures of every class",
-            fix="add pictures, or remove the folder",
+            f"{train.source} has class folders without a {noun}: {named}",
+            expected=f"at least 2 {noun}s of every class",
+            fix=f"add {noun}s, or remove the folder",
         )
     present = train.label_names()
     if train.declared is None:
@@ -209,9 +209,9 @@ def _check_labels_known(data: LabeledDataset, part: Found) -> None:
         )
 
 
-def _more_notes(parts: dict[str, Found], sets: dict[str, LabeledDataset], ids: Ids) -> list[str]:
+def _more_notes(parts: dict[str, Found], sets: dict[str, LabeledDataset], ids: Ids, *, noun: str) -> list[str]:
     notes = [
-        f"{part.source}: class folders without a picture: {', '.join(part.empty[:5])}."
+        f"{part.source}: class folders without a {noun}: {', '.join(part.empty[:5])}."
         for split, part in parts.items()
         if split != "train" and part.empty
     ]

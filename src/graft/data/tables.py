@@ -81,7 +81,7 @@ def read_table(paths: Sequence[Path]) -> Table:
             raise DataError(
                 f"{path} is no table that can be read",
                 expected=f"a file that ends in {', '.join(sorted(TABLE_SUFFIXES))}, or a folder",
-                fix="a table names one picture and its label in each row",
+                fix="a table holds one example and its label in each row",
             )
     except UnicodeDecodeError as error:
         raise _not_utf8(path) from error

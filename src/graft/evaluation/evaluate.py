@@ -236,7 +236,7 @@ def _checked(predictions: Predictions, what: str) -> Predictions:
             f"{what}: {int(is_bad.sum())} of {len(predictions)} examples have logits that are not numbers"
             f" (first: {first!r})",
             expected="finite logits, or log-probabilities, where -inf is probability 0",
-            fix="look for pictures or weights that hold NaN; compute in fp32 (Python: precision='fp32')",
+            fix="look for examples or weights that hold NaN; compute in fp32 (Python: precision='fp32')",
         )
     is_odd = (predictions.targets < -1) | (predictions.targets >= n_classes)
     if is_odd.any():

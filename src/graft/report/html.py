@@ -176,8 +176,10 @@ def _gallery(
     confident = mistakes.most_confident(predictions, budget)
     if not confident:
         return None
-    is_seen_or_heard = any(e["picture"] or e["sound"] for e in confident)
-    return _shown(confident, mistakes.pair_groups(predictions, budget) if is_seen_or_heard else [])
+    is_seen, is_heard = any(e["picture"] for e in confident), any(e["sound"] for e in confident)
+    most_each = 6 if is_seen else 2  # a player takes the room of three pictures
+    groups = mistakes.pair_groups(predictions, budget, most_each=most_each) if is_seen or is_heard else []
+    return _shown(confident, groups)
 
 
 def _shown(examples: list[dict[str, Any]], groups: list[dict[str, Any]]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def print_summary(
     console.print(table)
     console.print()
     for fact in verdict.facts:
-        if fact.topic in ("Classes", "Strategy", "Confidence", "Weakest point"):
+        if fact.topic in ("Classes", "Groups", "Strategy", "Confidence", "Weakest point"):
             console.print(Text(_without_marks(fact.text)))
 
 

@@ -63,7 +63,8 @@ def build_verdict(
         _selection(leaderboard),
         _cost(metrics),
     )
-    return Verdict(_headline(metrics), tuple(fact for fact in candidates if fact is not None))
+    headline = _headline(metrics) + _flattery(metrics)
+    return Verdict(headline, tuple(fact for fact in candidates if fact is not None))
 
 
 def _fact(topic: str, text: str | None) -> Fact | None:
@@ -102,13 +103,26 @@ def _headline(metrics: Mapping[str, Any]) -> str:
     return "The graft took."
 
 
+def _flattery(metrics: Mapping[str, Any]) -> str:
+    """Return one more sentence where groups (speakers, patients) were ignored and that was seen to flatter."""
+    groups = metrics.get("groups") or {}
+    low = (groups.get("flattery") or {}).get("low")
+    if groups.get("is_used", True) or low is None or low <= 0:
+        return ""
+    return f" Its figures flatter for a new {w.plain(groups['column'])}."
+
+
 def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _groups(metrics: Mapping[str, Any]) -> Fact | None:
-    text = (metrics.get("groups") or {}).get("text")
-    return Fact("Groups", w.plain(f"{text[0].upper()}{text[1:]}.")) if text else None
+    groups = metrics.get("groups") or {}
+    texts = (groups.get("text"), (groups.get("test") or {}).get("text"))
+    told = [text.removeprefix("groups: ") for text in texts if text]
+    if not told:
+        return None
+    return Fact("Groups", w.plain(" ".join(f"{text[0].upper()}{text[1:]}." for text in told)))
 
 
 def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:

@@ -18,6 +18,7 @@ __all__ = ["find_task"]
 
 _SAMPLE = 20
 _LONGEST_PATH = 1000
+_MOST_TEXTS = 1000  # so many files of text are no notes beside pictures or recordings
 
 
 def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
@@ -27,8 +28,9 @@ def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
     ----------
     data : what the user named as data.
     model : what the user named as model.
-    wanted : ``"auto"``: by the first file of examples below a folder; of a table, by the files that it names, and where
-        it names none, texts; of a hub id, by the kind of model. Else this name.
+    wanted : ``"auto"``: by the first picture or recording below a folder, else texts, unless the model is of another
+        kind; of a table, by the files that it names, and where it names none, texts; of a hub id, by the kind of
+        model. Else this name.
 
     Raises
     ------
@@ -43,7 +45,9 @@ def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
                 fix="leave it away, or name one (Python: task=)",
             )
         return wanted
-    kind = _of_data(Path(data).expanduser()) or _of_model(Path(model)) or PICTURE
+    own, of_model = _of_data(Path(data).expanduser()), _of_model(Path(model))
+    is_in_doubt = own is None or (own is TEXT and Path(data).expanduser().is_dir())
+    kind = (of_model if is_in_doubt else None) or own or PICTURE
     return next((name for name in TASKS if task_class(name).kind is kind), next(iter(TASKS)))
 
 
@@ -55,15 +59,20 @@ def _of_data(path: Path) -> ExampleKind | None:
     if is_saved(path):
         return _of_columns(next(iter(read_saved(path).values())))
     tables: list[Path] = []
+    n_texts = 0
     for name, is_hidden in walk(str(path)):
         if is_hidden:
             continue
         file = f"{path}/{name}"
         if Path(name).suffix.lower() in TABLE_SUFFIXES:
             tables.append(Path(file))
-        elif ((kind := _of_file(file)) is not None and kind is not TEXT) or (kind is TEXT and "/" in name):
+        elif (kind := _of_file(file)) is TEXT:
+            n_texts += "/" in name
+        elif kind is not None:
             return kind
-    return _of_table(tables[0]) if tables else None
+        if n_texts == _MOST_TEXTS:
+            break
+    return TEXT if n_texts else _of_table(tables[0]) if tables else None
 
 
 def _of_file(file: str) -> ExampleKind | None:
@@ -99,7 +108,6 @@ def _of_model(folder: Path) -> ExampleKind | None:
     processor = folder / "preprocessor_config.json"
     if processor.is_file():
         settings = json.loads(processor.read_text(encoding="utf-8"))
-        is_audio = "feature_extractor_type" in settings and "image_processor_type" not in settings
-        return next(kind for kind in KINDS if kind.modality == ("audio" if is_audio else "image"))
+        return next(kind for kind in KINDS if kind.modality == ("audio" if "sampling_rate" in settings else "image"))
     is_text = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"))
     return TEXT if is_text else None

@@ -295,5 +295,5 @@ def _diverged(step: int, *, value: float, norm: float, rate: float) -> ModelErro
         f" learning rate {rate:.3g}; the weights before this step are untouched",
         expected="finite numbers",
         fix="a learning rate 3 to 10 times smaller: --learning-rate (Python: learning_rate=); or a longer warm-up:"
-        " --warmup-fraction (warmup_fraction=); or look for pictures or values that are not numbers",
+        " --warmup-fraction (warmup_fraction=); or look for examples whose values are not numbers",
     )

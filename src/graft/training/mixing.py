@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from graft.core.errors import UsageError
 
-__all__ = ["Box", "Mix", "Mixing", "draw_mix", "mix_pictures", "soft_targets"]
+__all__ = ["Box", "Mix", "Mixing", "draw_mix", "mix_pictures", "refuse_mixing", "soft_targets", "with_soft_labels"]
 
 
 @dataclass(frozen=True)
@@ -147,3 +147,26 @@ def soft_targets(
     if partners is not None:
         targets = targets * share + mass(partners) * (1 - share)
     return targets * (1 - smoothing) + smoothing * (0.5 if labels.ndim == 2 else 1 / n_classes)
+
+
+def with_soft_labels(batch: dict[str, Tensor], n_classes: int, *, smoothing: float) -> dict[str, Tensor]:
+    """Return a batch with ``soft_labels`` (n, n_classes) made of its ``labels``, where labels are smoothed at all."""
+    if not smoothing:
+        return batch
+    return {**batch, "soft_labels": soft_targets(batch["labels"], n_classes, smoothing=smoothing)}
+
+
+def refuse_mixing(mixing: Mixing | None, *, noun: str) -> None:
+    """Raise where examples are to be mixed that cannot be.
+
+    Raises
+    ------
+    UsageError
+        When mixing is on.
+    """
+    if mixing is not None and mixing.is_on:
+        raise UsageError(
+            f"mixup or CutMix of {noun}s",
+            expected="pictures",
+            fix="leave --mixup and --cutmix away (Python: mixup=0, cutmix=0)",
+        )

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graft.backbones.recording_batches import collate_windows
-from graft.core.errors import UsageError
 from graft.core.files import atomic_path
 from graft.core.seeds import derive_seed
 from graft.data.windows import cut_windows
 from graft.training.batches import Batches, ShuffledOrder
-from graft.training.mixing import Mixing, soft_targets
+from graft.training.length_order import LengthOrder
+from graft.training.mixing import Mixing, refuse_mixing, with_soft_labels
 from graft.training.sounds import SoundAugmentation, distort_waveform, draw_sound_distortions, mask_spectrogram
-from graft.training.texts import LengthOrder
 
 __all__ = ["RecordingBatches", "RecordingExamples", "Waveforms", "WindowInput", "open_waveforms", "store_waveforms"]
 
@@ -153,12 +152,7 @@ class RecordingExamples:
         UsageError
             When recordings are to be mixed.
         """
-        if mixing is not None and mixing.is_on:
-            raise UsageError(
-                "mixup or CutMix of recordings",
-                expected="neither",
-                fix="--mixup 0 --cutmix 0 (Python: mixup=0, cutmix=0)",
-            )
+        refuse_mixing(mixing, noun="recording")
         how = SoundAugmentation.for_strength(augmentation)
         own = np.asarray(rows)
         order: ShuffledOrder | LengthOrder = ShuffledOrder(len(own), batch_size=batch_size, seed=seed)
@@ -254,6 +248,4 @@ class RecordingBatches:
         batch = collate_windows(inputs, targets, input_name=examples.input_name, longest=longest)
         if longest is not None and not (lengths >= longest).all():  # some rows alone may not have needed it
             batch.setdefault("attention_mask", torch.ones_like(batch[examples.input_name], dtype=torch.int64))
-        if self._label_smoothing:
-            batch["soft_labels"] = soft_targets(batch["labels"], examples.n_classes, smoothing=self._label_smoothing)
-        return batch
+        return with_soft_labels(batch, examples.n_classes, smoothing=self._label_smoothing)

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graft.api.checks import count_empty
+from graft.api.checks import count_empty, refuse_for_kind
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
-from graft.api.grouping import compare_grouping
+from graft.api.grouping import compare_grouping, judge_by_group
 from graft.backbones.extraction import Features
+from graft.core.errors import DataError, UsageError
+from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset
 from graft.data.kinds import PICTURE, RECORDING
 from graft.methods.head_only import HeadOnly
@@ -57,6 +59,9 @@ def test_it_shows_what_a_split_that_ignores_groups_would_claim(
     assert facts["ignoring"]["value"] > 0.8
     assert facts["by_group"]["value"] < 0.65
     assert (facts["is_used"], facts["n_groups"]) == (is_used, 6)
+    assert facts["flattery"]["low"] > 0
+    by, ignoring = facts["by_group"], facts["ignoring"]
+    assert by["high"] - by["low"] > 2 * (ignoring["high"] - ignoring["low"])  # six speakers, not 240 recordings
     assert said == [facts["text"]]
     assert ("--group-column speaker" in facts["text"]) != is_used
 
@@ -87,6 +92,26 @@ def test_examples_with_nothing_in_them_are_counted_by_kind() -> None:
     notes = count_empty(found.splits, features, kind=RECORDING)
     assert notes == ["1 recording of train is silent, for example 1"]
     assert count_empty(found.splits, features, kind=PICTURE) == []
+    features["train"].perceptual[:] = 0
+    features["train"].is_readable[:] = True
+    with pytest.raises(DataError, match="all 4 recordings of train are silent"):
+        count_empty(found.splits, features, kind=RECORDING)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"views": 2}, "--views 2 with recordings"),
+        ({"from_scratch": True}, "--from-scratch with recordings"),
+        ({"mixup": 0.2}, r"--mixup 0\.2 with recordings"),
+        ({"cutmix": 1.0}, "--cutmix 1 with recordings"),
+    ],
+)
+def test_what_is_for_pictures_is_refused_for_others(option: dict[str, Any], told: str) -> None:
+    config = FitConfig(model="m", out="o", **option)
+    refuse_for_kind(PICTURE, config)
+    with pytest.raises(UsageError, match=told):
+        refuse_for_kind(RECORDING, config)
 
 
 def test_label_sets_are_right_where_all_labels_are(speakers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +127,40 @@ def test_label_sets_are_right_where_all_labels_are(speakers: Any, monkeypatch: p
     assert facts["ignoring"]["value"] > 0.75
     assert facts["by_group"]["value"] < 0.65
     assert "share of exactly right label sets" in facts["text"]
+
+
+@pytest.mark.parametrize("n_test_groups", [2, 5])
+def test_the_test_split_is_judged_by_its_groups(
+    n_test_groups: int, speakers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix, labels, groups = speakers
+    monkeypatch.setattr(Embedded, "noun", "recording")
+    found = embedded(matrix, labels, groups=groups)
+    test_groups = np.repeat(10 + np.arange(n_test_groups), 20)
+    targets = np.zeros(len(test_groups), np.int64)
+    part = dataset(targets, groups=test_groups)
+    found = Embedded({**found.splits, "test": part}, *list(vars(found).values())[1:])
+    rights = np.where(np.arange(len(targets)) % 20 < np.repeat(np.linspace(8, 18, n_test_groups), 20), 1.0, -1.0)
+    targets[0] = -1  # not known, so not judged
+    test = Predictions(part.ids, targets, np.stack([rights, -rights], axis=1), ("a", "b"), "test")
+    facts = judge_by_group(found, test, {"text": "before"})
+    assert facts is not None
+    assert facts["text"] == "before"
+    told = facts["test"]
+    assert told["n_groups"] == n_test_groups
+    assert told["shares"][0] == pytest.approx(7 / 19)
+    assert told["shares"][-1] == pytest.approx(18 / 20)
+    is_too_few = n_test_groups == 2
+    assert (told["over_groups"]["low"] is None) is is_too_few
+    assert ("too few for an interval" in told["text"]) is is_too_few
+    assert "from 36.8% to 90.0% right" in told["text"]
+
+
+def test_a_test_split_with_groups_of_train_is_not_judged_by_them(speakers: Any) -> None:
+    matrix, labels, groups = speakers
+    found = embedded(matrix, labels, groups=groups)
+    part = dataset(labels, groups=groups)
+    found = Embedded({**found.splits, "test": part}, *list(vars(found).values())[1:])
+    test = Predictions(part.ids, labels, np.eye(2)[labels], ("a", "b"), "test")
+    assert judge_by_group(found, test, {"text": "before"}) == {"text": "before"}
+    assert judge_by_group(found, test, None) is None

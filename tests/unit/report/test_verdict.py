@@ -156,3 +156,22 @@ def test_unequal_classes_are_said_and_macro_f1_leads() -> None:
 
 def test_equal_classes_are_not_spoken_of(run: Run) -> None:
     assert "Classes" not in facts(run.metrics)
+
+
+@pytest.mark.parametrize(("is_used", "low", "is_said"), [(False, 0.1, True), (True, 0.1, False), (False, -0.1, False)])
+def test_groups_that_were_ignored_and_matter_stand_in_the_headline(
+    run: Run, is_used: bool, low: float, is_said: bool
+) -> None:
+    groups = {"column": "speaker", "is_used": is_used, "flattery": {"low": low}, "text": "groups: a"}
+    metrics = with_lead(run, "knn", 0.1, 0.001) | {"groups": groups}
+    said = build_verdict(metrics).headline
+    assert said == "The graft took." + (" Its figures flatter for a new speaker." if is_said else "")
+
+
+def test_groups_of_train_and_of_test_are_one_fact(run: Run) -> None:
+    groups = {"column": "speaker", "is_used": True, "text": "groups: one", "test": {"text": "two"}}
+    metrics = run.metrics | {"groups": groups}
+    assert facts(metrics)["Groups"] == "One. Two."
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(metrics, console=console)
+    assert "One. Two." in console.file.getvalue()  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ import pytest
 
 from graft.core.errors import UsageError
 from graft.tasks.finding import find_task
+from small_sounds import make_audio_checkpoint
 from small_texts import make_text_checkpoint
 
 
@@ -17,6 +18,22 @@ def test_by_the_files_in_folders(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "one.txt").write_text("a text")
     assert find_task(tmp_path, "any") == "text-classification"
+
+
+def test_notes_beside_recordings_are_no_texts_to_classify(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text("a note")
+    assert find_task(tmp_path, "any") == "text-classification"
+    base = make_audio_checkpoint(tmp_path.with_name("audio"), "ast")
+    assert find_task(tmp_path, str(base)) == "audio-classification"
+    (tmp_path / "b" / "one.wav").write_bytes(b"")
+    assert find_task(tmp_path, "any") == "audio-classification"
+
+
+def test_an_old_image_checkpoint_is_one_of_pictures(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"feature_extractor_type": "ViTFeatureExtractor"}))
+    assert find_task("someone/data", str(tmp_path)) == "image-classification"
 
 
 def test_by_what_a_table_holds(pictures: Path, tmp_path: Path) -> None:

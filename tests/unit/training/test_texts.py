@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from graft.core.errors import UsageError
+from graft.training.length_order import LengthOrder
 from graft.training.mixing import Mixing
-from graft.training.texts import LengthOrder, TextBatches, TextExamples
+from graft.training.texts import TextBatches, TextExamples
 
 RNG = np.random.default_rng(0)
 LENGTHS = RNG.geometric(0.09, 600) + 3
@@ -69,7 +70,7 @@ def test_predictions_take_the_longest_first_and_mixing_is_refused() -> None:
     order = examples.cheapest_order(rows)
     assert sorted(order.tolist()) == [0, 1, 2]
     assert LENGTHS[rows[order]].tolist() == sorted(LENGTHS[rows], reverse=True)
-    with pytest.raises(UsageError, match="mixup or cutmix of texts"):
+    with pytest.raises(UsageError, match="mixup or CutMix of texts"):
         examples.batches(
             rows, batch_size=2, augmentation="light", mixing=Mixing(mixup_alpha=0.2), label_smoothing=0.0, seed=0
         )
