@@ -88,9 +88,7 @@ def aligned_copies(
     if is_same:
         candidates = np.sort(candidates, axis=1)
     candidates = np.unique(candidates, axis=0)
-    candidates = candidates[
-        ~unlikely_to_agree(first.thumbnails[candidates[:, 0]], other.thumbnails[candidates[:, 1]])
-    ]
+    candidates = candidates[~unlikely_to_agree(first.thumbnails[candidates[:, 0]], other.thumbnails[candidates[:, 1]])]
     apart = 1 - np.einsum("nd,nd->n", own[candidates[:, 0]], theirs[candidates[:, 1]])
     wanted = np.minimum(_LEAST + _SLOPE * apart / typical, _MOST)
     found = agreement(first.thumbnails[candidates[:, 0]], other.thumbnails[candidates[:, 1]])

@@ -74,9 +74,9 @@ def _laid_over(whole: _Array, part: _Array) -> NDArray[np.float64]:
         y, x = boxes[:, :1] + boxes[:, 2:3] * grid - 0.5, boxes[:, 1:2] + boxes[:, 3:] * grid - 0.5
         seen, down, right = _sampled(whole, y, x)
         best = np.maximum(best, _correlation(seen, wanted))
-        slopes = np.stack(
-            [down, right, down * grid[:, None], right * grid, seen, np.ones_like(seen)], axis=-1
-        ).reshape(len(whole), -1, 6)
+        slopes = np.stack([down, right, down * grid[:, None], right * grid, seen, np.ones_like(seen)], axis=-1).reshape(
+            len(whole), -1, 6
+        )
         off = (wanted - seen).reshape(len(whole), -1, 1)
         square = slopes.transpose(0, 2, 1) @ slopes + 1e-3 * np.eye(6)
         step = np.linalg.solve(square, slopes.transpose(0, 2, 1) @ off)[:, :4, 0]

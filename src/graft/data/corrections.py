@@ -102,9 +102,7 @@ def apply_corrections(splits: Splits, corrections: Mapping[str, Correction]) -> 
         if len(correction.labels) > 1 and not splits.train.is_multi_label:
             raise DataError(f"{correction.place}: {len(correction.labels)} labels for {correction.id}", expected="one")
     done = {action: sum(c.action == action for c in corrections.values()) for action in ACTIONS}
-    note = (
-        f"corrections: {done['drop']:,} dropped, {done['relabel']:,} relabelled, {done['keep']:,} looked at and kept"
-    )
+    note = f"corrections: {done['drop']:,} dropped, {done['relabel']:,} relabelled, {done['keep']:,} looked at and kept"
     changed = {name: _corrected(part, corrections) for name, part in parts.items()}
     for name, part in changed.items():
         before = parts[name].class_counts
@@ -157,7 +155,11 @@ def _rows(path: Path) -> Sequence[tuple[str, Mapping[str, Any]]]:
             raise DataError(f"{path} has no column {' and no column '.join(sorted(missing))}", expected=_FIX)
         return [(f"{path}, row {i + 1}", row) for i, row in enumerate(rows)]
     try:
-        rows = json.loads(text) if text.lstrip().startswith("[") else list(map(json.loads, filter(str.strip, text.splitlines())))
+        rows = (
+            json.loads(text)
+            if text.lstrip().startswith("[")
+            else list(map(json.loads, filter(str.strip, text.splitlines())))
+        )
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is no JSON: {error}", expected=_FIX, fix="check --corrections") from error
     for i, row in enumerate(rows):

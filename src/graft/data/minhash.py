@@ -53,7 +53,7 @@ def near_texts(texts: Sequence[str], *, least: float = LEAST_OVERLAP) -> tuple[N
         numbers[text] = i
     pieces = [_pieces(plain[i]) for i in distinct]
     found = {(distinct[a], distinct[b]): share for (a, b), share in _overlaps(pieces, least=least).items()}
-    found |= {pair: 1.0 for pair in chain}
+    found |= dict.fromkeys(chain, 1.0)
     pairs = sorted(found)
     return np.array(pairs, np.int64).reshape(-1, 2), np.array([found[pair] for pair in pairs])
 

@@ -61,6 +61,13 @@ class Traits:
         thumbnails = None if self.thumbnails is None else self.thumbnails[rows]
         return Traits(self.columns, self.values[rows], thumbnails)
 
+    def joined(self, other: Traits) -> Traits:
+        """Return the traits of both, one below the other."""
+        thumbnails = None
+        if self.thumbnails is not None and other.thumbnails is not None:
+            thumbnails = np.concatenate([self.thumbnails, other.thumbnails])
+        return Traits(self.columns, np.concatenate([self.values, other.values]), thumbnails)
+
 
 def trait_columns(kind: ExampleKind) -> tuple[str, ...]:
     """Return the names of the numbers that `read_traits` gives, but for the thumbnail."""

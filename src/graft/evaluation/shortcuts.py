@@ -19,7 +19,7 @@ LEAST_SKILL: Final = 0.3
 Honest traits know something of the label: dandelions stand in green, long questions are seldom about PINs. On eight
 clean data sets the most telling trait came to 0.15 (docs/experiments.md).
 """
-LEAST_CLASS_SKILL: Final = 0.6
+LEAST_CLASS_SKILL: Final = 0.85
 """The same for one class against all others: its share of right answers less the others' share of false alarms."""
 _ALPHA = 0.001  # of all traits together
 _NEIGHBOURS = 9
@@ -84,8 +84,8 @@ def find_shortcuts(
 
     Notes
     -----
-    The probe says what most of the nine nearest other examples say, over ranks of the columns. For its p-value labels are
-    shuffled 200 times; the tail is a normal one with their mean and spread, since the count of right answers is a sum.
+    The probe says what most of the nine nearest other examples say, over ranks of the columns. For its p-value labels
+    are shuffled 200 times; the tail is a normal one with their mean and spread: the count of right answers is a sum.
 
     Examples
     --------
@@ -109,10 +109,9 @@ def find_shortcuts(
         raw = raw[:, np.ptp(raw, axis=0) > 0]
         if not raw.shape[1]:
             continue
-        # Equal values stay together, in an order of their own: else the first in the file would be everyone's neighbour.
+        # Equal values lie in random order: else the first in the file would be everyone's neighbour.
         ranks = stats.rankdata(raw, axis=0) / n + rng.uniform(0, 1e-6, raw.shape)
-        _, near = cKDTree(ranks).query(ranks, k=_NEIGHBOURS + 1)
-        near = _without_self(near)
+        near = _without_self(np.asarray(cKDTree(ranks).query(ranks, k=_NEIGHBOURS + 1)[1]))
         said = _said(classes, near, n_classes)
         null = np.array([_accuracy(rng.permutation(classes), near, n_classes) for _ in range(_DRAWS)])
         accuracy, chance = float((said == classes).mean()), float(null.mean())
@@ -123,9 +122,7 @@ def find_shortcuts(
     return sorted(found, key=lambda s: -s.skill)
 
 
-def _best_class(
-    classes: NDArray[np.integer[Any]], said: NDArray[np.integer[Any]], n_classes: int
-) -> tuple[int, float]:
+def _best_class(classes: NDArray[np.integer[Any]], said: NDArray[np.integer[Any]], n_classes: int) -> tuple[int, float]:
     """Return the class that the answers tell best from all others, and its skill."""
     counts = np.bincount(classes, minlength=n_classes)
     right = np.bincount(classes[said == classes], minlength=n_classes)
@@ -146,9 +143,7 @@ def _accuracy(classes: NDArray[np.integer[Any]], near: NDArray[np.integer[Any]],
     return float((_said(classes, near, n_classes) == classes).mean())
 
 
-def _said(
-    classes: NDArray[np.integer[Any]], near: NDArray[np.integer[Any]], n_classes: int
-) -> NDArray[np.int64]:
+def _said(classes: NDArray[np.integer[Any]], near: NDArray[np.integer[Any]], n_classes: int) -> NDArray[np.int64]:
     """Return what most of the neighbours are."""
     votes = np.zeros((len(classes), n_classes), np.int16)
     rows = np.arange(len(classes))
