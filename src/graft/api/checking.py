@@ -214,7 +214,7 @@ def _groups(embedded: Embedded, headline: Headline) -> Finding:
 
 
 def _outliers(embedded: Embedded, headline: Headline) -> Finding:
-    train, noun = embedded.splits["train"], embedded.noun
+    noun = embedded.noun
     matrix = unit_rows(embedded.features["train"].matrix)
     if len(matrix) > _MOST_NEIGHBOURHOODS:
         text = f"outliers are looked for among {_MOST_NEIGHBOURHOODS:,} {noun}s at most"
@@ -236,7 +236,7 @@ def _outliers(embedded: Embedded, headline: Headline) -> Finding:
     if not suspects:
         return Finding("outliers", "ok", f"no {noun} lies far from all others in the network's features")
     suspects.sort(key=lambda s: -(s.score or 0.0))
-    text = f"{counted(len(suspects), noun)} ({len(rows['train']):,} of train) unlike all others: is each one what it should be?"
+    text = f"{counted(len(suspects), noun)} ({len(rows['train']):,} of train) unlike all others: are they what they should be?"
     without = headline.without_test(rows.get("test", np.zeros(0, np.int64)))
     details = {name: len(found) for name, found in rows.items()}
     return Finding("outliers", "note", text, len(suspects), tuple(suspects), without, details)

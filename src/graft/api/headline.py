@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graft.core.decision import AnyPredictions
 from graft.core.findings import Without
-from graft.core.types import MultiLabelPredictions
+from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.metrics import confusion_matrix
 from graft.evaluation.multi_label_metrics import average_precisions
 
@@ -79,7 +79,9 @@ def value_of(metric: str, predictions: AnyPredictions) -> float:
     known = predictions.targets >= 0
     if metric != "macro_f1":
         return float(predictions.is_correct[known].mean())
-    counts = confusion_matrix(subset(predictions, np.flatnonzero(known)))
+    left = subset(predictions, np.flatnonzero(known))
+    assert isinstance(left, Predictions)
+    counts = confusion_matrix(left)
     both = counts.sum(axis=0) + counts.sum(axis=1)
     present = counts.sum(axis=1) > 0
     return float((2 * np.diag(counts)[present] / both[present]).mean())

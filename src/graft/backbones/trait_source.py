@@ -56,7 +56,7 @@ class TraitSource:
         return []
 
     def n_workers(self, wanted: int) -> int:
-        """Return 0: half a millisecond an example is not worth processes, which must not be forked after OpenVINO ran."""
+        """Return 0: examples are read in this process, as processes must not be forked once OpenVINO has run."""
         return 0
 
     def batch_size(self, wanted: int) -> int:

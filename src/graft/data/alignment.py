@@ -7,20 +7,25 @@ box of it, it agrees pixel by pixel.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["SIDE", "agreement", "unlikely_to_agree"]
+__all__ = ["SIDE", "agreement", "box_filter"]
 
 SIDE = 32
 """Height and width of a thumbnail, in pixels; it shows the whole picture, squeezed to a square."""
 _COARSE = 16
 _LEAST_SIDE = 10  # of 16: a part that shows less than two fifths of the area is not looked for
 _STEPS = 6
+_FIRST_SIGHT = (
+    0.8  # correlation at 16 pixels below which nobody looks closer: one pair of unrelated ones in ten has more
+)
 _BLOCK = 256  # pairs at a time
-_FLAT = 4.0  # standard deviation of grey levels below which there is nothing to compare
+_FLAT = 2.0  # standard deviation of details, in grey levels, below which there is nothing to compare
+_AROUND = 4  # pixels on each side of one that its detail is relative to
 
 _Array = NDArray[np.float32]
 
@@ -34,13 +39,14 @@ def agreement(a: _Array, b: _Array) -> NDArray[np.float64]:
 
     Returns
     -------
-    (n,), the correlation of their pixels, -1 to 1; 0 where either shows next to nothing.
+    (n,), the correlation of their details, -1 to 1: of each pixel less the mean of the 9 by 9 around it. 0 where either
+    has next to no detail, or where not even the pixels themselves agree at first sight.
 
     Notes
     -----
     At 16 pixels all boxes of 39 to 100 % of the area are tried; from the best one, four numbers (place and size, each
     in both directions) are refined at 32 pixels by Gauss-Newton steps, since half a pixel costs a fine texture
-    most of its correlation.
+    most of its correlation. Details, since any two fields under a sky agree in what is light and what is dark.
 
     References
     ----------
@@ -48,39 +54,38 @@ def agreement(a: _Array, b: _Array) -> NDArray[np.float64]:
     """
     found = np.zeros(len(a))
     for start in range(0, len(a), _BLOCK):
-        at = slice(start, start + _BLOCK)
-        found[at] = np.maximum(_laid_over(a[at], b[at]), _laid_over(b[at], a[at]))
-    is_flat = np.minimum(a.std(axis=(1, 2)), b.std(axis=(1, 2))) < _FLAT
-    return np.where(is_flat, 0.0, found)
-
-
-def unlikely_to_agree(a: _Array, b: _Array, *, least: float = 0.8) -> NDArray[np.bool_]:
-    """Return (n,), True where not even the coarse search comes to a correlation of `least`: much the cheaper look."""
-    result = np.ones(len(a), dtype=bool)
-    for start in range(0, len(a), _BLOCK):
-        at = slice(start, start + _BLOCK)
+        at = np.arange(start, min(start + _BLOCK, len(a)))
         x, y = _shrunk(a[at], _COARSE), _shrunk(b[at], _COARSE)
-        result[at] = np.maximum(_slide(x, y)[0], _slide(y, x)[0]) < least
-    return result
+        (first, first_boxes), (second, second_boxes) = _slide(x, y), _slide(y, x)
+        is_first = (first >= second)[:, None]
+        boxes = np.where(is_first, first_boxes, second_boxes)
+        whole = np.where(is_first[:, :, None], a[at], b[at])
+        part = np.where(is_first[:, :, None], b[at], a[at])
+        likely = np.maximum(first, second) >= _FIRST_SIGHT
+        likely &= np.minimum(_detail(whole).std(axis=(1, 2)), _detail(part).std(axis=(1, 2))) >= _FLAT
+        if likely.any():
+            found[at[likely]] = _refined(whole[likely], part[likely], boxes[likely] * (SIDE / _COARSE))
+    return found
 
 
-def _laid_over(whole: _Array, part: _Array) -> NDArray[np.float64]:
-    """Return the correlation of `part` with the best box of `whole`."""
-    best, boxes = _slide(_shrunk(whole, _COARSE), _shrunk(part, _COARSE))
-    boxes = boxes * (SIDE / _COARSE)
+def _refined(whole: _Array, part: _Array, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the correlation of the details of `part` with those of the box of `whole`, once that is moved to fit."""
     grid = (np.arange(SIDE) + 0.5) / SIDE
-    wanted = part.astype(np.float64)
-    for _ in range(_STEPS):
+    best, finest = np.full(len(whole), -1.0), _detail(part)
+    for step in range(_STEPS + 1):
         y, x = boxes[:, :1] + boxes[:, 2:3] * grid - 0.5, boxes[:, 1:2] + boxes[:, 3:] * grid - 0.5
         seen, down, right = _sampled(whole, y, x)
-        best = np.maximum(best, _correlation(seen, wanted))
-        slopes = np.stack([down, right, down * grid[:, None], right * grid, seen, np.ones_like(seen)], axis=-1).reshape(
-            len(whole), -1, 6
+        if step >= _STEPS // 2:
+            best = np.maximum(best, _correlation(_detail(seen), finest))
+        if step == _STEPS:
+            break
+        slopes = np.stack([down, right, down * grid[:, None], right * grid, seen, np.ones_like(seen)], axis=1).reshape(
+            len(whole), 6, -1
         )
-        off = (wanted - seen).reshape(len(whole), -1, 1)
-        square = slopes.transpose(0, 2, 1) @ slopes + 1e-3 * np.eye(6)
-        step = np.linalg.solve(square, slopes.transpose(0, 2, 1) @ off)[:, :4, 0]
-        boxes = boxes + np.clip(step, -1.0, 1.0)
+        off = (part - seen).reshape(len(whole), -1, 1)
+        square = slopes @ slopes.transpose(0, 2, 1) + 1e-3 * np.eye(6)
+        change = np.linalg.solve(square, slopes @ off)[:, :4, 0]
+        boxes = boxes + np.clip(change, -1.0, 1.0)
         boxes[:, 2:] = np.clip(boxes[:, 2:], SIDE * 0.5, SIDE * 1.02)
         boxes[:, :2] = np.clip(boxes[:, :2], -0.5, SIDE + 0.5 - boxes[:, 2:])
     return best
@@ -106,7 +111,7 @@ def _slide(whole: _Array, part: _Array) -> tuple[NDArray[np.float64], NDArray[np
     return best, boxes
 
 
-def _integral(images: _Array) -> NDArray[np.float64]:
+def _integral(images: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.pad(images.astype(np.float64).cumsum(axis=1).cumsum(axis=2), ((0, 0), (1, 0), (1, 0)))
 
 
@@ -131,6 +136,13 @@ def _sampled(
     return seen, (c - a) * (1 - h) + (d - b) * h, (b - a) * (1 - v) + (d - c) * v
 
 
+def _detail(images: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return each pixel less the mean around it."""
+    padded = np.pad(images, ((0, 0), (_AROUND, _AROUND), (_AROUND, _AROUND)), mode="edge")
+    side = 2 * _AROUND + 1
+    return np.asarray(images - _boxes(_integral(padded), side).reshape(images.shape) / side**2)
+
+
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     a, b = a - a.mean(axis=(1, 2), keepdims=True), b - b.mean(axis=(1, 2), keepdims=True)
     norms = np.sqrt((a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2)))
@@ -141,13 +153,14 @@ def _shrunk(images: _Array, side: int) -> _Array:
     """Return (n, side, side): each new pixel the mean of what it covers."""
     if images.shape[1] == side:
         return images
-    m = _box_filter(images.shape[1], side)
+    m = box_filter(images.shape[1], side, 0, images.shape[1])
     return np.asarray(m @ images @ m.T, dtype=np.float32)
 
 
 @cache
-def _box_filter(before: int, after: int) -> _Array:
-    edges = np.linspace(0, before, after + 1)
+def box_filter(before: int, after: int, start: float, end: float) -> _Array:
+    """Return (after, before): each of `after` new pixels is the mean of what it covers of `start` to `end`."""
+    edges = np.linspace(start, end, after + 1)
     pixels = np.arange(before)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     covered = np.clip(covered, 0, None)

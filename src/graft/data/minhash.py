@@ -23,8 +23,8 @@ _NOT_WORDS = re.compile(r"[\W_]+")
 def near_texts(texts: Sequence[str], *, least: float = LEAST_OVERLAP) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return pairs of near copies, (n_pairs, 2) with the smaller index first, and the overlap of each.
 
-    Upper and lower case, punctuation and white space make no difference. Exact copies of one another are pairs too, by a
-    chain: each with the one before.
+    Upper and lower case, punctuation and white space make no difference. Of exact copies each is a pair with the one
+    before.
 
     Parameters
     ----------

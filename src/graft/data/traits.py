@@ -122,9 +122,9 @@ def _of_picture(content: bytes, *, name: str) -> NDArray[np.float32]:
 
 
 def _small_picture(content: bytes, *, name: str) -> tuple[Image.Image, int, int]:
-    """Return the picture in RGB, and its true width and height; JPEG files are decoded at an eighth to all of their size.
+    """Return the picture in RGB, and its true width and height; JPEG files are decoded at a fraction of their size.
 
-    That is several times faster, and there are pixels enough for a thumbnail.
+    That is several times faster, and leaves pixels enough for a thumbnail.
     """
     with suppress(Exception), Image.open(io.BytesIO(content)) as image:  # what is wrong, `decode_image` says below
         width, height = image.size

@@ -19,8 +19,8 @@ class LabelErrors:
     Parameters
     ----------
     ranked : (n,), all examples with a known label, the likeliest error first.
-    margin : (n,), in that order: probability of the given label less that of the likeliest other one, -1 to 1. With
-        several labels an example, of the label that is likeliest wrong: probability of what is given less of its opposite.
+    margin : (n,), in that order: probability of the given label less that of the likeliest other one, -1 to 1.
+        With several labels an example: the least over its labels of what is given less its opposite.
     suggested : (n,), in that order: the likeliest other class; with several labels, the number of the doubtful label.
     n_likely : how many the model contradicts as confidently as it is used to of that class: likely errors; they are the
         first ones in the order.
