@@ -278,10 +278,12 @@ def _write(
     console: Console,
 ) -> FitResult:
     """Write predictions, leaderboard, manifest, report and, last, metrics; print the summary."""
-    from graft.api import stations
+    from graft.api import reporting, stations
     from graft.api.check import write_checks
     from graft.report.checks import print_checks
     from graft.report.html import write_report
+    from graft.report.model_card import write_model_card
+    from graft.report.previews import write_previews
     from graft.report.terminal import print_summary
 
     with run.phase("report"):
@@ -294,6 +296,9 @@ def _write(
             {
                 "seed": config.seed,
                 "n_files": n_files,
+                "title": reporting.title_of(run.config["data"], config.model),
+                "noun": f"{embedded.noun}s",
+                "notes": [*embedded.notes, *head.notes, *tuned.notes],
                 **embedded.facts(),
                 **saved,
                 "head": stations.head_facts(head),
@@ -302,7 +307,8 @@ def _write(
         )
         metrics = {**judged.metrics, "strategy": tuned.facts, "seconds": run.seconds}
         test = judged.predictions["test"]
-        previews = stations.previews(embedded, test)
+        previews = reporting.previews(embedded, test, told)
+        write_previews(run.folder / "previews.parquet", previews)
         write_report(
             run.folder / "report.html",
             metrics=metrics,
@@ -311,13 +317,9 @@ def _write(
             predictions={"test": test},
             leaderboard=head.leaderboard,
             checks=told,
-            notes=[*embedded.notes, *head.notes, *tuned.notes],
-            thumbnails={name: shown.picture for name, shown in previews.items() if shown.picture},
-            sounds={name: shown.sound for name, shown in previews.items() if shown.sound},
-            texts={name: shown.text for name, shown in previews.items() if shown.text},
-            noun=f"{embedded.noun}s",
-            title=f"{Path(str(run.config['data'])).name}: {Path(config.model).name or config.model}",
+            previews=previews,
         )
+        write_model_card(run.folder / "model" / "README.md", metrics=metrics, manifest=manifest, config=run.config)
     metrics["seconds"] = {
         **{k: round(v, 3) for k, v in run.seconds.items()},
         "total": round(seconds_since_process_start(), 3),

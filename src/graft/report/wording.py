@@ -16,6 +16,7 @@ __all__ = [
     "METRICS",
     "baseline_name",
     "breakable",
+    "clipped",
     "count",
     "decimal",
     "duration",
@@ -28,6 +29,8 @@ __all__ = [
     "plain",
     "points",
     "quoted",
+    "storable",
+    "without_marks",
 ]
 
 THIN = "\u202f"  # narrow no-break space, between number and unit
@@ -69,8 +72,27 @@ def plain(text: object) -> str:
     >>> plain("a\\x1b[31m\\u202eb") == "a\\ufffd[31m\\ufffdb"
     True
     """
-    whole = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join("\ufffd" if _is_unfit(c) else c for c in whole)
+    return "".join("\ufffd" if _is_unfit(c) else c for c in storable(str(text)))
+
+
+def storable(text: str) -> str:
+    """Return text that a file can hold: lone surrogates as their escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def clipped(text: object, most: int = 160) -> str:
+    """Return `plain` text of at most `most` characters; of a longer one the beginning and the end.
+
+    Examples
+    --------
+    >>> clipped("a" * 30 + "z" * 30, 21)
+    'aaaaaaaaaaaaa…zzzzzzz'
+    """
+    raw = str(text)
+    if len(raw) > most:
+        tail = most // 3
+        raw = f"{raw[: most - 1 - tail]}…{raw[-tail:]}"
+    return plain(raw)
 
 
 def _is_unfit(character: str) -> bool:
@@ -91,7 +113,7 @@ def breakable(text: str) -> Markup:
 
 def quoted(name: object) -> str:
     """Return a label's name in typographic quotes, set apart from the direction of the text around it."""
-    return f"\u201c\u2068{plain(name)}\u2069\u201d"
+    return f"\u201c\u2068{clipped(name, 80)}\u2069\u201d"
 
 
 def is_share(metric: str) -> bool:
@@ -202,3 +224,8 @@ def baseline_name(name: str, *, in_sentence: bool = False) -> str:
     """Return how a baseline is called in the report."""
     known = BASELINES.get(name)
     return known[in_sentence] if known else plain(name.replace("_", " "))
+
+
+def without_marks(text: str) -> str:
+    """Return text without the marks of direction, which some terminals show as boxes."""
+    return text.translate(dict.fromkeys((0x2066, 0x2067, 0x2068, 0x2069, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E)))
