@@ -170,7 +170,7 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import deciding, embedding, grouping, pooling, stations, tuning
+        from graft.api import deciding, embedding, grouping, pooling, stations, tuning, verdicts
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -232,6 +232,11 @@ def _run(
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
         if choice is not None:
             judged.metrics["decision"] = choice
+    with run.phase("verdict"):
+        found = verdicts.verdict_figures(
+            embedded, head, judged, baselines, config, decision=decision, tuned=tuned.task, say=say, console=console
+        )
+        judged.metrics.update(found)
     if groups is not None:
         judged.metrics["groups"] = groups
     result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
