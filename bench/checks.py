@@ -111,7 +111,7 @@ def copies(cache: Path, n_draws: int, is_quick: bool) -> tuple[dict[str, Any], l
                 twins += [twin[n + i] == source] if n + i in twin else []
             alarms.append(sum(b < n for b in twin) / n)
             print(name, seed, {k: f"{np.mean(v):.3f}" for k, v in found.items()}, f"{alarms[-1]:.4f}", flush=True)
-        recall = float(np.mean(sum(found.values(), [])))
+        recall = float(np.mean([is_found for own in found.values() for is_found in own]))
         figures[name] = {
             "recall": recall,
             "recall_by_kind": {kind: float(np.mean(v)) for kind, v in found.items()},
