@@ -48,8 +48,8 @@ def agreement(a: _Array, b: _Array) -> NDArray[np.float64]:
     Notes
     -----
     At 16 pixels all boxes of 39 to 100 % of the area are tried; from the best one, four numbers (place and size, each
-    in both directions) are refined at 32 pixels by Gauss-Newton steps, the first of them on smoothed pictures, since half
-    a pixel costs a fine texture most of its correlation. Details, since any two fields under a sky agree in what is
+    in both directions) are refined at 32 pixels by Gauss-Newton steps, the first of them on smoothed pictures: half a
+    pixel costs a fine texture most of its correlation. Details, since any two fields under a sky agree in what is
     light and what is dark; without rows and columns, since horizons and frames do.
 
     References

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEAST_OVERLAP", "near_texts"]
+__all__ = ["LEAST_OVERLAP", "led_groups", "near_texts"]
 
 LEAST_OVERLAP = 0.8
 """Share of common pieces of two texts, Jaccard's, from which on they are near copies."""
@@ -22,8 +22,8 @@ _NOT_WORDS = re.compile(r"[\W_]+")
 def near_texts(texts: Sequence[str], *, least: float = LEAST_OVERLAP) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return pairs of near copies, (n_pairs, 2) with the smaller index first, and the overlap of each.
 
-    Upper and lower case, punctuation and white space make no difference. Of exact copies each is a pair with the one
-    before.
+    Upper and lower case, punctuation and white space make no difference. Of exact copies each is a pair with the
+    first, which alone is compared with others.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def near_texts(texts: Sequence[str], *, least: float = LEAST_OVERLAP) -> tuple[N
             chain.append((numbers[text], i))
         else:
             distinct.append(i)
-        numbers[text] = i
+            numbers[text] = i
     if not texts:
         return np.zeros((0, 2), np.int64), np.zeros(0)
     pieces = [_pieces(plain[i]) for i in distinct]
@@ -57,6 +57,28 @@ def near_texts(texts: Sequence[str], *, least: float = LEAST_OVERLAP) -> tuple[N
     found |= dict.fromkeys(chain, 1.0)
     pairs = sorted(found)
     return np.array(pairs, np.int64).reshape(-1, 2), np.array([found[pair] for pair in pairs])
+
+
+def led_groups(n: int, pairs: NDArray[np.int64], overlap: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the group of each text, (n,): it joins the first text that it is a near copy of and that leads a group.
+
+    Chains are not followed: texts from one template would all be one group, though the first and the last differ.
+
+    Parameters
+    ----------
+    pairs, overlap : as `near_texts` gives them.
+
+    Examples
+    --------
+    >>> led_groups(4, np.array([[0, 1], [1, 2], [1, 3]]), np.array([0.8, 0.8, 1.0])).tolist()
+    [0, 0, 2, 0]
+    """
+    leader = np.arange(n)
+    order = np.lexsort([pairs[:, 0], -overlap, pairs[:, 1]])
+    for (a, b), share in zip(pairs[order].tolist(), overlap[order].tolist(), strict=True):
+        if leader[b] == b and (leader[a] == a or share == 1.0):
+            leader[b] = leader[a]
+    return np.asarray(leader, dtype=np.int64)
 
 
 def _pieces(text: str) -> frozenset[int]:

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.data.minhash import LEAST_OVERLAP, near_texts
+from graft.data.minhash import LEAST_OVERLAP, led_groups, near_texts
 
 QUESTION = "I want to reactivate my card, I thought I had lost it but found it again this morning."
 
@@ -36,8 +36,16 @@ def test_any_texts_even_none_and_empty_ones(texts: list[str]) -> None:
     assert (pairs[:, 0] < pairs[:, 1]).all()
 
 
-def test_equal_texts_are_a_chain() -> None:
-    assert near_texts(["b", "a", "a", "a"])[0].tolist() == [[1, 2], [2, 3]]
+def test_equal_texts_are_pairs_with_the_first() -> None:
+    assert near_texts(["b", "a", "a", "a"])[0].tolist() == [[1, 2], [1, 3]]
+
+
+def test_templates_do_not_chain_into_one_group() -> None:
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    texts = [" ".join(f"{word}{'x' * (k > i)}" for i, word in enumerate(words)) for k in range(12)]
+    groups = led_groups(12, *near_texts(texts, least=0.7))
+    assert 2 < len(set(groups.tolist())) < 12
+    assert (groups <= np.arange(12)).all()
 
 
 def test_real_questions_planted_copies_are_found(shared: Path) -> None:
