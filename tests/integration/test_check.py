@@ -140,7 +140,7 @@ def test_texts_and_groups(here: Callable[..., Any], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_real_photos_with_three_faults(here: Callable[..., Any], shared: Path, tmp_path: Path) -> None:
-    """A border by class, 3 copies (two cropped) and 5 flipped labels in 150 photos of flowers."""
+    """A border by class, 3 copies (two cropped) and 15 flipped labels in 150 photos of flowers."""
     random = np.random.default_rng(0)
     source = shared / "data" / "flowers5" / "train"
     names = sorted(path.name for path in source.iterdir())
@@ -150,7 +150,7 @@ def test_real_photos_with_three_faults(here: Callable[..., Any], shared: Path, t
         for i, path in enumerate(sorted((source / name).iterdir())[:38]):
             picture = ImageOps.expand(Image.open(path).convert("RGB"), 6, tuple(colours[c].tolist()))
             split, label = ("train", name) if i < 30 else ("test", name)
-            if i == 0:
+            if i % 10 == 0 and i < 30:
                 label = names[(c + 1) % len(names)]
                 flipped.add(f"train/{label}/{path.stem}.jpg")
             folder = tmp_path / "data" / split / label
@@ -172,5 +172,5 @@ def test_real_photos_with_three_faults(here: Callable[..., Any], shared: Path, t
     assert found["shortcuts"]["severity"] == "warning"
     assert "border colour" in found["shortcuts"]["text"]
     suspects = [s["id"] for s in found["label_errors"]["suspects"]]
-    assert len(flipped & set(suspects)) >= 3, suspects
-    assert len(suspects) <= 25
+    assert len(flipped & set(suspects)) >= 7, suspects
+    assert len(suspects) <= 30
