@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image, ImageOps
 
+from small_sounds import make_audio_checkpoint, make_recordings
 from small_texts import TARGETS, TEXTS, make_text_checkpoint
 from small_things import make_folders
 
@@ -136,6 +138,40 @@ def test_texts_and_groups(here: Callable[..., Any], tmp_path: Path) -> None:
     assert "test/16" in {s["id"] for s in found["copies_across_splits"]["suspects"]}
     assert (found["groups"]["severity"], found["groups"]["n"]) == ("warning", 16)
     assert found["shortcuts"]["severity"] == "ok"
+
+
+def test_recordings_whose_sampling_rate_is_their_label(here: Callable[..., Any], tmp_path: Path) -> None:
+    data = make_recordings(tmp_path / "data", 14)
+    for path in sorted(data.iterdir())[0].iterdir():
+        sound, rate = soundfile.read(path)
+        soundfile.write(path, sound, rate * 2)
+    model, out = make_audio_checkpoint(tmp_path / "model", "ast"), tmp_path / "checks"
+    told = here("check", data, "--model", model, "--out", out, "--workers", 0)
+    assert told.code == 0, told.err
+    found = findings(out)
+    guilty = [trait["name"] for trait in found["shortcuts"]["details"]["traits"] if trait["is_shortcut"]]
+    assert "sampling rate" in guilty
+    assert found["copies_across_splits"]["text"].startswith("there are no given splits")
+
+
+def test_several_labels(here: Callable[..., Any], checkpoint: Path, tmp_path: Path) -> None:
+    make_folders(tmp_path / "data", 14, seed=4)
+    rows = [
+        {"path": str(p), "label": [p.parent.name, *(["even"] if i % 2 else [])]}
+        for i, p in enumerate(sorted((tmp_path / "data").glob("*/*.png")))
+    ]
+    table, out = tmp_path / "table.jsonl", tmp_path / "checks"
+    table.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    told = here("check", table, "--model", checkpoint, "--out", out, "--workers", 0)
+    assert told.code == 0, told.err
+    found = findings(out)
+    assert set(found) == CHECKS
+    assert {name for name, finding in found.items() if finding["severity"] == "not checked"} >= {
+        "shortcuts",
+        "imbalance",
+    }
+    errors = found["label_errors"]
+    assert errors["without"] is None or errors["without"]["metric"] == "mean_average_precision"
 
 
 @pytest.mark.slow
