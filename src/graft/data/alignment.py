@@ -63,7 +63,8 @@ def agreement(a: _Array, b: _Array) -> NDArray[np.float64]:
         ways = (_slide(x, y), a, b), (_slide(y, x), b, a)
         best = np.maximum(ways[0][0][0], ways[1][0][0])
         likely = best >= _FIRST_SIGHT
-        likely &= np.minimum(_detail(a[at]).std(axis=(1, 2)), _detail(b[at]).std(axis=(1, 2))) >= _FLAT
+        for images in (a, b):
+            likely[likely] = _detail(images[at[likely]]).std(axis=(1, 2)) >= _FLAT
         for (seen, boxes), whole, part in ways:
             close = likely & (seen >= best - _UNDECIDED)
             if close.any():
@@ -144,20 +145,28 @@ def _sampled(
     return seen, (c - a) * (1 - h) + (d - b) * h, (b - a) * (1 - v) + (d - c) * v
 
 
-def _detail(images: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def _detail(images: NDArray[np.floating[Any]]) -> _Array:
     """Return each pixel less the mean around it, and of that what is not the same along a whole row or column."""
     found = images - _smooth(images, _AROUND)
-    return np.asarray(found - found.mean(axis=1, keepdims=True) - found.mean(axis=2, keepdims=True))
+    return np.asarray(found - found.mean(axis=1, keepdims=True) - found.mean(axis=2, keepdims=True), np.float32)
 
 
-def _smooth(images: NDArray[np.floating[Any]], around: int) -> NDArray[np.float64]:
+def _smooth(images: NDArray[np.floating[Any]], around: int) -> NDArray[np.floating[Any]]:
     """Return the mean of each pixel and those up to `around` away in either direction."""
-    padded = np.pad(images, ((0, 0), (around, around), (around, around)), mode="edge")
-    side = 2 * around + 1
-    return _boxes(_integral(padded), side).reshape(images.shape) / side**2
+    m = _averaging(images.shape[1], around)
+    return np.asarray(m @ images @ m.T)
 
 
-def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+@cache
+def _averaging(side: int, around: int) -> _Array:
+    """Return (side, side): the mean of the neighbours of each of a line of pixels, the outermost standing for more."""
+    found = np.zeros((side, side), np.float32)
+    for step in range(-around, around + 1):
+        np.add.at(found, (np.arange(side), np.clip(np.arange(side) + step, 0, side - 1)), 1 / (2 * around + 1))
+    return found
+
+
+def _correlation(a: _Array, b: _Array) -> NDArray[np.float64]:
     a, b = a - a.mean(axis=(1, 2), keepdims=True), b - b.mean(axis=(1, 2), keepdims=True)
     norms = np.sqrt((a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2)))
     return np.asarray((a * b).sum(axis=(1, 2)) / np.maximum(norms, 1.0))
