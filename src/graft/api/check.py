@@ -167,10 +167,9 @@ def _found(
     data: str, config: FitConfig, *, say: Callable[[str], None], console: Console
 ) -> tuple[Embedded, list[Finding]]:
     from graft.api import embedding, pooling, stations
-    from graft.api.copying import copies_between, copies_within, read_all_traits
+    from graft.api.copying import copies_between, copies_within, groups_for_folds, read_all_traits
     from graft.api.deciding import decision_of_head
     from graft.core.run_folder import Run
-    from graft.data.joining import join_groups
     from graft.data.readers import read_splits
     from graft.evaluation.imbalance import imbalance_of
     from graft.tasks.finding import find_task
@@ -201,7 +200,7 @@ def _found(
         embedded = embedding.divide(embedded, config, say=say)
     else:
         train, copies = embedded.splits["train"], copies_within(embedded)
-        groups = copies if train.groups is None else join_groups(copies, train.groups)
+        groups = groups_for_folds(copies, train.groups, n_folds=config.folds)[0]
         overlaps = {"valid": copies_between(embedded, "valid")} if "valid" in embedded.splits else {}
         embedded = replace(embedded, copies=copies, groups=groups, overlaps=overlaps)
     embedded = pooling.choose_pooling(embedded, config, say=say)

@@ -236,7 +236,9 @@ def _outliers(embedded: Embedded, headline: Headline) -> Finding:
     if not suspects:
         return Finding("outliers", "ok", f"no {noun} lies far from all others in the network's features")
     suspects.sort(key=lambda s: -(s.score or 0.0))
-    text = f"{counted(len(suspects), noun)} ({len(rows['train']):,} of train) unlike all others: are they what they should be?"
+    text = (
+        f"{counted(len(suspects), noun)} ({len(rows['train']):,} of train) unlike all others: look whether they belong"
+    )
     without = headline.without_test(rows.get("test", np.zeros(0, np.int64)))
     details = {name: len(found) for name, found in rows.items()}
     return Finding("outliers", "note", text, len(suspects), tuple(suspects), without, details)

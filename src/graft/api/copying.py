@@ -22,15 +22,15 @@ from graft.core.text import counted
 from graft.data.aligned_copies import Looks, aligned_copies
 from graft.data.dataset import LabeledDataset
 from graft.data.duplicates import SplitOverlap, cross_split_duplicates, duplicate_groups
-from graft.data.joining import groups_of_pairs, joined
+from graft.data.joining import groups_of_pairs, join_groups, joined
 from graft.data.kinds import PICTURE, TEXT, ExampleKind
-from graft.data.minhash import near_texts
+from graft.data.minhash import led_groups, near_texts
 from graft.data.traits import Traits, unpacked
 
 if TYPE_CHECKING:
     from graft.api.embedding import Embedded
 
-__all__ = ["copies_between", "copies_within", "joined_features", "move_leaked", "read_all_traits"]
+__all__ = ["copies_between", "copies_within", "groups_for_folds", "joined_features", "move_leaked", "read_all_traits"]
 
 _ROUNDS = 3  # of moving: a copy of what was moved is moved in the next
 
@@ -63,13 +63,11 @@ def copies_within(embedded: Embedded, name: str = "train") -> NDArray[np.int64]:
     part, features = embedded.splits[name], embedded.features[name]
     groups = duplicate_groups(features.keys, perceptual=features.perceptual, features=features.matrix)
     if embedded.task.kind is TEXT:
-        more = near_texts(_texts(part))[0]
-    elif embedded.task.kind is PICTURE and name in embedded.traits:
+        return join_groups(groups, led_groups(len(part), *near_texts(_texts(part))))
+    if embedded.task.kind is PICTURE and name in embedded.traits:
         more = aligned_copies(_looks(embedded, name), classes=_classes(part)).pairs
-    else:
-        return groups
-    firsts = np.unique(groups, return_index=True)[1][groups]
-    return groups_of_pairs(len(part), np.stack([firsts, np.arange(len(part))], axis=1), more)
+        return join_groups(groups, groups_of_pairs(len(part), more))
+    return groups
 
 
 def copies_between(embedded: Embedded, name: str) -> SplitOverlap:
@@ -86,17 +84,37 @@ def copies_between(embedded: Embedded, name: str) -> SplitOverlap:
     )
     pairs = [found.pairs]
     if embedded.task.kind is TEXT:
-        near = near_texts([*_texts(train), *_texts(part)])[0]
-        groups = groups_of_pairs(len(train) + len(part), near)
-        first = {int(group): row for row, group in reversed(list(enumerate(groups[: len(train)])))}
-        twins = [(first[int(g)], row) for row, g in enumerate(groups[len(train) :]) if int(g) in first]
-        pairs.append(np.array(twins, np.int64).reshape(-1, 2))
+        near, overlap = near_texts([*_texts(train), *_texts(part)])
+        n, twins = len(train), dict[int, int]()
+        for (a, b), share in zip(near.tolist(), overlap.tolist(), strict=True):
+            if b >= n and (a < n or (share == 1.0 and a in twins)):
+                twins.setdefault(b, a if a < n else twins[a])
+        pairs.append(np.array([(a, b - n) for b, a in twins.items()], np.int64).reshape(-1, 2))
     elif embedded.task.kind is PICTURE and name in embedded.traits and "train" in embedded.traits:
         aligned = aligned_copies(_looks(embedded, "train"), _looks(embedded, name), classes=_classes(train))
         pairs.append(aligned.pairs[np.argsort(-aligned.agreement, kind="stable")])
     every = np.concatenate(pairs)
     _, where = np.unique(every[:, 1], return_index=True)  # of several copies the first found, exact before near
     return SplitOverlap(every[where], found.n_exact)
+
+
+def groups_for_folds(
+    copies: NDArray[np.int64], own: NDArray[np.int64] | None, *, n_folds: int
+) -> tuple[NDArray[np.int64], str]:
+    """Return the groups that no fold may tear, and a sentence where copies cannot be heeded.
+
+    Parameters
+    ----------
+    copies : (n_examples,), groups of copies.
+    own : (n_examples,), the user's groups; None: there are none.
+    """
+    groups = copies if own is None else join_groups(copies, own)
+    left = np.arange(len(copies)) if own is None else own
+    n_groups, n_left = len(np.unique(groups)), len(np.unique(left))
+    if n_groups >= n_folds or n_left <= n_groups:
+        return groups, ""
+    heeded = "" if own is None else ", which keep to the groups alone"
+    return left, f"copies tie all of train into {n_groups} parts, fewer than folds: the folds tear copies apart{heeded}"
 
 
 def move_leaked(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None]) -> Embedded:

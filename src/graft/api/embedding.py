@@ -14,7 +14,7 @@ from rich.console import Console
 
 from graft.api.checks import count_empty
 from graft.api.config import FitConfig
-from graft.api.copying import copies_between, copies_within, move_leaked
+from graft.api.copying import copies_between, copies_within, groups_for_folds, move_leaked
 from graft.backbones.cache import FeatureCache, default_cache_folder
 from graft.backbones.extraction import Extractor, Features
 from graft.backbones.pretrained import PretrainedModel
@@ -27,7 +27,6 @@ from graft.core.run_folder import Run
 from graft.core.text import counted
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.duplicates import SplitOverlap
-from graft.data.joining import join_groups
 from graft.data.kinds import PICTURE
 from graft.data.splitting import stratified_split
 from graft.data.traits import Traits
@@ -223,8 +222,8 @@ def divide(
     processes = processes or Processes()
     copies = processes.from_main(copies_within(embedded))
     overlaps: dict[str, SplitOverlap] = {}
-    groups = copies if train.groups is None else join_groups(copies, train.groups)
-    notes = count_empty(embedded.splits, embedded.features, kind=embedded.task.kind)
+    groups, torn = groups_for_folds(copies, train.groups, n_folds=config.folds)
+    notes = [*count_empty(embedded.splits, embedded.features, kind=embedded.task.kind), *filter(None, [torn])]
     n_copies = len(copies) - len(np.unique(copies))
     if n_copies:
         verb = "is a copy or near copy" if n_copies == 1 else "are copies or near copies"

@@ -113,7 +113,7 @@ def _flattened(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
 def _cropped_neighbours(
     first: NDArray[np.float32], other: NDArray[np.float32], *, is_same: bool
 ) -> list[NDArray[np.int64]]:
-    """Return pairs (n, 2) of a picture and the one that looks most like a crop of it, and the one it is most a crop of."""
+    """Return pairs (n, 2) of what looks most like a crop of each picture, and of what each is most like a crop of."""
     whole = [_tiny(images, 1.0, 0.0, 0.0) for images in (first, other)]
     rows = np.arange(len(other))
     best = np.full((2, len(other)), -1.0, np.float32)

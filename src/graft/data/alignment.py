@@ -20,6 +20,8 @@ SIDE = 32
 _COARSE = 16
 _LEAST_SIDE = 10  # of 16: a part that shows less than two fifths of the area is not looked for
 _STEPS = 6
+_UNDECIDED = 0.03  # difference at first sight within which either may be the part of the other
+_BLUR = {0: 2, 2: 1, 4: 0}  # step from which on: pixels around each one that are averaged
 _FIRST_SIGHT = (
     0.8  # correlation at 16 pixels below which nobody looks closer: one pair of unrelated ones in ten has more
 )
@@ -39,14 +41,16 @@ def agreement(a: _Array, b: _Array) -> NDArray[np.float64]:
 
     Returns
     -------
-    (n,), the correlation of their details, -1 to 1: of each pixel less the mean of the 9 by 9 around it. 0 where either
-    has next to no detail, or where not even the pixels themselves agree at first sight.
+    (n,), the correlation of their details, -1 to 1: of each pixel less the mean of the 9 by 9 around it, without
+    what a whole row or column has in common. 0 where either has next to no detail, or where not even the pixels
+    themselves agree at first sight.
 
     Notes
     -----
     At 16 pixels all boxes of 39 to 100 % of the area are tried; from the best one, four numbers (place and size, each
-    in both directions) are refined at 32 pixels by Gauss-Newton steps, since half a pixel costs a fine texture
-    most of its correlation. Details, since any two fields under a sky agree in what is light and what is dark.
+    in both directions) are refined at 32 pixels by Gauss-Newton steps, the first of them on smoothed pictures: half a
+    pixel costs a fine texture most of its correlation. Details, since any two fields under a sky agree in what is
+    light and what is dark; without rows and columns, since horizons and frames do.
 
     References
     ----------
@@ -56,15 +60,17 @@ def agreement(a: _Array, b: _Array) -> NDArray[np.float64]:
     for start in range(0, len(a), _BLOCK):
         at = np.arange(start, min(start + _BLOCK, len(a)))
         x, y = _shrunk(a[at], _COARSE), _shrunk(b[at], _COARSE)
-        (first, first_boxes), (second, second_boxes) = _slide(x, y), _slide(y, x)
-        is_first = (first >= second)[:, None]
-        boxes = np.where(is_first, first_boxes, second_boxes)
-        whole = np.where(is_first[:, :, None], a[at], b[at])
-        part = np.where(is_first[:, :, None], b[at], a[at])
-        likely = np.maximum(first, second) >= _FIRST_SIGHT
-        likely &= np.minimum(_detail(whole).std(axis=(1, 2)), _detail(part).std(axis=(1, 2))) >= _FLAT
-        if likely.any():
-            found[at[likely]] = _refined(whole[likely], part[likely], boxes[likely] * (SIDE / _COARSE))
+        ways = (_slide(x, y), a, b), (_slide(y, x), b, a)
+        best = np.maximum(ways[0][0][0], ways[1][0][0])
+        likely = best >= _FIRST_SIGHT
+        for images in (a, b):
+            likely[likely] = _detail(images[at[likely]]).std(axis=(1, 2)) >= _FLAT
+        for (seen, boxes), whole, part in ways:
+            close = likely & (seen >= best - _UNDECIDED)
+            if close.any():
+                rows = at[close]
+                refined = _refined(whole[rows], part[rows], boxes[close] * (SIDE / _COARSE))
+                found[rows] = np.maximum(found[rows], refined)
     return found
 
 
@@ -72,17 +78,20 @@ def _refined(whole: _Array, part: _Array, boxes: NDArray[np.float64]) -> NDArray
     """Return the correlation of the details of `part` with those of the box of `whole`, once that is moved to fit."""
     grid = (np.arange(SIDE) + 0.5) / SIDE
     best, finest = np.full(len(whole), -1.0), _detail(part)
+    image, wanted = whole, part
     for step in range(_STEPS + 1):
+        if step in _BLUR:
+            image, wanted = (_smooth(p, _BLUR[step]).astype(np.float32) for p in (whole, part))
         y, x = boxes[:, :1] + boxes[:, 2:3] * grid - 0.5, boxes[:, 1:2] + boxes[:, 3:] * grid - 0.5
-        seen, down, right = _sampled(whole, y, x)
-        if step >= _STEPS // 2:
+        seen, down, right = _sampled(image, y, x)
+        if step >= max(_BLUR):
             best = np.maximum(best, _correlation(_detail(seen), finest))
         if step == _STEPS:
             break
         slopes = np.stack([down, right, down * grid[:, None], right * grid, seen, np.ones_like(seen)], axis=1).reshape(
             len(whole), 6, -1
         )
-        off = (part - seen).reshape(len(whole), -1, 1)
+        off = (wanted - seen).reshape(len(whole), -1, 1)
         square = slopes @ slopes.transpose(0, 2, 1) + 1e-3 * np.eye(6)
         change = np.linalg.solve(square, slopes @ off)[:, :4, 0]
         boxes = boxes + np.clip(change, -1.0, 1.0)
@@ -136,14 +145,28 @@ def _sampled(
     return seen, (c - a) * (1 - h) + (d - b) * h, (b - a) * (1 - v) + (d - c) * v
 
 
-def _detail(images: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return each pixel less the mean around it."""
-    padded = np.pad(images, ((0, 0), (_AROUND, _AROUND), (_AROUND, _AROUND)), mode="edge")
-    side = 2 * _AROUND + 1
-    return np.asarray(images - _boxes(_integral(padded), side).reshape(images.shape) / side**2)
+def _detail(images: NDArray[np.floating[Any]]) -> _Array:
+    """Return each pixel less the mean around it, and of that what is not the same along a whole row or column."""
+    found = images - _smooth(images, _AROUND)
+    return np.asarray(found - found.mean(axis=1, keepdims=True) - found.mean(axis=2, keepdims=True), np.float32)
 
 
-def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smooth(images: NDArray[np.floating[Any]], around: int) -> NDArray[np.floating[Any]]:
+    """Return the mean of each pixel and those up to `around` away in either direction."""
+    m = _averaging(images.shape[1], around)
+    return np.asarray(m @ images @ m.T)
+
+
+@cache
+def _averaging(side: int, around: int) -> _Array:
+    """Return (side, side): the mean of the neighbours of each of a line of pixels, the outermost standing for more."""
+    found = np.zeros((side, side), np.float32)
+    for step in range(-around, around + 1):
+        np.add.at(found, (np.arange(side), np.clip(np.arange(side) + step, 0, side - 1)), 1 / (2 * around + 1))
+    return found
+
+
+def _correlation(a: _Array, b: _Array) -> NDArray[np.float64]:
     a, b = a - a.mean(axis=(1, 2), keepdims=True), b - b.mean(axis=(1, 2), keepdims=True)
     norms = np.sqrt((a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2)))
     return np.asarray((a * b).sum(axis=(1, 2)) / np.maximum(norms, 1.0))

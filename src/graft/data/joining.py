@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError
 from graft.data.dataset import LabeledDataset
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 __all__ = ["groups_of_pairs", "join_groups", "joined"]
 
@@ -33,10 +36,7 @@ def joined(first: LabeledDataset, second: LabeledDataset) -> LabeledDataset:
         )
     root = first.root
     if first.root != second.root:
-        parts = [
-            rows.map(_absolute, fn_kwargs={"root": part.root}, desc="")
-            for rows, part in zip(parts, (first, second), strict=True)
-        ]
+        parts = [_with_absolute_paths(rows, part.root) for rows, part in zip(parts, (first, second), strict=True)]
         root = ""
 
     def both(a: NDArray[np.int64] | None, b: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
@@ -84,10 +84,14 @@ def join_groups(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[
     return groups_of_pairs(len(first), *pairs)
 
 
-def _absolute(row: dict[str, Any], *, root: str) -> dict[str, Any]:
-    content = row["content"]
-    if isinstance(content, str):
-        return {"content": os.path.join(root, content)}  # noqa: PTH118  as `LabeledDataset.place` does
-    if isinstance(content, dict) and content.get("path") and content.get("bytes") is None:
-        return {"content": {**content, "path": os.path.join(root, content["path"])}}  # noqa: PTH118
-    return {"content": content}
+def _with_absolute_paths(rows: Dataset, root: str) -> Dataset:
+    def absolute(content: Any) -> Any:
+        if isinstance(content, str):
+            return os.path.join(root, content)  # noqa: PTH118  as `LabeledDataset.place` does
+        if isinstance(content, dict) and content.get("path") and content.get("bytes") is None:
+            return {**content, "path": os.path.join(root, content["path"])}  # noqa: PTH118
+        return content
+
+    kind = rows.features["content"]
+    contents = [absolute(content) for content in rows["content"]]
+    return rows.remove_columns("content").add_column("content", contents, feature=kind)

@@ -37,7 +37,8 @@ class Shortcut:
     name : of the trait.
     accuracy : of the probe, each example judged by others.
     chance : its mean accuracy with shuffled labels.
-    p_value : of so high an accuracy by chance, corrected for the number of traits (Bonferroni).
+    p_value : of so high an accuracy, or of so many right answers in that class, by chance; corrected for the number of
+        traits and classes (Bonferroni).
     class_number : the class that it tells best from all others.
     class_skill : how well: the share of that class that it finds, less the share of the others that it takes for it.
     """
@@ -86,6 +87,7 @@ def find_shortcuts(
     -----
     The probe says what most of the nine nearest other examples say, over ranks of the columns. For its p-value labels
     are shuffled 200 times; the tail is a normal one with their mean and spread: the count of right answers is a sum.
+    Of the one class the count of right answers is hypergeometric, as if neighbours were drawn for each anew.
 
     Examples
     --------
@@ -116,20 +118,25 @@ def find_shortcuts(
         null = np.array([_accuracy(rng.permutation(classes), near, n_classes) for _ in range(_DRAWS)])
         accuracy, chance = float((said == classes).mean()), float(null.mean())
         p_value = float(stats.norm.sf((accuracy - chance) / max(float(null.std(ddof=1)), 1e-9)))
-        best, class_skill = _best_class(classes, said, n_classes)
+        best, class_skill, p_class = _best_class(classes, said, n_classes)
+        p_value = 2 * min(p_value, p_class)
         found.append(Shortcut(name, accuracy, chance, p_value, int(numbers[best]), class_skill))
     found = [replace(s, p_value=min(1.0, s.p_value * len(found))) for s in found]
     return sorted(found, key=lambda s: -s.skill)
 
 
-def _best_class(classes: NDArray[np.integer[Any]], said: NDArray[np.integer[Any]], n_classes: int) -> tuple[int, float]:
-    """Return the class that the answers tell best from all others, and its skill."""
+def _best_class(
+    classes: NDArray[np.integer[Any]], said: NDArray[np.integer[Any]], n_classes: int
+) -> tuple[int, float, float]:
+    """Return the class that the answers tell best from all others, its skill, and the p-value of its right answers."""
     counts = np.bincount(classes, minlength=n_classes)
     right = np.bincount(classes[said == classes], minlength=n_classes)
-    false = np.bincount(said, minlength=n_classes) - right
-    skill = right / np.maximum(counts, 1) - false / np.maximum(len(classes) - counts, 1)
+    given = np.bincount(said, minlength=n_classes)
+    skill = right / np.maximum(counts, 1) - (given - right) / np.maximum(len(classes) - counts, 1)
     skill[counts < _LEAST_OF_CLASS] = -1
-    return int(skill.argmax()), float(skill.max())
+    best = int(skill.argmax())
+    p_value = float(stats.hypergeom.sf(right[best] - 1, len(classes), counts[best], given[best]))
+    return best, float(skill.max()), min(1.0, p_value * n_classes)
 
 
 def _without_self(near: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
