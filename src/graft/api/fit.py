@@ -11,18 +11,14 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, read_config_file
 from graft.core.errors import Interrupted, UsageError
-from graft.core.files import read_json, write_json
+from graft.core.files import read_json
 from graft.core.memory import seconds_since_process_start
 from graft.core.process import prepare_process
 from graft.core.processes import Processes, join_processes
 from graft.core.run_folder import Run
 
 if TYPE_CHECKING:
-    from graft.api.embedding import Embedded
-    from graft.api.tuning import Tuned
     from graft.core.decision import AnyPredictions
-    from graft.core.findings import Finding
-    from graft.methods.head_only import HeadFit
 
 __all__ = ["FitResult", "fit"]
 
@@ -171,7 +167,7 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import copying, deciding, embedding, grouping, pooling, stations, tuning, verdicts
+        from graft.api import copying, deciding, embedding, grouping, pooling, reporting, stations, tuning, verdicts
         from graft.api.check import corrected, inspect_data
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
@@ -260,82 +256,11 @@ def _run(
         judged.metrics.update(found)
     if groups is not None:
         judged.metrics["groups"] = groups
-    result = _write(
+    metrics = reporting.write_run(
         run, config, embedded, head, tuned, judged, saved, findings=findings, n_files=n_files, say=say, console=console
     )
     tuning.forget(folder)
     processes.wait()
-    return result
-
-
-def _write(
-    run: Run,
-    config: FitConfig,
-    embedded: Embedded,
-    head: HeadFit,
-    tuned: Tuned,
-    judged: Any,
-    saved: Any,
-    *,
-    findings: list[Finding],
-    n_files: int,
-    say: Callable[[str], None],
-    console: Console,
-) -> FitResult:
-    """Write predictions, leaderboard, manifest, report and, last, metrics; print the summary."""
-    from graft.api import reporting, stations
-    from graft.api.check import write_checks
-    from graft.report.checks import print_checks
-    from graft.report.html import write_report
-    from graft.report.model_card import write_model_card
-    from graft.report.previews import write_previews
-    from graft.report.terminal import print_summary
-
-    with run.phase("report"):
-        write_json(run.folder / "leaderboard.json", head.leaderboard)
-        write_json(run.folder / "strategy.json", tuned.facts)
-        write_checks(run.folder / "checks.json", findings, embedded)
-        told = [finding.as_dict() for finding in findings]
-        stations.write_predictions(run.folder / "predictions.parquet", judged.predictions)
-        manifest = run.write_manifest(
-            {
-                "seed": config.seed,
-                "n_files": n_files,
-                "title": reporting.title_of(run.config["data"], config.model),
-                "noun": f"{embedded.noun}s",
-                "notes": [*embedded.notes, *head.notes, *tuned.notes],
-                **embedded.facts(),
-                **saved,
-                "head": stations.head_facts(head),
-                "strategy": tuned.facts,
-            }
-        )
-        metrics = {**judged.metrics, "strategy": tuned.facts, "seconds": run.seconds}
-        test = judged.predictions["test"]
-        previews = reporting.previews(embedded, test, told)
-        write_previews(run.folder / "previews.parquet", previews)
-        write_report(
-            run.folder / "report.html",
-            metrics=metrics,
-            manifest=manifest,
-            config=run.config,
-            predictions={"test": test},
-            leaderboard=head.leaderboard,
-            checks=told,
-            previews=previews,
-        )
-        write_model_card(run.folder / "model" / "README.md", metrics=metrics, manifest=manifest, config=run.config)
-    metrics["seconds"] = {
-        **{k: round(v, 3) for k, v in run.seconds.items()},
-        "total": round(seconds_since_process_start(), 3),
-    }
-    write_json(run.folder / "metrics.json", metrics)
-    print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=f"{embedded.noun}s")
-    print_checks(told, console=console)
-    console.print()
-    is_multi_label = embedded.splits["train"].is_multi_label
-    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded.task, is_multi_label=is_multi_label)})")
-    say(f"report: {run.folder / 'report.html'}")
     return FitResult(run.folder, metrics)
 
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["compare_runs", "read_predictions", "report"]
 
 
-def report(
-    run: str | Path, *, out: str | Path | None = None, say: Callable[[str], None] = lambda text: None
-) -> Path:
+def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str], None] = lambda text: None) -> Path:
     """Write the report of a finished run anew, from what its folder holds; the data is not needed. Return the file.
 
     Parameters
@@ -148,8 +146,7 @@ def read_predictions(folder: Path) -> dict[str, AnyPredictions]:
                 else:
                     truth[k, [place[name] for name in targets[i]]] = 1
             odds = np.clip(p[rows], 1e-12, 1 - 1e-7)
-            thresholds = decision.get("thresholds")
-            cut = None if thresholds is None else np.array(thresholds)
+            cut = np.array(0.5 if decision.get("thresholds") is None else decision["thresholds"])
             found[split] = MultiLabelPredictions(own, truth, np.log(odds / (1 - odds)), names, split, cut)
         else:
             wanted = np.array([-1 if targets[i] is None else place[targets[i]] for i in rows])

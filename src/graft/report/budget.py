@@ -54,6 +54,11 @@ class ExampleBudget:
     def __init__(self, previews: Mapping[str, Preview], *, max_bytes: int = Limits.preview_bytes) -> None:
         self._previews, self._left = previews, max_bytes
 
+    @property
+    def has_sounds(self) -> bool:
+        """Whether examples are heard, which takes more room and more of a reader's time."""
+        return any(preview.sound for preview in self._previews.values())
+
     def shown(self, example: str) -> dict[str, str]:
         """Return id, short id and, each empty where there is none, picture, sound and text of an example."""
         preview = self._previews.get(example)

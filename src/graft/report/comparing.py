@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -27,6 +27,7 @@ __all__ = ["Comparison", "compare_predictions", "print_comparison", "write_compa
 _ALPHA = 0.05
 _MOST_IDS = 30
 AnyPredictions = Predictions | MultiLabelPredictions
+P = TypeVar("P", Predictions, MultiLabelPredictions)
 
 
 @dataclass(frozen=True)
@@ -82,22 +83,20 @@ def compare_predictions(
     DataError
         When the two have other labels, other truths, or fewer than half of their test examples in common.
     """
-    if type(a) is not type(b) or set(a.label_names) != set(b.label_names):
+    first: AnyPredictions
+    second: AnyPredictions
+    if isinstance(a, MultiLabelPredictions) != isinstance(b, MultiLabelPredictions):
         raise DataError(
-            f"{names[0]} and {names[1]} have other labels: {_labels(a)} and {_labels(b)}",
-            expected="two runs on the same labels",
+            f"of {names[0]} and {names[1]} one gives one class an example, the other any number of labels",
+            expected="two runs of one task",
         )
-    a, b = with_targets(a), with_targets(b)
-    place = {example: i for i, example in enumerate(b.ids)}
-    rows = [i for i, example in enumerate(a.ids) if example in place]
-    if not rows or len(rows) < 0.5 * max(len(a), len(b)):
-        raise DataError(
-            f"{names[0]} was tested on {len(a)} {noun}, {names[1]} on {len(b)}, and they share {len(rows)} of them",
-            expected="two runs with the same test split: paired tests need the same examples",
-            fix="fit both with the same --test DATA, or the same data and --seed (Python: test=, seed=)",
-        )
-    first = take(a, np.array(rows))
-    second = _in_label_order(take(b, np.array([place[a.ids[i]] for i in rows])), a.label_names)
+    if isinstance(a, MultiLabelPredictions):
+        assert isinstance(b, MultiLabelPredictions)
+        first, second = _common(a, b, names=names, noun=noun)
+    else:
+        assert isinstance(b, Predictions)
+        first, second = _common(a, b, names=names, noun=noun)
+    rows = range(len(first))
     if not np.array_equal(first.targets, second.targets):
         n = int((np.reshape(first.targets != second.targets, (len(rows), -1)).any(axis=1)).sum())
         raise DataError(
@@ -115,7 +114,7 @@ def compare_predictions(
         ),
         paired=mcnemar_exact(right_a, right_b),
         log_loss=paired_log_loss(first, second, seed=seed).as_dict(),
-        n_only=(len(a) - len(rows), len(b) - len(rows)),
+        n_only=(_n_known(a) - len(rows), _n_known(b) - len(rows)),
         differing=(
             tuple(first.ids[int(i)] for i in only_a[:_MOST_IDS]),
             tuple(first.ids[int(i)] for i in only_b[:_MOST_IDS]),
@@ -124,20 +123,46 @@ def compare_predictions(
     )
 
 
+def _n_known(p: AnyPredictions) -> int:
+    return int(p.is_known.sum()) if isinstance(p, MultiLabelPredictions) else int((p.targets >= 0).sum())
+
+
+def _common(a: P, b: P, *, names: tuple[str, str], noun: str) -> tuple[P, P]:
+    """Return the predictions of the examples that both have, in one order of examples and labels."""
+    if set(a.label_names) != set(b.label_names):
+        raise DataError(
+            f"{names[0]} and {names[1]} have other labels: {_labels(a)} and {_labels(b)}",
+            expected="two runs on the same labels",
+        )
+    known_a, known_b = with_targets(a), with_targets(b)
+    place = {example: i for i, example in enumerate(known_b.ids)}
+    rows = [i for i, example in enumerate(known_a.ids) if example in place]
+    if not rows or len(rows) < 0.5 * max(len(known_a), len(known_b)):
+        raise DataError(
+            f"{names[0]} was tested on {len(known_a)} {noun}, {names[1]} on {len(known_b)}, and they share {len(rows)}"
+            " of them",
+            expected="two runs with the same test split: paired tests need the same examples",
+            fix="fit both with the same --test DATA, or the same data and --seed (Python: test=, seed=)",
+        )
+    others = take(known_b, np.array([place[known_a.ids[i]] for i in rows]))
+    return take(known_a, np.array(rows)), _in_label_order(others, a.label_names)
+
+
 def _labels(p: AnyPredictions) -> str:
     shown = ", ".join(w.clipped(name, 30) for name in p.label_names[:5])
     return f"{shown}, ... ({len(p.label_names)})" if len(p.label_names) > 5 else shown
 
 
-def _in_label_order(p: AnyPredictions, label_names: tuple[str, ...]) -> AnyPredictions:
+def _in_label_order(p: P, label_names: tuple[str, ...]) -> P:
     """Return the predictions with their labels in another order."""
-    if p.label_names == label_names:
-        return p
     order = np.array([p.label_names.index(name) for name in label_names])
     if isinstance(p, MultiLabelPredictions):
-        thresholds = None if p.thresholds is None else p.thresholds[order]
         return replace(
-            p, targets=p.targets[:, order], logits=p.logits[:, order], label_names=label_names, thresholds=thresholds
+            p,
+            targets=p.targets[:, order],
+            logits=p.logits[:, order],
+            label_names=label_names,
+            thresholds=p.thresholds[order],
         )
     offset = None if p.decision_offset is None else p.decision_offset[order]
     targets = np.argsort(order)[p.targets]
@@ -201,9 +226,7 @@ def _sentences(found: Comparison) -> list[str]:
         is_clear = loss["low"] > 0 or loss["high"] < 0
         better = found.names[0] if loss["value"] < 0 else found.names[1]
         verdict = f"lower for {w.quoted(better)}" if is_clear else "no clear difference"
-        told.append(
-            f"Log-loss: {w.decimal(loss['value'])} ({w.interval(loss, share=False)}), paired; {verdict}."
-        )
+        told.append(f"Log-loss: {w.decimal(loss['value'])} ({w.interval(loss, share=False)}), paired; {verdict}.")
     else:
         told.append(f"Log-loss: not compared ({w.plain(loss['method'])}).")
     if any(found.n_only):
@@ -216,4 +239,3 @@ def _sentences(found: Comparison) -> list[str]:
 
 def _signed(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", "−") if abs(value) >= 0.0005 else "0.0"
-

@@ -62,9 +62,9 @@ def write_report(
 
     Notes
     -----
-    Labels, ids and all other texts may be hostile: everything is escaped and cut to length, pictures and sounds are only
-    taken with a known signature, and the page forbids itself any connection and every script but its own, by its hash.
-    A page that comes out too large is made again with less.
+    Labels, ids and all other texts may be hostile: everything is escaped and cut to length, pictures and sounds are
+    only taken with a known signature, and the page forbids itself any connection and every script but its own, by its
+    hash. A page that comes out too large is made again with less.
     """
     limits = Limits()
     while True:

@@ -2,7 +2,7 @@
 
 References
 ----------
-Mitchell et al. 2019, Model cards for model reporting. Metadata as the Hugging Face Hub's model card specification has it.
+Mitchell et al. 2019, Model cards for model reporting. Metadata as the Hugging Face Hub's specification has it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from graft.report.verdict import build_verdict
 
 __all__ = ["card_metadata", "write_model_card"]
 
-_HUB_METRICS = {"accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1", "mean_average_precision": "mean_average_precision"}  # fmt: skip
+_HUB_METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "f1",
+    "micro_f1": "f1",
+    "mean_average_precision": "mean_average_precision",
+}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _MOST_LABELS = 60
 _NOT_THE_MODELS = ("How it was chosen", "Time", "Strategy")
@@ -55,9 +60,7 @@ def write_model_card(
     write_text(path, f"---\n{front}---\n\n{body}\n")
 
 
-def card_metadata(
-    metrics: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]
-) -> dict[str, Any]:
+def card_metadata(metrics: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the front matter. What is not known is left out: a licence or a hub id is not guessed."""
     backbone = manifest.get("backbone") or {}
     task = w.plain(manifest.get("task", ""))
@@ -117,7 +120,8 @@ def _body(metrics: Mapping[str, Any], manifest: Mapping[str, Any], config: Mappi
     yield f"**{_md(verdict.headline)}** {' '.join(_md(f.text) for f in verdict.facts[:1])}"
     yield f"{_md(base)}, fine-tuned with Graft for {_md(task or 'a task of its own')}."
     if task in _USE:
-        yield f'```python\nfrom transformers import pipeline\n\npipeline("{task}", "path/to/this/folder"){_USE[task]}\n```'
+        call = f'pipeline("{task}", "path/to/this/folder"){_USE[task]}'
+        yield f"```python\nfrom transformers import pipeline\n\n{call}\n```"
     yield "## What it is worth"
     yield "\n".join(_figures(metrics))
     facts = [fact for fact in verdict.facts[1:] if fact.topic not in _NOT_THE_MODELS]
@@ -141,9 +145,14 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
     for name, baseline in (metrics.get("baselines") or {}).items():
         figure, lead = baseline.get(headline), lead_of(baseline)
         if figure:
-            told = f"; the lead over it: {w.points(lead.difference['value'])}, {w.p_value(lead.p_value)}" if lead else ""
-            known = f"{w.metric_name(headline)[0]} of: {w.baseline_name(name, in_sentence=True)}{told}"
+            known = f"{w.metric_name(headline)[0]} of: {w.baseline_name(name, in_sentence=True)}"
+            if lead:
+                known += f"; the lead over it: {_signed_points(lead.difference['value'])}, {w.p_value(lead.p_value)}"
             yield f"| {_md(known)} | {w.percent(figure['value'])} | {w.interval(figure)} |"
+
+
+def _signed_points(value: float) -> str:
+    return f"{'−' if value < 0 else ''}{w.points(value)}"
 
 
 def _data(metrics: Mapping[str, Any], manifest: Mapping[str, Any], noun: str) -> Iterator[str]:

@@ -53,4 +53,3 @@ def read_previews(path: Path) -> dict[str, Preview]:
         row["id"]: Preview(row["picture"] or b"", row["text"] or "", row["sound"] or b"")
         for row in parquet.read_table(path).to_pylist()
     }
-

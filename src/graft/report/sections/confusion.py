@@ -12,7 +12,7 @@ from graft.report import wording as w
 __all__ = ["MAX_GRID_CLASSES", "confusion_table"]
 
 MAX_GRID_CLASSES = 30
-_MOST_PAIRS = 40
+_MOST_PAIRS = 20
 
 
 def confusion_table(metrics: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -30,7 +30,8 @@ def headline(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
     return {
         "name": w.lowered(w.metric_name(name)[0]),
         "value": w.percent(figure["value"], unit=False),
-        "interval": w.interval(figure, unit=True),
+        "interval": w.interval(figure, unit=True) if figure.get("low") is not None else "",
+        "why_none": w.clipped(figure.get("method", ""), 160),
         "n": w.count(figure["n"]),
     }
 

@@ -14,7 +14,7 @@ from graft.report.budget import ExampleBudget
 __all__ = ["gallery", "in_order_of_showing"]
 
 _N_SUREST = 12
-_MOST_EACH = 6
+_MOST_EACH, _MOST_SOUNDS_EACH = 6, 3
 _OPEN_GROUPS = 12  # the others are folded away
 _MOST_GROUPS = 900  # as many pairs as the largest grid has
 
@@ -102,10 +102,10 @@ def _pair_groups(predictions: Predictions, budget: ExampleBudget, *, most: int) 
         counts[pair_of(i)] = counts.get(pair_of(i), 0) + 1
     largest = sorted(counts, key=lambda pair: (-counts[pair], pair))[:_MOST_GROUPS]
     chosen: dict[tuple[int, int], list[int]] = {pair: [] for pair in largest}
-    left = most
+    left, most_each = most, _MOST_SOUNDS_EACH if budget.has_sounds else _MOST_EACH
     for i in in_order_of_showing(predictions, n_surest=0):
         members = chosen.get(pair_of(i))
-        if members is not None and len(members) < _MOST_EACH and left > 0:
+        if members is not None and len(members) < most_each and left > 0:
             members.append(i)
             left -= 1
     return [

@@ -15,7 +15,7 @@ _MOST_TEXT = 400
 
 
 def repeat_facts(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``command``, ``manifest`` and ``config``, the last two as (name, text); nested names are joined by dots."""
+    """Return ``command``, and ``manifest`` and ``config`` as (name, text); nested names are joined by dots."""
     command = manifest.get("command") or ""
     told = command if isinstance(command, str) else " ".join(str(part) for part in command)
     return {
@@ -35,5 +35,5 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
             parts = [w.clipped(i, 80) for i in inner[:50]]
             rows.append((name, w.clipped(", ".join(parts), _MOST_TEXT) or "none"))
         else:
-            rows.append((name, "none" if inner is None else w.clipped(inner, _MOST_TEXT)))
+            rows.append((name, "none" if inner is None or inner == "" else w.clipped(inner, _MOST_TEXT)))
     return rows

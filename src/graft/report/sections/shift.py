@@ -55,15 +55,11 @@ def _grid(graded: list[tuple[str, int, Mapping[str, Any]]]) -> dict[str, Any]:
     best = max(value.values()) or 1.0
     rows = []
     for kind in dict.fromkeys(kind for kind, _, _ in graded):
-        cells = [value.get((kind, level)) for level in levels]
-        rows.append(
-            {
-                "name": w.clipped(kind, 60),
-                "cells": [
-                    {"text": w.percent(v, unit=False), "ink": 0 if v is None else round(10 + 50 * v / best)} for v in cells
-                ],
-            }
-        )
+        shares = [value.get((kind, level)) for level in levels]
+        cells = [
+            {"text": w.percent(v, unit=False), "ink": 0 if v is None else round(10 + 50 * v / best)} for v in shares
+        ]
+        rows.append({"name": w.clipped(kind, 60), "cells": cells})
     return {"levels": levels, "rows": rows}
 
 
@@ -76,6 +72,7 @@ def slice_rows(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     names = [f"{w.clipped(s['column'], 60)}: {w.clipped(s['value'], 60)}" for s in slices]
     rows = figures.dot_rows([(name, s["accuracy"]) for name, s in zip(names, slices, strict=True)], axis)
     for row, s in zip(rows, slices, strict=True):
-        row |= {"rest": w.percent(s["rest"]["value"]), "p": w.p_value(s["adjusted_p_value"]), "score": s["accuracy"]["value"]}
+        row["rest"], row["p"] = w.percent(s["rest"]["value"]), w.p_value(s["adjusted_p_value"])
+        row["score"] = s["accuracy"]["value"]
         row["fails"] = s["adjusted_p_value"] <= 0.05
     return {"axis": axis, "rows": rows}
