@@ -101,7 +101,7 @@ def render(
     """Return the page; arguments as those of `write_report`."""
     split, noun = split_of(metrics), w.clipped(manifest.get("noun", "examples"), 40)
     verdict = build_verdict(metrics, leaderboard, noun=noun)
-    sentences, further = first.five_sentences(verdict.facts)
+    sentences, further = first.five_sentences(metrics, verdict.facts)
     budget = ExampleBudget(previews, max_bytes=limits.preview_bytes)
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment().get_template("report.html.j2").render(

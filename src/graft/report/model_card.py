@@ -157,9 +157,9 @@ def _signed_points(value: float) -> str:
 
 def _data(metrics: Mapping[str, Any], manifest: Mapping[str, Any], noun: str) -> Iterator[str]:
     yield "## Data"
-    parts = [f"{w.count(part['n'])} {name}" for name, part in (manifest.get("splits") or {}).items()]
+    parts = [f"{w.count(part['n'])} {_md(name)}" for name, part in (manifest.get("splits") or {}).items()]
     if parts:
-        yield f"{', '.join(parts)} {noun}. The labels of the test split were read {metrics.get('test_reads', 1)}×."
+        yield f"{', '.join(parts)} {_md(noun)}. The labels of the test split were read {metrics.get('test_reads', 1)}×."
     labels = manifest.get("labels") or []
     shown = ", ".join(_md(w.clipped(name, 60)) for name in labels[:_MOST_LABELS])
     if labels:
@@ -168,7 +168,7 @@ def _data(metrics: Mapping[str, Any], manifest: Mapping[str, Any], noun: str) ->
 
 
 def _limits(metrics: Mapping[str, Any], manifest: Mapping[str, Any], noun: str) -> Iterator[str]:
-    yield f"- Judged on {noun} like those it was trained on, and on no others unless it says so above."
+    yield f"- Judged on {_md(noun)} like those it was trained on, and on no others unless it says so above."
     yield "- It gives one of its labels to anything, also to what is none of them."
     for claim in metrics.get("claims") or ():
         if claim["answer"] == "can't tell" and not claim["sentence"].startswith("Not judged"):

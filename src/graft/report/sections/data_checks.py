@@ -18,6 +18,7 @@ def check_sections(findings: Sequence[Mapping[str, Any]], budget: ExampleBudget)
     """Return the findings as rows; suspects with their pictures, texts or sounds, where these were kept."""
     rows = check_rows(findings, n_examples=_N_SUSPECTS)
     for row, finding in zip(rows, findings, strict=True):
+        row["name"], row["severity"] = w.clipped(row["name"], 80), w.plain(row["severity"])
         row["text"], row["without"] = w.clipped(row["text"], 600), w.clipped(row["without"], 300)
         row["kind"] = row["severity"].replace(" ", "-")
         row["shown"] = []

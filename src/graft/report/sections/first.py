@@ -18,6 +18,13 @@ _IN_TURN = (
     "Weakest point", "How it was chosen", "Classes", "Groups", "Time",
 )  # fmt: skip
 _N_SENTENCES = 5
+_TESTS = {
+    "mcnemar-exact": "exact McNemar test",
+    "fisher-exact": "Fisher's exact test",
+    "paired-bootstrap": "paired bootstrap",
+    "permutation": "permutation of the truth",
+    "bbc-cv": "bootstrap of the choice among all candidates",
+}
 _MOST_CLAIMS = 80
 
 
@@ -36,11 +43,13 @@ def headline(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
     }
 
 
-def five_sentences(facts: Sequence[Fact]) -> tuple[list[Fact], list[Fact]]:
-    """Return the facts of the first screen, at most five, and all others, both in the order of the verdict.
+def five_sentences(metrics: Mapping[str, Any], facts: Sequence[Fact]) -> tuple[list[Fact], list[Fact]]:
+    """Return the facts of the first screen, at most five, and those of the others that no question has.
 
-    The score comes first; then one fact of each topic, as people ask for them.
+    The score comes first; then one fact of each topic, as people ask for them. A fact that answers a question has the
+    question as its topic.
     """
+    asked = {w.plain(claim["sentence"]): w.clipped(claim["question"], 200) for claim in metrics.get("claims") or ()}
     if not facts:
         return [], []
     chosen = [0]
@@ -48,7 +57,8 @@ def five_sentences(facts: Sequence[Fact]) -> tuple[list[Fact], list[Fact]]:
         found = next((i for i, fact in enumerate(facts) if fact.topic == topic and i not in chosen), None)
         if found is not None and len(chosen) < _N_SENTENCES:
             chosen.append(found)
-    return [facts[i] for i in sorted(chosen)], [fact for i, fact in enumerate(facts) if i not in chosen]
+    shown = [facts[i]._replace(topic=asked.get(facts[i].text, facts[i].topic)) for i in sorted(chosen)]
+    return shown, [fact for i, fact in enumerate(facts) if i not in chosen and fact.text not in asked]
 
 
 def questions(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -59,7 +69,7 @@ def questions(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
         if claim.get("n"):
             basis.append(f"{w.count(claim['n'])} examples")
         if claim.get("test"):
-            basis.append(w.clipped(claim["test"].replace("-", " "), 120))
+            basis.append(_TESTS.get(claim["test"], w.clipped(claim["test"], 120)))
         if claim.get("p_value") is not None:
             basis.append(w.p_value(claim["p_value"]))
         if claim.get("n_more"):

@@ -14,7 +14,7 @@ __all__ = ["shift_facts", "slice_rows"]
 
 _SEVERITY = re.compile(r"(?P<kind>.+?)[ :,]+(?:severity )?(?P<level>[1-9])")
 _MOST_ROWS = 60
-_MOST_SLICES = 20
+_OPEN_SLICES, _MOST_SLICES = 8, 20
 
 
 def shift_facts(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -69,10 +69,10 @@ def slice_rows(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     if not slices:
         return None
     axis = figures.share_axis([s["accuracy"] for s in slices])
-    names = [f"{w.clipped(s['column'], 60)}: {w.clipped(s['value'], 60)}" for s in slices]
+    names = [f"{w.clipped(s['column'], 60).removeprefix('the ')}: {w.clipped(s['value'], 60)}" for s in slices]
     rows = figures.dot_rows([(name, s["accuracy"]) for name, s in zip(names, slices, strict=True)], axis)
     for row, s in zip(rows, slices, strict=True):
         row["rest"], row["p"] = w.percent(s["rest"]["value"]), w.p_value(s["adjusted_p_value"])
         row["score"] = s["accuracy"]["value"]
         row["fails"] = s["adjusted_p_value"] <= 0.05
-    return {"axis": axis, "rows": rows}
+    return {"axis": axis, "rows": rows[:_OPEN_SLICES], "more": rows[_OPEN_SLICES:]}
