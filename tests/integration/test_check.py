@@ -174,6 +174,20 @@ def test_several_labels(here: Callable[..., Any], checkpoint: Path, tmp_path: Pa
     assert errors["without"] is None or errors["without"]["metric"] == "mean_average_precision"
 
 
+def test_real_digits_are_no_copies_of_each_other(
+    here: Callable[..., Any], checkpoint: Path, shared: Path, tmp_path: Path
+) -> None:
+    for split, at in (("train", slice(0, 40)), ("test", slice(0, 20))):
+        for digit in "017":
+            (tmp_path / "data" / split / digit).mkdir(parents=True)
+            for path in sorted((shared / "data" / "mnist" / split / digit).iterdir())[at]:
+                shutil.copy(path, tmp_path / "data" / split / digit)
+    told = here("check", tmp_path / "data", "--model", checkpoint, "--out", tmp_path / "out", "--workers", 0)
+    assert told.code == 0, told.err
+    found = findings(tmp_path / "out")
+    assert (found["copies"]["n"], found["copies_across_splits"]["n"]) == (0, 0)
+
+
 @pytest.mark.slow
 def test_real_photos_with_three_faults(here: Callable[..., Any], shared: Path, tmp_path: Path) -> None:
     """A border by class, 3 copies (two cropped) and 15 flipped labels in 150 photos of flowers."""

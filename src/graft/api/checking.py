@@ -84,7 +84,8 @@ def _across(embedded: Embedded, headline: Headline) -> Finding:
     return Finding(
         "copies_across_splits",
         "warning",
-        f"{' and '.join(parts)} have a copy in train: figures there flatter; --fix-splits moves them to train",
+        f"{' and '.join(parts)} {'has' if len(suspects) == 1 else 'have'} a copy in train: figures there flatter;"
+        " --fix-splits moves to train what has one",
         len(suspects),
         tuple(suspects),
         headline.without_test(rows),

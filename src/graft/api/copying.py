@@ -21,7 +21,7 @@ from graft.core.processes import Processes
 from graft.core.text import counted
 from graft.data.aligned_copies import Looks, aligned_copies
 from graft.data.dataset import LabeledDataset
-from graft.data.duplicates import SplitOverlap, cross_split_duplicates, duplicate_groups
+from graft.data.duplicates import SplitOverlap, cross_split_duplicates, duplicate_groups, textured_rows
 from graft.data.joining import groups_of_pairs, join_groups, joined
 from graft.data.kinds import PICTURE, TEXT, ExampleKind
 from graft.data.minhash import led_groups, near_texts
@@ -65,7 +65,8 @@ def copies_within(embedded: Embedded, name: str = "train") -> NDArray[np.int64]:
     if embedded.task.kind is TEXT:
         return join_groups(groups, led_groups(len(part), *near_texts(_texts(part))))
     if embedded.task.kind is PICTURE and name in embedded.traits:
-        more = aligned_copies(_looks(embedded, name), classes=_classes(part)).pairs
+        looks, rows = _looks(embedded, name)
+        more = rows[aligned_copies(looks, classes=_classes(part, rows)).pairs]
         return join_groups(groups, groups_of_pairs(len(part), more))
     return groups
 
@@ -91,8 +92,10 @@ def copies_between(embedded: Embedded, name: str) -> SplitOverlap:
                 twins.setdefault(b, a if a < n else twins[a])
         pairs.append(np.array([(a, b - n) for b, a in twins.items()], np.int64).reshape(-1, 2))
     elif embedded.task.kind is PICTURE and name in embedded.traits and "train" in embedded.traits:
-        aligned = aligned_copies(_looks(embedded, "train"), _looks(embedded, name), classes=_classes(train))
-        pairs.append(aligned.pairs[np.argsort(-aligned.agreement, kind="stable")])
+        (own, own_rows), (looks, rows) = _looks(embedded, "train"), _looks(embedded, name)
+        aligned = aligned_copies(own, looks, classes=_classes(train, own_rows))
+        best_first = aligned.pairs[np.argsort(-aligned.agreement, kind="stable")]
+        pairs.append(np.stack([own_rows[best_first[:, 0]], rows[best_first[:, 1]]], axis=1))
     every = np.concatenate(pairs)
     _, where = np.unique(every[:, 1], return_index=True)  # of several copies the first found, exact before near
     return SplitOverlap(every[where], found.n_exact)
@@ -183,14 +186,16 @@ def _moved(embedded: Embedded, name: str, rows: NDArray[np.int64]) -> Embedded:
     return replace(embedded, splits=splits, features=own, traits=traits)
 
 
-def _looks(embedded: Embedded, name: str) -> Looks:
-    thumbnails = embedded.traits[name].thumbnails
+def _looks(embedded: Embedded, name: str) -> tuple[Looks, NDArray[np.int64]]:
+    """Return what copies are found by, of the pictures with detail all over, and their rows."""
+    thumbnails, features = embedded.traits[name].thumbnails, embedded.features[name]
     assert thumbnails is not None
-    return Looks(embedded.features[name].matrix, thumbnails)
+    rows = textured_rows(features.perceptual)
+    return Looks(features.matrix[rows], thumbnails[rows]), rows
 
 
-def _classes(part: LabeledDataset) -> NDArray[np.int64] | None:
-    return None if part.is_multi_label else np.asarray(part.labels, dtype=np.int64)
+def _classes(part: LabeledDataset, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    return None if part.is_multi_label else np.asarray(part.labels[rows], dtype=np.int64)
 
 
 def _texts(part: LabeledDataset) -> list[str]:

@@ -1,10 +1,10 @@
 """Near copies of pictures that were cropped, scaled or encoded anew: candidates by neighbourhood, proof by pixels.
 
 Candidates are the nearest pictures in feature space, the nearest thumbnails, and the nearest crops of them (those up to
-3e7 pairs of pictures). A candidate is a copy when one
-thumbnail laid over the best box of the other (`graft.data.alignment`) agrees with it. How well it must agree depends
-on how near the features are, measured by the typical distance of two pictures of the same class: those are alike
-without being copies.
+3e7 pairs of pictures). A candidate is a copy when one thumbnail laid over the best box of the other
+(`graft.data.alignment`) agrees with it. How well it must agree depends on how near the features are, measured by the
+typical distance of two pictures of the same class: those are alike without being copies. Pictures should have detail
+all over (`graft.data.duplicates.textured_rows`): any two digits that are written alike agree.
 """
 
 from __future__ import annotations
