@@ -20,15 +20,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from graft.core.errors import UsageError
-from graft.core.files import atomic_path
-from graft.core.seeds import derive_seed
 from graft.methods.budget import RunBudget, fewest_steps
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune, held_out_figures
-from graft.methods.head_only import HeadFit, refit_head
-from graft.methods.kept_network import logits_with, mixed_network, why_no_adapter, with_head
+from graft.methods.contest_runs import ContestJob, gather_evidence, run_last
+from graft.methods.fine_tuning import FineTuned, Where
+from graft.methods.head_only import HeadFit
+from graft.methods.kept_network import mixed_network, why_no_adapter, with_head
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.verdict import ALPHAS, Verdict, judge_contender, verdict_sentence
-from graft.methods.weights import Weights, greedy_soup, interpolate, uniform_soup
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples
 
@@ -122,33 +120,30 @@ def hold_contest(
     steps nor a quarter of the planned ones would fit, nothing is done, and that is a note.
     """
     started = time.perf_counter()
-    targets = examples.targets
-    n_anchors = 0 if anchors is None else len(anchors)
-    anchor_rows = np.arange(len(examples) - n_anchors, len(examples))
-    train_rows = np.concatenate([np.arange(n_train), anchor_rows])
-    notes: list[str] = []
-    start = (probe.weights, probe.bias)
-    refit = partial(refit_head, probe, n_classes=examples.n_classes)
-    common: dict[str, Any] = {"head": head, "task": task, "examples": examples, "refit": refit}
-    has_valid = valid_logits is not None
-    splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
-    if has_valid:
-        splits = [(train_rows, np.arange(n_train, len(examples) - n_anchors))]
-    else:
-        wanted = n_folds or n_contest_folds(n_train, int(probe.folds.max()) + 1)
-        splits = [
-            (np.concatenate([np.flatnonzero(probe.folds != k), anchor_rows]), np.flatnonzero(probe.folds == k))
-            for k in range(wanted)
-        ]
+    job = ContestJob(
+        method=method,
+        network=network,
+        head=head,
+        probe=probe,
+        features=features,
+        task=task,
+        examples=examples,
+        n_train=n_train,
+        has_valid=valid_logits is not None,
+        anchors=anchors,
+        soup=soup,
+        is_greedy=is_greedy,
+        seed=seed,
+        where=where,
+    )
+    splits = job.splits(n_folds or n_contest_folds(n_train, int(probe.folds.max()) + 1))
     if incumbent is not None:
         splits = [(rows, held_out) for rows, held_out in splits if np.isin(held_out, incumbent.rows).all()]
-
+    notes: list[str] = []
     budget = None
     if seconds_left is not None:
-        budget = RunBudget(
-            method, seconds_left, n_train=n_train, n_valid=len(examples) - n_train - n_anchors, soup=soup
-        )
-        cost = budget.measure(network, start=start, where=where, **common)
+        budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=job.n_valid, soup=soup)
+        cost = budget.measure(network, start=job.start, where=where, **job.common)
         n_affordable, ratio = budget.affordable(len(splits))
         splits = splits[:n_affordable]
         planned = method.settings.n_steps(n_train)
@@ -165,69 +160,14 @@ def hold_contest(
             notes.append(f"the time limit leaves {ratio:.0%} of the planned steps of {method.name}")
             say(notes[-1])
 
-    runs: list[FineTuned] = []
-    all_logits: list[NDArray[np.float32]] = []
-    probe_network = with_head(network, head, start)
-
-    def logits_of(weights: Weights, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return logits_with(network, weights, rows, task=task, examples=examples, where=where)
-
-    def loss_of(weights: Weights, rows: NDArray[np.int64]) -> float:
-        return held_out_figures(logits_of(weights, rows), targets[rows])["log_loss"]
-
-    for number, (rows, held_out) in enumerate(splits):
-        own_start = start
-        if not has_valid:
-            own = features[rows[: len(rows) - n_anchors]]
-            own = own if anchors is None else np.concatenate([own, anchors])
-            own_start = refit_head(probe, own, targets[rows], n_classes=examples.n_classes)
-            own_start = where.processes.from_main(own_start)
-        kept = None if where.folder is None else where.folder / f"fold-{number + 1}.npz"
-        run_where = where.inside(f"fold-{number + 1}")
-        is_done = kept is not None and where.resume and not has_valid and kept.exists()
-        if where.processes.from_main(is_done) and kept is not None:
-            with np.load(kept) as found:
-                all_logits.append(found["logits"])
-                runs.append(_Finished(int(found["best_step"]), int(found["n_steps"]), str(found["ended_by"])))  # type: ignore[arg-type]
-            continue
-        share = None
-        if budget is not None:
-            share = budget.share(soup, n_now=soup) if has_valid else budget.share(len(splits) - number + soup)
-        members = [
-            fine_tune(
-                method,
-                network,
-                start=own_start,
-                rows=rows,
-                held_out_rows=held_out,
-                seed=derive_seed(seed, "fold", number, member),
-                max_seconds=share,
-                where=run_where if soup == 1 else run_where.inside(f"member-{member + 1}"),
-                **common,
-            )
-            for member in range(soup if has_valid else 1)
-        ]
-        runs.append(members[0])
-        first = probe_network.state_dict() if has_valid else with_head(network, head, own_start).state_dict()
-        second: Any = members[0].network.state_dict()
-        if len(members) > 1:
-            states = [member.network.state_dict() for member in members]
-            second = greedy_soup(states, loss=partial(loss_of, rows=held_out))[0] if is_greedy else uniform_soup(states)
-        all_logits.append(np.stack([logits_of(interpolate(first, second, alpha), held_out) for alpha in alphas]))
-        if kept is not None and where.processes.is_main:
-            done = members[0].training
-            with atomic_path(kept) as temporary, open(temporary, "wb") as file:
-                np.savez(file, logits=all_logits[-1], best_step=done.best_step, n_steps=done.n_steps,
-                         ended_by=done.ended_by)  # fmt: skip
-        where.processes.wait()
-
+    evidence = gather_evidence(job, splits, alphas=alphas, budget=budget)
     held_out_rows = np.concatenate([held_out for _, held_out in splits])
     probe_logits = valid_logits if valid_logits is not None else probe.out_of_fold_logits[held_out_rows]
     verdict = where.processes.from_main(
         judge_contender(
             probe_logits,
-            np.concatenate(all_logits, axis=1),
-            targets[held_out_rows],
+            evidence.logits,
+            examples.targets[held_out_rows],
             seed=seed,
             alphas=alphas,
             centre=probe.centre,
@@ -236,7 +176,7 @@ def hold_contest(
     )
     facts: dict[str, Any] = {
         "settings": method.as_dict(),
-        "held_out": "valid" if has_valid else f"{len(splits)} of {int(probe.folds.max()) + 1} folds",
+        "held_out": "valid" if job.has_valid else f"{len(splits)} of {int(probe.folds.max()) + 1} folds",
         **verdict.figures,
         "is_better": verdict.is_better,
         "seconds_evidence": round(time.perf_counter() - started, 3),
@@ -246,42 +186,14 @@ def hold_contest(
         facts["seconds"] = facts["seconds_evidence"]
         return Contest(method.name, verdict, held_out_rows, None, None, facts, tuple(notes))
 
-    final, weights = runs[0], None
-    if has_valid:
-        weights = second
-    else:
-        share = None if budget is None else budget.share(soup, n_now=soup)
-        is_too_late = share is not None and share < 0.15 * budget.planned_run_s()  # type: ignore[union-attr]
-        if is_too_late and isinstance(runs[-1], FineTuned):  # of a fold of an earlier process only the logits are left
-            notes.append("no time was left to train once more on all examples: the held-out run is kept")
-            say(notes[-1])
-            final, weights = runs[-1], second
-            probe_network = with_head(network, head, own_start)
-        else:
-            n_steps = _final_steps(method, runs, n_train)
-            members = [
-                fine_tune(
-                    method,
-                    network,
-                    start=start,
-                    rows=train_rows,
-                    n_steps=n_steps,
-                    seed=derive_seed(seed, "final", member),
-                    max_seconds=share,
-                    where=where.inside("final" if soup == 1 else f"final-{member + 1}"),
-                    **common,
-                )
-                for member in range(soup)
-            ]
-            final = members[0]
-            weights = (
-                uniform_soup([m.network.state_dict() for m in members]) if soup > 1 else final.network.state_dict()
-            )
-            if soup > 1:
-                notes.append(f"the weights are the mean of {soup} runs with other seeds")
+    last = run_last(job, evidence, budget=budget)
+    for note in last.notes:
+        notes.append(note)
+        say(note)
+    final = last.run
     mixed = mixed_network(
-        probe_network,
-        weights,
+        with_head(network, head, last.start),
+        last.weights,
         head=head,
         share=verdict.alpha,
         temperature=verdict.temperature,
@@ -289,7 +201,7 @@ def hold_contest(
     )
     save_adapter = None
     if final.save_adapter is not None:
-        if why := why_no_adapter(network, mixed, n_runs=len(members)):
+        if why := why_no_adapter(network, mixed, n_runs=last.n_runs):
             notes.append(f"no adapter is saved beside the model: {why}")
             say(notes[-1])
         else:
@@ -304,26 +216,6 @@ def hold_contest(
         "seconds": round(time.perf_counter() - started, 3),
     }
     return Contest(method.name, verdict, held_out_rows, final, mixed, facts, tuple(notes), save_adapter)
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """A fold that an earlier process finished: what is still asked of its run."""
-
-    best_step: int
-    n_steps: int
-    ended_by: str
-
-    @property
-    def training(self) -> _Finished:
-        return self
-
-
-def _final_steps(method: FineTuningMethod, runs: list[Any], n_train: int) -> int:
-    """Return the steps of the last run: as planned, or the folds' median best where patience ended most of them."""
-    if sum(run.training.ended_by == "patience" for run in runs) * 2 <= len(runs):
-        return method.settings.n_steps(n_train)
-    return max(1, int(np.median([run.training.best_step for run in runs])))
 
 
 def refuse_soup(soup: int, is_greedy: bool, has_valid: bool) -> None:

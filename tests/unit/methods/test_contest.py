@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import graft.methods.budget
-import graft.methods.contest
+import graft.methods.contest_runs
 from conformance.small_methods import Small, make_architecture, settings, small_images, weights_of
 from graft.backbones.heads import Head
 from graft.core.errors import Interrupted, UsageError
@@ -111,7 +111,7 @@ def ring(tmp_path_factory: pytest.TempPathFactory, prepared: Ring, monkeypatch: 
         prepared.tuned.append(fine_tune(*arguments, **more))
         return prepared.tuned[-1]
 
-    monkeypatch.setattr(graft.methods.contest, "fine_tune", watched)
+    monkeypatch.setattr(graft.methods.contest_runs, "fine_tune", watched)
     monkeypatch.setattr(graft.methods.budget, "fine_tune", watched)
     prepared.die_in = None
     return prepared
