@@ -27,7 +27,7 @@ def test_the_run_folder_holds_what_it_promises(finished: Path, pictures: Path, c
     names = {path.name for path in finished.iterdir()}
     assert names == {
         "checks.json", "config.toml", "leaderboard.json", "log.txt", "manifest.json", "metrics.json", "model",
-        "predictions.parquet", "reads.json", "report.html", "strategy.json",
+        "predictions.parquet", "previews.parquet", "reads.json", "report.html", "strategy.json",
     }  # fmt: skip
     with open(finished / "config.toml", "rb") as file:
         config = tomllib.load(file)

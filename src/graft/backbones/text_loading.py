@@ -13,6 +13,7 @@ from torch import nn
 
 from graft.backbones.catalog import Backbone
 from graft.backbones.heads import Head, find_head_on
+from graft.backbones.licences import stated_licence
 from graft.backbones.loading import as_model_error, hash_weights, quiet_transformers
 from graft.backbones.text_pooling import family_of_text, graft_pooling, mark_pooling
 from graft.backbones.text_source import TextSource
@@ -186,6 +187,7 @@ def load_text_model(
         n_features=head.n_features,
         n_parameters=n_parameters,
         weights_hash=hash_weights(network, without=head.name),
+        licence=stated_licence(model, revision=getattr(network.config, "_commit_hash", None) or ""),
     )
     notes = []
     if own_is_random and family is None:

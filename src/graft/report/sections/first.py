@@ -72,7 +72,7 @@ def questions(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             basis.append(_TESTS.get(claim["test"], w.clipped(claim["test"], 120)))
         if claim.get("p_value") is not None:
             basis.append(w.p_value(claim["p_value"]))
-        if claim.get("n_more"):
+        if claim.get("n_more") and "would tell" not in claim["sentence"]:
             basis.append(f"about {w.count(claim['n_more'])} more test examples would tell")
         is_open = claim["answer"] == "can't tell"
         rows.append(
