@@ -20,7 +20,7 @@ from graft.report.sections import selection as selecting
 from graft.report.sections import shift as shifting
 from graft.report.verdict import build_verdict
 
-__all__ = ["render", "write_report"]
+__all__ = ["environment", "render", "style", "write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLES = ("base.css", "tables.css", "figures.css", "examples.css", "narrow.css", "print.css")
