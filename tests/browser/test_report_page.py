@@ -31,7 +31,7 @@ PLAYS = """a => new Promise((done, fail) => {
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a report by its name, made once."""
     folder = tmp_path_factory.mktemp("pages")
-    makers = {"pictures": (classes, 10), "texts": (classes, 40), "sounds": (classes, 8), "two": (classes, 2)}
+    makers = {"pictures": (classes, 25), "texts": (classes, 40), "sounds": (classes, 8), "two": (classes, 2)}
 
     def report(name: str) -> Path:
         path = folder / f"{name}.html"

@@ -70,7 +70,8 @@ def _log_axis(low: float, high: float) -> Axis:
         every = math.ceil(len(decades) / 7)
         values = [(float(d), f"10{str(d).translate(_SUPERSCRIPT)}") for d in decades if d % every == 0]
     else:
-        mantissas = [m * 10.0**d for d in range(math.floor(a), math.ceil(b) + 1) for m in (1, 2, 3, 5, 7)]
+        within = (1, 2, 3, 5, 7) if b - a < 1 else (1, 2, 5)
+        mantissas = [m * 10.0**d for d in range(math.floor(a), math.ceil(b) + 1) for m in within]
         values = [(math.log10(v), f"{v:g}") for v in mantissas if a <= math.log10(v) <= b]
     return Axis(a, b, tuple((_place(v, a, b), text) for v, text in values), is_log=True)
 

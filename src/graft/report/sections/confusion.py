@@ -55,7 +55,7 @@ def _cells(confusion: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "title": f"{n} of {total}: true {w.quoted(labels[i])}, predicted {w.quoted(labels[j])}",
                 }
             )
-        rows.append({"name": labels[i], "total": total, "cells": cells})
+        rows.append({"name": labels[i], "short": w.clipped(labels[i], 24), "total": total, "cells": cells})
     return rows
 
 
