@@ -22,6 +22,7 @@ BENCHES = {
     "compile_training": [],
     "multi_label": [],
     "imbalance": [],
+    "checks": [],
     "text_accuracy": [],
     "time_limit": [],
     "seed_job": [],

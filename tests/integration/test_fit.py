@@ -26,8 +26,8 @@ def read_json(path: Path) -> Any:
 def test_the_run_folder_holds_what_it_promises(finished: Path, pictures: Path, checkpoint: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names == {
-        "config.toml", "leaderboard.json", "log.txt", "manifest.json", "metrics.json", "model", "predictions.parquet",
-        "reads.json", "report.html", "strategy.json",
+        "checks.json", "config.toml", "leaderboard.json", "log.txt", "manifest.json", "metrics.json", "model",
+        "predictions.parquet", "previews.parquet", "reads.json", "report.html", "strategy.json",
     }  # fmt: skip
     with open(finished / "config.toml", "rb") as file:
         config = tomllib.load(file)

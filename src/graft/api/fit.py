@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +11,14 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, read_config_file
 from graft.core.errors import Interrupted, UsageError
-from graft.core.files import read_json, write_json
+from graft.core.files import read_json
 from graft.core.memory import seconds_since_process_start
 from graft.core.process import prepare_process
 from graft.core.processes import Processes, join_processes
 from graft.core.run_folder import Run
 
 if TYPE_CHECKING:
-    from graft.api.embedding import Embedded
-    from graft.api.tuning import Tuned
     from graft.core.decision import AnyPredictions
-    from graft.methods.head_only import HeadFit
 
 __all__ = ["FitResult", "fit"]
 
@@ -144,7 +141,7 @@ def _gather(
                 expected={"model": "a hub id or folder", "out": "a folder for the run"}[name],
                 fix=f"--{name} ... (Python: {name}='...')",
             )
-    for name in ("weights", "valid", "test", "cache"):
+    for name in ("weights", "valid", "test", "cache", "corrections"):
         if merged.get(name) is not None:
             merged[name] = str(merged[name])
     return FitConfig(**merged)
@@ -170,7 +167,19 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import deciding, embedding, grouping, hearing, pooling, stations, tuning
+        from graft.api import (
+            copying,
+            deciding,
+            embedding,
+            grouping,
+            hearing,
+            pooling,
+            reporting,
+            stations,
+            tuning,
+            verdicts,
+        )
+        from graft.api.check import corrected, inspect_data
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -192,6 +201,7 @@ def _run(
         deciding.refuse_for_label_sets(splits, config)
         for note in splits.notes:
             say(note)
+        splits, reviewed = corrected(splits, config, say=say)
         n_files = sum(len(part.content_hashes()) for part in splits.present().values())
     with run.phase("model"):
         task = embedding.load_task(config, task_name, splits.train.label_names)
@@ -201,6 +211,8 @@ def _run(
         splits, task, config, run, seconds=seconds, processes=processes, say=say, console=console
     )
     with run.phase("checks and split"):
+        traits = copying.read_all_traits(embedded.splits, task.kind, config, processes=processes)
+        embedded = replace(embedded, traits=traits, reviewed=reviewed)
         embedded = embedding.divide(embedded, config, processes=processes, say=say)
         embedded, windows = hearing.count_long(embedded, say=say) if processes.is_main else (embedded, None)
     with run.phase("head"):
@@ -245,72 +257,21 @@ def _run(
             out_of_fold = tuned.out_of_fold(embedded, decision)
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
         groups = grouping.judge_by_group(embedded, judged.predictions["test"], groups)
-    told = {"decision": choice, "groups": groups, "windows": windows}
-    judged.metrics.update({name: facts for name, facts in told.items() if facts is not None})
-    result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
+        told = {"decision": choice, "groups": groups, "windows": windows}
+        judged.metrics.update({name: facts for name, facts in told.items() if facts is not None})
+    with run.phase("checks"):
+        metric = judged.metrics["headline"]
+        findings = inspect_data(embedded, head, config, test=judged.predictions["test"], metric=metric)
+    with run.phase("verdict"):
+        found = verdicts.verdict_figures(
+            embedded, head, judged, baselines, config, decision=decision, tuned=tuned.task, say=say, console=console
+        )
+        judged.metrics.update(found)
+    metrics = reporting.write_run(
+        run, config, embedded, head, tuned, judged, saved, findings=findings, n_files=n_files, say=say, console=console
+    )
     tuning.forget(folder)
     processes.wait()
-    return result
-
-
-def _write(
-    run: Run,
-    config: FitConfig,
-    embedded: Embedded,
-    head: HeadFit,
-    tuned: Tuned,
-    judged: Any,
-    saved: Any,
-    *,
-    n_files: int,
-    say: Callable[[str], None],
-    console: Console,
-) -> FitResult:
-    """Write predictions, leaderboard, manifest, report and, last, metrics; print the summary."""
-    from graft.api import stations
-    from graft.report.html import write_report
-    from graft.report.terminal import print_summary
-
-    with run.phase("report"):
-        write_json(run.folder / "leaderboard.json", head.leaderboard)
-        write_json(run.folder / "strategy.json", tuned.facts)
-        stations.write_predictions(run.folder / "predictions.parquet", judged.predictions)
-        manifest = run.write_manifest(
-            {
-                "seed": config.seed,
-                "n_files": n_files,
-                **embedded.facts(),
-                **saved,
-                "head": stations.head_facts(head),
-                "strategy": tuned.facts,
-            }
-        )
-        metrics = {**judged.metrics, "strategy": tuned.facts, "seconds": run.seconds}
-        test = judged.predictions["test"]
-        previews = stations.previews(embedded, test)
-        write_report(
-            run.folder / "report.html",
-            metrics=metrics,
-            manifest=manifest,
-            config=run.config,
-            predictions={"test": test},
-            leaderboard=head.leaderboard,
-            notes=[*embedded.notes, *head.notes, *tuned.notes],
-            thumbnails={name: shown.picture for name, shown in previews.items() if shown.picture},
-            sounds={name: shown.sound for name, shown in previews.items() if shown.sound},
-            texts={name: shown.text for name, shown in previews.items() if shown.text},
-            noun=f"{embedded.noun}s",
-            title=f"{Path(str(run.config['data'])).name}: {Path(config.model).name or config.model}",
-        )
-    metrics["seconds"] = {
-        **{k: round(v, 3) for k, v in run.seconds.items()},
-        "total": round(seconds_since_process_start(), 3),
-    }
-    write_json(run.folder / "metrics.json", metrics)
-    print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=f"{embedded.noun}s")
-    console.print()
-    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded, windows=metrics.get('windows'))})")
-    say(f"report: {run.folder / 'report.html'}")
     return FitResult(run.folder, metrics)
 
 

@@ -22,7 +22,7 @@ from graft.core.devices import choose_device, choose_precision
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
 from graft.core.text import counted
-from graft.core.types import MultiLabelPredictions, Preview
+from graft.core.types import MultiLabelPredictions
 from graft.evaluation import frequency_baseline, majority_baseline
 from graft.methods.head_only import HeadFit, HeadOnly
 from graft.methods.nearest_neighbours import nearest_neighbour_label_sets, nearest_neighbour_predictions
@@ -30,12 +30,11 @@ from graft.tasks.base import Task
 from graft.tasks.fine_tuned import save_fine_tuned
 
 __all__ = [
-    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "how_it_loads", "judge", "previews", "save",
+    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "how_it_loads", "judge", "save",
     "write_predictions",
 ]  # fmt: skip
 
 _CHECK_EXAMPLES = 4
-_MOST_PREVIEWS = 400
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def baselines(
         label_names=names,
         split="test",
     )
-    if label_texts is not None and getattr(embedded.model, "own_pooling", None):  # else cosines were never trained for
+    if label_texts is not None and getattr(embedded.model, "body", None) is not None:  # else no cosines were trained
         found["zero-shot"] = zero_shot(
             label_texts, embedded.features["test"].matrix, ids=test.ids, targets=test.labels, label_names=names
         )
@@ -255,20 +254,6 @@ def _named(p: AnyPredictions) -> tuple[list[Any], list[Any]]:
         known = zip(p.targets, p.is_known, strict=True)
         return [names[row == 1].tolist() if is_known else None for row, is_known in known], said
     return [None if t < 0 else names[t] for t in p.targets], names[p.predicted].tolist()
-
-
-def previews(embedded: Embedded, predictions: AnyPredictions) -> dict[str, Preview]:
-    """Return what the report shows of the mistakes, the most confident first, by id."""
-    part = embedded.splits[predictions.split]
-    if isinstance(predictions, MultiLabelPredictions):
-        wrong = np.flatnonzero(~predictions.is_correct & predictions.is_known)
-        is_off = predictions.predicted[wrong] != predictions.targets[wrong]
-        confidence = np.where(is_off, np.abs(predictions.probabilities - predictions.targets)[wrong], 0.0).max(axis=1)
-    else:
-        wrong = np.flatnonzero(~predictions.is_correct & (predictions.targets >= 0))
-        confidence = predictions.probabilities[wrong, predictions.predicted[wrong]]
-    rows = [int(row) for row in wrong[np.argsort(-confidence)][:_MOST_PREVIEWS]]
-    return {part.ids[row]: embedded.task.preview(part.read(row), name=part.place(row)) for row in rows}
 
 
 def how_it_loads(embedded: Embedded, *, windows: Mapping[str, Any] | None = None) -> str:

@@ -15,6 +15,7 @@ from graft.backbones.audio_model import AudioModel, count_parameters
 from graft.backbones.catalog import Backbone
 from graft.backbones.frontends import CheckpointFrontend, Frontend, noise
 from graft.backbones.heads import Head, find_head_on
+from graft.backbones.licences import stated_licence
 from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.backbones.plugins import PluginFrontend
 from graft.core.errors import ModelError
@@ -83,6 +84,7 @@ def load_audio_model(
             n_features=head.n_features,
             n_parameters=count_parameters(network, head),
             weights_hash=hash_weights(network, without=head.name),
+            licence=stated_licence(model, revision=getattr(network.config, "_commit_hash", None) or ""),
         ),
         input_name,
         notes=notes,

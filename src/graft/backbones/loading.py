@@ -15,6 +15,7 @@ from torch import nn
 
 from graft.backbones.catalog import Backbone
 from graft.backbones.heads import FeatureNetwork, Head, find_head
+from graft.backbones.licences import stated_licence
 from graft.backbones.picture_source import PictureSource
 from graft.backbones.preprocessing import Preprocessing
 from graft.core.errors import ModelError
@@ -159,6 +160,7 @@ def load_image_model(
         n_features=head.n_features,
         n_parameters=n_parameters,
         weights_hash=hash_weights(network, without=head.name),
+        licence=stated_licence(model, revision=found_revision),
     )
     return ImageModel(network, head, preprocessing, backbone, notes)
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from graft.backbones.catalog import Backbone
 from graft.backbones.heads import Head, find_head_on
+from graft.backbones.licences import stated_licence
 from graft.backbones.loading import as_model_error, hash_weights, quiet_transformers
 from graft.backbones.sentence_body import SentenceBody, read_sentence_body, write_sentence_body
 from graft.backbones.text_families import Family, family_of_text
@@ -154,6 +155,7 @@ def load_text_model(
         n_features=head.n_features,
         n_parameters=n_parameters,
         weights_hash=hash_weights(network, without=head.name),
+        licence=stated_licence(model, revision=getattr(network.config, "_commit_hash", None) or ""),
     )
     return TextModel(
         network, head, tokens, backbone, _blocks(network, family, body, is_own_random=bool(random)),

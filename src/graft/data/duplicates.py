@@ -26,6 +26,7 @@ __all__ = [
     "SplitOverlap",
     "cross_split_duplicates",
     "duplicate_groups",
+    "textured_rows",
 ]
 
 NEAR_DISTANCE = 20
@@ -191,7 +192,7 @@ class _Closeness:
         self.near_distance = near_distance
         self.reach = near_distance if a_features is None else max(near_distance, wide_distance)
         self.feature_ratio = feature_ratio
-        self.a_index, self.b_index = _textured(a), _textured(b)
+        self.a_index, self.b_index = textured_rows(a), textured_rows(b)
         # One row a word: comparing word by word leaves early. (4, n)
         self.a, self.b = (np.ascontiguousarray(h[i].T) for h, i in ((a, self.a_index), (b, self.b_index)))
         self.a_features, self.b_features = a_features, b_features
@@ -249,7 +250,13 @@ class _Closeness:
         return result
 
 
-def _textured(hashes: _Hashes) -> NDArray[np.int64]:
+def textured_rows(hashes: _Hashes) -> NDArray[np.int64]:
+    """Return the rows whose pictures have detail all over: digits and drawings look alike without being copies.
+
+    Parameters
+    ----------
+    hashes : (n, 4), perceptual hashes.
+    """
     n_set = np.bitwise_count(hashes).sum(axis=1)
     return np.flatnonzero((n_set >= _TEXTURED[0]) & (n_set <= _TEXTURED[1]))
 

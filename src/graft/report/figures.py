@@ -9,7 +9,7 @@ from typing import Any
 
 from graft.report import wording as w
 
-__all__ = ["Axis", "dot_rows", "reliability_figure", "selection_figure", "share_axis"]
+__all__ = ["Axis", "curve_figure", "dot_rows", "reliability_figure", "selection_figure", "share_axis"]
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -70,7 +70,8 @@ def _log_axis(low: float, high: float) -> Axis:
         every = math.ceil(len(decades) / 7)
         values = [(float(d), f"10{str(d).translate(_SUPERSCRIPT)}") for d in decades if d % every == 0]
     else:
-        mantissas = [m * 10.0**d for d in range(math.floor(a), math.ceil(b) + 1) for m in (1, 2, 3, 5, 7)]
+        within = (1, 2, 3, 5, 7) if b - a < 1 else (1, 2, 5)
+        mantissas = [m * 10.0**d for d in range(math.floor(a), math.ceil(b) + 1) for m in within]
         values = [(math.log10(v), f"{v:g}") for v in mantissas if a <= math.log10(v) <= b]
     return Axis(a, b, tuple((_place(v, a, b), text) for v, text in values), is_log=True)
 
@@ -93,6 +94,7 @@ def dot_rows(rows: Sequence[tuple[str, Mapping[str, Any]]], axis: Axis) -> list[
             {
                 "name": name,
                 "n": e["n"],
+                "number": value,
                 "value": w.percent(value),
                 "interval": w.interval(e),
                 "note": "" if low is not None else e["method"],
@@ -102,6 +104,39 @@ def dot_rows(rows: Sequence[tuple[str, Mapping[str, Any]]], axis: Axis) -> list[
             }
         )
     return found
+
+
+def curve_figure(curve: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the learning curve: observed dots with their spread, the fitted line with its band, and where we stand.
+
+    Parameters
+    ----------
+    curve : with ``n_now``, ``observed`` (n, accuracy, low, high) and ``curve`` (at, value, low, high).
+    """
+    fitted = [row for row in curve["curve"] if row.get("value") is not None and row.get("low") is not None]
+    ends = [e for row in fitted for e in (row["low"], row["high"])]
+    ends += [e for row in curve["observed"] for e in (row["low"], row["high"])]
+    sizes = [row["at"] for row in fitted] + [row["n"] for row in curve["observed"]]
+    x, y = _log_axis(min(sizes), max(sizes)), _linear_axis(min(ends), max(ends), percent=True)
+    now = curve["n_now"]
+
+    def line(rows: Sequence[Mapping[str, Any]]) -> str:
+        return " ".join(f"{x.at(r['at'])},{round(100 - y.at(r['value']), 2)}" for r in rows)
+
+    upper = [f"{x.at(r['at'])},{round(100 - y.at(r['high']), 2)}" for r in fitted]
+    lower = [f"{x.at(r['at'])},{round(100 - y.at(r['low']), 2)}" for r in reversed(fitted)]
+    return {
+        "x": x,
+        "y": y,
+        "band": " ".join(upper + lower),
+        "inside": line([r for r in fitted if r["at"] <= now]),
+        "ahead": line([r for r in fitted if r["at"] >= now]),
+        "now": x.at(now),
+        "points": [
+            {"x": x.at(r["n"]), "y": y.at(r["accuracy"]), "low": y.at(r["low"]), "high": y.at(r["high"])}
+            for r in curve["observed"]
+        ],
+    }
 
 
 def reliability_figure(calibration: Mapping[str, Any]) -> dict[str, Any]:

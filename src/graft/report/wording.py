@@ -9,11 +9,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from graft.evaluation.baselines import BASELINE_WORDS
+
 __all__ = [
     "BASELINES",
     "METRICS",
     "baseline_name",
     "breakable",
+    "clipped",
     "count",
     "decimal",
     "duration",
@@ -26,21 +29,24 @@ __all__ = [
     "plain",
     "points",
     "quoted",
+    "storable",
+    "without_marks",
 ]
 
 THIN = "\u202f"  # narrow no-break space, between number and unit
 
-# Name in tables, and within a sentence.
-BASELINES = {
-    "majority": ("Most frequent class", "always answering the most frequent class"),
-    "prior": ("Label frequencies", "knowing how often each label occurs and nothing else"),
-    "zero-shot": ("Label names alone", "the nearest label name, without any labelled example"),
-    "knn": ("Nearest neighbours", "nearest neighbours on the same features"),
-    "probe": ("Frozen network, new head", "the frozen network with a new head"),
-    "pixel_knn": ("Nearest neighbours on pixels", "nearest neighbours on the pixels"),
-    "from_scratch": ("Trained from scratch", "the same network trained from scratch"),
-    "scratch": ("Trained from scratch", "the same network trained from scratch"),
+_TITLES = {
+    "majority": "Most frequent class",
+    "prior": "Label frequencies",
+    "zero-shot": "Label names alone",
+    "knn": "Nearest neighbours",
+    "probe": "Frozen network, new head",
+    "pixel_knn": "Nearest neighbours on pixels",
+    "from_scratch": "Trained from scratch",
+    "scratch": "Trained from scratch",
 }
+# Name in tables, and within a sentence.
+BASELINES = {name: (title, BASELINE_WORDS[name]) for name, title in _TITLES.items()}
 METRICS = {
     "accuracy": ("Accuracy", "share of right answers"),
     "balanced_accuracy": ("Balanced accuracy", "mean of the recalls of all classes"),
@@ -66,8 +72,27 @@ def plain(text: object) -> str:
     >>> plain("a\\x1b[31m\\u202eb") == "a\\ufffd[31m\\ufffdb"
     True
     """
-    whole = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join("\ufffd" if _is_unfit(c) else c for c in whole)
+    return "".join("\ufffd" if _is_unfit(c) else c for c in storable(str(text)))
+
+
+def storable(text: str) -> str:
+    """Return text that a file can hold: lone surrogates as their escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def clipped(text: object, most: int = 160) -> str:
+    """Return `plain` text of at most `most` characters; of a longer one the beginning and the end.
+
+    Examples
+    --------
+    >>> clipped("a" * 30 + "z" * 30, 21)
+    'aaaaaaaaaaaaa…zzzzzzz'
+    """
+    raw = str(text)
+    if len(raw) > most:
+        tail = most // 3
+        raw = f"{raw[: most - 1 - tail]}…{raw[-tail:]}"
+    return plain(raw)
 
 
 def _is_unfit(character: str) -> bool:
@@ -88,7 +113,7 @@ def breakable(text: str) -> Markup:
 
 def quoted(name: object) -> str:
     """Return a label's name in typographic quotes, set apart from the direction of the text around it."""
-    return f"\u201c\u2068{plain(name)}\u2069\u201d"
+    return f"\u201c\u2068{clipped(name, 80)}\u2069\u201d"
 
 
 def is_share(metric: str) -> bool:
@@ -199,3 +224,8 @@ def baseline_name(name: str, *, in_sentence: bool = False) -> str:
     """Return how a baseline is called in the report."""
     known = BASELINES.get(name)
     return known[in_sentence] if known else plain(name.replace("_", " "))
+
+
+def without_marks(text: str) -> str:
+    """Return text without the marks of direction, which some terminals show as boxes."""
+    return text.translate(dict.fromkeys((0x2066, 0x2067, 0x2068, 0x2069, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E)))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import re
 from html.parser import HTMLParser
@@ -11,20 +13,16 @@ import pytest
 from PIL import Image
 
 from graft.core.errors import ResourceError
+from graft.core.types import Predictions, Preview
+from graft.evaluation import fit_learning_curve, judge
+from graft.report import wording as w
 from graft.report import write_report
-from graft.report.mistakes import PictureBudget
+from graft.report.budget import ExampleBudget
 
 from .conftest import Run, make_label_run, make_run
+from .hostile import HOSTILE
 
-VOID = {"meta", "img", "br", "wbr", "link", "input", "hr", "line", "circle", "rect", "polyline"}
-HOSTILE = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(2)>',
-    "a'b\"c onload=x",
-    "{{ 7 * 7 }} javascript:alert(3)",
-    "\u202egnp.exe \x1b[31m",
-    "</style></title><svg onload=alert(4)>",
-)
+VOID = {"meta", "img", "br", "wbr", "link", "input", "hr", "line", "circle", "rect", "polyline", "polygon"}
 
 
 class Page(HTMLParser):
@@ -35,6 +33,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
         self.open: list[str] = []
+        self.scripts: list[str] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -51,8 +50,10 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
+        if not self.open or self.open[-1] not in ("style", "script"):
             self.words.append(data)
+        elif self.open[-1] == "script":
+            self.scripts.append(data)
 
     @property
     def text(self) -> str:
@@ -62,13 +63,12 @@ class Page(HTMLParser):
 def write(path: Path, run: Run, **changes: Any) -> Page:
     given: dict[str, Any] = {
         "metrics": run.metrics,
-        "manifest": {"command": "graft fit pictures --out run", "seed": 0, "versions": {"graft": "0.1.0"}},
+        "manifest": {"command": "graft fit pictures --out run", "seed": 0, "versions": {"graft": "0.1.0"}}
+        | {"title": "Insects & others", "notes": ["3 pictures were skipped."]},
         "config": {"folds": 5, "test": None, "model": {"id": "m"}},
         "predictions": {"test": run.predictions},
         "leaderboard": run.leaderboard,
-        "notes": ["3 pictures were skipped."],
-        "thumbnails": {},
-        "title": "Insects & others",
+        "previews": {},
     }
     write_report(path, **(given | changes))
     return Page(path.read_text(encoding="utf-8"))
@@ -79,6 +79,14 @@ def jpeg(size: int = 32, seed: int = 0, quality: int = 75) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     return file.getvalue()
+
+
+def pictures_of(run: Run, content: bytes | None = None) -> dict[str, Preview]:
+    return {name: Preview(content or jpeg(seed=k)) for k, name in enumerate(run.predictions.ids)}
+
+
+def noun_of(noun: str) -> dict[str, Any]:
+    return {"manifest": {"noun": noun}}
 
 
 def test_says_what_was_found(tmp_path: Path, run: Run) -> None:
@@ -107,18 +115,34 @@ def test_says_what_was_found(tmp_path: Path, run: Run) -> None:
     assert drawn == counts[counts > 0].tolist()
 
 
+def hostile_finding(name: str) -> dict[str, Any]:
+    suspect = {"id": name, "split": "train", "label": name, "other": name, "suggested": name}
+    finding = {"check": name, "severity": "warning", "text": name, "n": 9, "suspects": [suspect], "details": {}}
+    return finding | {"without": {"metric": "accuracy", "value": 0.5, "without": 0.6, "n": 3, "how": name}}
+
+
+def hostile_claim(name: str) -> dict[str, Any]:
+    evidence = {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "method": name}}
+    told = {"question": name, "answer": "yes", "strength": "weak", "sentence": name, "evidence": evidence}
+    return {"name": f"shift:{name}", "test": name, "p_value": 0.01, "n": 9, "n_more": None} | told
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     hostile = make_run(HOSTILE, signal=1.0, prefix="<script>alert(5)</script>\udce9")
     page = write(
         tmp_path / "report.html",
         hostile,
-        title=HOSTILE[0],
-        notes=list(HOSTILE),
-        manifest={"command": HOSTILE[1], HOSTILE[5]: {HOSTILE[1]: HOSTILE[0]}},
+        manifest={"command": HOSTILE[1], HOSTILE[5]: {HOSTILE[1]: HOSTILE[0]}, "title": HOSTILE[0]}
+        | {"notes": list(HOSTILE), "noun": HOSTILE[0]},
         config={"a": list(HOSTILE)},
-        thumbnails=dict.fromkeys(hostile.predictions.ids, b"<svg xmlns='x' onload='alert(6)'>"),
+        previews=pictures_of(hostile, b"<svg xmlns='x' onload='alert(6)'>"),
+        missing=list(HOSTILE),
+        checks=[hostile_finding(name) for name in HOSTILE],
+        metrics=hostile.metrics | {"claims": [hostile_claim(name) for name in HOSTILE]},
     )
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "iframe", "object", "embed", "link", "base", "form"})
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "alert" not in page.scripts[0]
+    assert {tag for tag, _ in page.tags}.isdisjoint({"iframe", "object", "embed", "link", "base", "form"})
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert not any("javascript" in (a.get("href") or a.get("src") or "") for _, a in page.tags)
     assert not any(tag == "img" for tag, _ in page.tags)
@@ -128,23 +152,26 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     raw = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "\u202e" not in raw
     assert "\x1b" not in raw
+    assert "x" * 500 not in raw
+    assert len(raw) < 1_000_000
 
 
 def test_needs_no_network_and_forbids_it(tmp_path: Path, run: Run) -> None:
-    pictures = {i: jpeg(seed=k) for k, i in enumerate(run.predictions.ids)}
-    page = write(tmp_path / "report.html", run, thumbnails=pictures)
+    page = write(tmp_path / "report.html", run, previews=pictures_of(run))
     raw = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"https?://|@import|url\(", raw)
     assert all((a.get("src") or "data:image/").startswith("data:image/") for _, a in page.tags)
-    assert not any("href" in a for _, a in page.tags)
+    assert all((a.get("href") or "#").startswith("#") for _, a in page.tags)
     policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'; img-src data:")
+    digest = base64.b64encode(hashlib.sha256(page.scripts[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.count("unsafe-inline") == 1  # of styles
 
 
 def test_mistakes_are_shown_with_their_pictures_surest_first(tmp_path: Path, run: Run) -> None:
-    pictures = {i: jpeg(seed=k) for k, i in enumerate(run.predictions.ids)}
-    page = write(tmp_path / "report.html", run, thumbnails=pictures)
+    page = write(tmp_path / "report.html", run, previews=pictures_of(run))
     alts = [a["alt"] or "" for t, a in page.tags if t == "img"]
     p = run.predictions
     wrong = np.flatnonzero(~p.is_correct)
@@ -156,21 +183,66 @@ def test_mistakes_are_shown_with_their_pictures_surest_first(tmp_path: Path, run
 
 def test_stays_under_4_mb_with_large_pictures_and_many_classes(tmp_path: Path) -> None:
     many = make_run(tuple(f"a_class_with_a_rather_long_name_{i}" for i in range(150)), n=3000, signal=0.5)
-    pictures = {i: jpeg(160, k, 95) for k, i in enumerate(many.predictions.ids[:400])}
-    pictures |= dict.fromkeys(many.predictions.ids[400:], pictures[many.predictions.ids[0]])
-    page = write(tmp_path / "report.html", many, thumbnails=pictures)
+    content = [jpeg(160, k, 95) for k in range(20)]
+    previews = {name: Preview(content[k % 20], "text " * 60) for k, name in enumerate(many.predictions.ids)}
+    page = write(tmp_path / "report.html", many, previews=previews)
     assert (tmp_path / "report.html").stat().st_size < 4_000_000
     assert sum(t == "img" for t, _ in page.tags) > 20
     assert not any("confusion" in (a.get("class") or "") for t, a in page.tags if t == "table")
     assert any("pairs" in (a.get("class") or "") for t, a in page.tags if t == "table")
 
 
+@pytest.mark.parametrize("n_classes", [30, 200])
+def test_stays_under_4_mb_whatever_the_names(tmp_path: Path, n_classes: int) -> None:
+    names = tuple(f"{'<&' * 5000}{i}" for i in range(n_classes))
+    run = make_run(names, n=2 * n_classes if n_classes > 30 else 3000, signal=0.0, prefix='"<' * 400)
+    content = jpeg(160, 0, 95)
+    previews = {name: Preview(content, "<&" * 500) for name in run.predictions.ids}
+    page = write(tmp_path / "report.html", run, previews=previews)
+    assert 1_000_000 < (tmp_path / "report.html").stat().st_size < 4_000_000
+    assert "Class by class" in page.text
+
+
+def test_five_sentences_then_question_by_question(tmp_path: Path, run: Run) -> None:
+    p = run.predictions
+    assert isinstance(p, Predictions)
+    claims = [claim.as_dict() for claim in judge(p, train=p, valid=p, is_frozen=True)]
+    page = write(tmp_path / "report.html", run, metrics=run.metrics | {"claims": claims})
+    first = page.text[: page.text.index("Question by question")]
+    assert "Does it overfit?" in first
+    assert "Can its probabilities be taken at face value?" in first
+    raw = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert raw[raw.index('class="words"') : raw.index("</dl>")].count("<dt>") == 5
+    for claim in claims:
+        assert w.plain(claim["question"]) in page.text
+        assert page.text.count(w.plain(claim["sentence"])) <= 2
+
+
+def test_the_curve_is_drawn_and_told(tmp_path: Path, run: Run) -> None:
+    sizes = [20, 40, 80, 160, 320]
+    errors = np.array([[0.5], [0.4], [0.3], [0.25], [0.2]]) + np.random.default_rng(0).normal(size=(5, 6)) * 0.01
+    curve = fit_learning_curve(sizes, 1 - errors).as_dict()
+    page = write(tmp_path / "report.html", run, metrics=run.metrics | {"learning_curve": curve})
+    band = next(a["points"] or "" for t, a in page.tags if t == "polygon")
+    places = [tuple(map(float, pair.split(","))) for pair in band.split()]
+    assert len(places) == 2 * len(curve["curve"])
+    assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in places)
+    assert "1 280" in page.text  # four times the labels
+    assert page.text.count("ahead") == sum(row["at"] > 320 for row in curve["curve"])
+
+
+def test_other_data_and_corruptions_by_severity(tmp_path: Path, run: Run) -> None:
+    claims = [hostile_claim("x") | {"name": f"shift:{name}"} for name in ("blur 1", "blur 2", "noise 1", "my photos")]
+    page = write(tmp_path / "report.html", run, metrics=run.metrics | {"claims": claims})
+    for words in ("Other data", "my photos", "Corruptions by severity", "blur", "noise"):
+        assert words in page.text
+    assert "blur 1" not in page.text
+
+
 @pytest.mark.parametrize("missing", ["baselines", "calibration", "confusion", "seconds"])
 def test_leaves_out_what_is_not_known(tmp_path: Path, run: Run, missing: str) -> None:
     metrics = {k: v for k, v in run.metrics.items() if k != missing}
-    page = write(
-        tmp_path / "report.html", run, metrics=metrics, leaderboard=[], notes=[], predictions={}, manifest={}, config={}
-    )
+    page = write(tmp_path / "report.html", run, metrics=metrics, leaderboard=[], predictions={}, manifest={}, config={})
     gone = {
         "baselines": "Beside the baselines",
         "calibration": "Calibration error",
@@ -196,8 +268,7 @@ def test_says_where_it_cannot_write(tmp_path: Path, run: Run) -> None:
 
 def test_label_sets_have_a_table_of_labels_and_no_confusion(tmp_path: Path) -> None:
     run = make_label_run(("sea", "sky", "boat"), signal=2.0)
-    pictures = {i: jpeg(seed=k) for k, i in enumerate(run.predictions.ids)}
-    page = write(tmp_path / "report.html", run, thumbnails=pictures, noun="pictures")
+    page = write(tmp_path / "report.html", run, previews=pictures_of(run), **noun_of("pictures"))
     for words in (
         "mean average precision on 240 test pictures",
         "Mean average precision on the same pictures",
@@ -218,7 +289,8 @@ def test_label_sets_have_a_table_of_labels_and_no_confusion(tmp_path: Path) -> N
 
 def test_hostile_label_names_stay_text(tmp_path: Path) -> None:
     page = write(tmp_path / "report.html", make_label_run(HOSTILE, signal=1.0, prefix="<script>alert(5)</script>"))
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "iframe", "object", "embed", "link", "base", "form"})
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert {tag for tag, _ in page.tags}.isdisjoint({"iframe", "object", "embed", "link", "base", "form"})
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert "\u202e" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -236,7 +308,8 @@ def test_unequal_classes_lead_with_macro_f1(tmp_path: Path) -> None:
 
 def test_a_sound_is_taken_only_as_a_wav_and_within_the_budget() -> None:
     wav = b"RIFF\x24\0\0\0WAVEfmt " + bytes(1000)
-    budget = PictureBudget({}, sounds={"a": wav, "b": b"<script>", "c": wav, "d": wav}, max_bytes=2 * len(wav))
-    addresses = [budget.sound(name) for name in ("a", "b", "none", "c", "d")]
-    assert [address is not None for address in addresses] == [True, False, False, True, False]
-    assert str(addresses[0]).startswith("data:audio/wav;base64,UklGR")
+    previews = {name: Preview(sound=wav) for name in "acd"} | {"b": Preview(sound=b"<script>")}
+    budget = ExampleBudget(previews, max_bytes=2 * len(wav))
+    addresses = [budget.shown(name)["sound"] for name in ("a", "b", "none", "c", "d")]
+    assert [address != "" for address in addresses] == [True, False, False, True, False]
+    assert addresses[0].startswith("data:audio/wav;base64,UklGR")
