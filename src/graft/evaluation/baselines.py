@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.types import UNKNOWN, MultiLabelPredictions, Predictions
 
-__all__ = ["frequency_baseline", "majority_baseline"]
+__all__ = ["BASELINE_WORDS", "frequency_baseline", "majority_baseline"]
+
+BASELINE_WORDS: Final = {
+    "majority": "always answering the most frequent class",
+    "prior": "knowing how often each label occurs and nothing else",
+    "zero-shot": "the nearest label name, without any labelled example",
+    "knn": "nearest neighbours on the same features",
+    "probe": "the frozen network with a new head",
+    "pixel_knn": "nearest neighbours on the pixels",
+    "from_scratch": "the same network trained from scratch",
+    "scratch": "the same network trained from scratch",
+}
+"""What the baselines are called within a sentence."""
 
 
 def majority_baseline(

@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from graft.evaluation.baselines import BASELINE_WORDS
+
 __all__ = [
     "BASELINES",
     "METRICS",
@@ -30,17 +32,18 @@ __all__ = [
 
 THIN = "\u202f"  # narrow no-break space, between number and unit
 
-# Name in tables, and within a sentence.
-BASELINES = {
-    "majority": ("Most frequent class", "always answering the most frequent class"),
-    "prior": ("Label frequencies", "knowing how often each label occurs and nothing else"),
-    "zero-shot": ("Label names alone", "the nearest label name, without any labelled example"),
-    "knn": ("Nearest neighbours", "nearest neighbours on the same features"),
-    "probe": ("Frozen network, new head", "the frozen network with a new head"),
-    "pixel_knn": ("Nearest neighbours on pixels", "nearest neighbours on the pixels"),
-    "from_scratch": ("Trained from scratch", "the same network trained from scratch"),
-    "scratch": ("Trained from scratch", "the same network trained from scratch"),
+_TITLES = {
+    "majority": "Most frequent class",
+    "prior": "Label frequencies",
+    "zero-shot": "Label names alone",
+    "knn": "Nearest neighbours",
+    "probe": "Frozen network, new head",
+    "pixel_knn": "Nearest neighbours on pixels",
+    "from_scratch": "Trained from scratch",
+    "scratch": "Trained from scratch",
 }
+# Name in tables, and within a sentence.
+BASELINES = {name: (title, BASELINE_WORDS[name]) for name, title in _TITLES.items()}
 METRICS = {
     "accuracy": ("Accuracy", "share of right answers"),
     "balanced_accuracy": ("Balanced accuracy", "mean of the recalls of all classes"),

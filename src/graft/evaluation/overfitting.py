@@ -1,0 +1,203 @@
+"""Does the model overfit: better on what it was trained on, at the price of new examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from graft.core.seeds import generator
+from graft.core.types import Estimate, Predictions
+from graft.evaluation.calibration import fit_temperature
+from graft.evaluation.claims import Answer, Claim, Strength, strength_of_bound, strength_of_p, unsigned_points
+from graft.evaluation.metrics import log_losses
+from graft.evaluation.shift import unpaired_difference
+
+__all__ = ["judge_loss_history", "judge_overfitting"]
+
+QUESTION: Final = "Does it overfit?"
+_STRICT = 0.01  # level of the tests of harm: an accusation wants more than one time in twenty
+_HARM = 0.05  # share of the held-out loss that over-confidence must cost to be called harm
+_FEWEST = 20  # held-out examples
+_FLOOR = 30.0  # nats: what a probability of 0 for the truth counts in these means
+
+
+def judge_overfitting(
+    train: Predictions, held_out: Predictions, *, baselines: Mapping[str, Predictions] | None = None, seed: int = 0
+) -> Claim:
+    """Return whether the model fits its training examples at the price of new ones.
+
+    Parameters
+    ----------
+    train : the final model's predictions of the examples that it was trained on; targets known.
+    held_out : its predictions of examples that it had not seen; targets known.
+    baselines : predictions of the same examples as `held_out`, in the same order, by name.
+    seed : of the split in halves.
+
+    Notes
+    -----
+    A gap between training and held-out examples alone is no fault: a good probe on many features has all its training
+    examples right. Two things must come together. First, a gap in log-loss or accuracy above its noise floor. Second,
+    harm on the held-out examples: the model is so sure of itself that dividing its logits by one temperature, fitted on
+    one half and measured on the other, saves more than 5 % of the log-loss; or its log-loss is above that of a simpler
+    baseline. Both at the 1 % level.
+    """
+    own, seen = np.minimum(log_losses(held_out), _FLOOR), np.minimum(log_losses(train), _FLOOR)
+    n, right, right_seen = len(held_out), int(held_out.is_correct.sum()), int(train.is_correct.sum())
+    gap = unpaired_difference(right_seen, len(train), right, n)
+    loss_gap = float(own.mean() - seen.mean())
+    loss_error = float(np.sqrt(own.var() / max(1, n - 1) + seen.var() / max(1, len(train) - 1)))
+    floor = float(stats.norm.isf(_STRICT)) * loss_error
+    p_gap = min(
+        _one_sided(loss_gap, loss_error), float(stats.fisher_exact(_table(right_seen, train, right, held_out))[1])
+    )
+    saved = _saved_by_temperature(held_out, own, seed=seed)
+    worse = _worse_than(own, baselines or {})
+    evidence: dict[str, Any] = {
+        "train_accuracy": right_seen / len(train),
+        "held_out_accuracy": right / n,
+        "accuracy_gap": gap,
+        "log_loss_gap": loss_gap,
+        "log_loss_gap_noise_floor": floor,
+        "log_loss_saved_by_temperature": saved,
+        "worse_than": {name: {"log_loss_difference": d, "p_value": p} for name, (d, p) in worse.items()},
+    }
+    on_both = f"{right_seen / len(train):.1%} of its training examples right and {right / n:.1%} of new ones"
+    share = saved.value / max(float(own.mean()), 1e-12)
+    p_saved = _one_sided(saved.value, (saved.high - saved.value) / 1.96)
+    p_worse = min([1.0, *(p * len(worse) for _, p in worse.values())])
+    is_sure = p_saved <= _STRICT and share >= _HARM
+    has_gap, has_harm = p_gap <= _STRICT, is_sure or p_worse <= _STRICT
+    p_value = max(p_gap, min(p_saved if share >= _HARM else 1.0, p_worse))
+    if has_gap and has_harm:
+        costs = []
+        if is_sure:
+            costs.append(
+                f"it is so sure of its answers on new ones that {100 * share:.0f}% of its log-loss comes of that alone"
+            )
+        costs += [
+            f"its log-loss is above that of {name}" for name, (_, p) in worse.items() if p * len(worse) <= _STRICT
+        ]
+        sentence = f"Yes: it has {on_both}; {' and '.join(costs)}."
+        return Claim("overfits", QUESTION, "yes", strength_of_p(p_value), sentence, evidence, _TEST, p_value, n)
+    if n < _FEWEST:
+        sentence = f"Can't tell: {n} held-out examples are too few."
+        return Claim("overfits", QUESTION, "can't tell", "none", sentence, evidence, _TEST, p_value, n, _FEWEST * 5 - n)
+    bound = saved.high / max(float(own.mean()), 1e-12)
+    answer, strength = _when_not_accused(bound, has_gap=has_gap)
+    if answer == "can't tell":
+        sentence = f"Can't tell: it has {on_both}; whether that costs anything does not show on {n:,} examples."
+        return Claim("overfits", QUESTION, answer, strength, sentence, evidence, _TEST, p_value, n, 3 * n)
+    if has_gap:
+        sentence = f"No: it has {on_both}, but new ones do not suffer: it is no surer of them than it may be."
+    else:
+        sentence = (
+            f"No: training and new examples fare alike, {unsigned_points(gap.value)} apart, which is within noise."
+        )
+    return Claim("overfits", QUESTION, answer, strength, sentence, evidence, _TEST, p_value, n)
+
+
+_TEST = "gap of train and held-out with harm (temperature on halves, paired log-loss), one-sided"
+
+
+def _when_not_accused(bound: float, *, has_gap: bool) -> tuple[Answer, Strength]:
+    if not has_gap:
+        return "no", "moderate"
+    strength = strength_of_bound(bound, 4 * _HARM)
+    return ("no", strength) if strength != "none" else ("can't tell", "none")
+
+
+def _table(right_a: int, a: Predictions, right_b: int, b: Predictions) -> NDArray[np.int64]:
+    return np.array([[right_a, len(a) - right_a], [right_b, len(b) - right_b]])
+
+
+def _one_sided(value: float, error: float) -> float:
+    if not error > 0:
+        return 1.0 if value <= 0 else 0.0
+    return float(stats.norm.sf(value / error))
+
+
+def _saved_by_temperature(p: Predictions, own: NDArray[np.float64], *, seed: int) -> Estimate:
+    """Return the log-loss that a temperature above 1 saves, fitted on half of the examples, measured on the rest."""
+    n = len(p)
+    if n < _FEWEST:
+        return Estimate(0.0, -float("inf"), float("inf"), n, "too few examples")
+    z = np.maximum(p.log_probabilities, -_FLOOR)
+    half = generator(seed, "halves", n).permutation(n) % 2
+    saved = np.zeros(n)
+    for k in (0, 1):
+        temperature = fit_temperature(z[half != k], p.targets[half != k])
+        if temperature > 1:
+            rows = np.flatnonzero(half == k)
+            cooled = special.log_softmax(z[rows] / temperature, axis=1)
+            saved[rows] = own[rows] + cooled[np.arange(rows.size), p.targets[rows]]
+    value, error = float(saved.mean()), float(saved.std(ddof=1) / np.sqrt(n))
+    return Estimate(value, value - 1.96 * error, value + 1.96 * error, n, "cross-fitted halves, normal")
+
+
+def _worse_than(own: NDArray[np.float64], baselines: Mapping[str, Predictions]) -> dict[str, tuple[float, float]]:
+    """Return by baseline how far the model's log-loss lies above it, and the one-sided p-value."""
+    found = {}
+    for name, other in baselines.items():
+        d = own - np.minimum(log_losses(other), _FLOOR)
+        error = float(d.std(ddof=1) / np.sqrt(d.size)) if d.size > 1 else 0.0
+        found[name] = (float(d.mean()), _one_sided(float(d.mean()), error))
+    return found
+
+
+def judge_loss_history(history: Sequence[Mapping[str, Any]], *, n: int) -> Claim | None:
+    """Return whether the held-out loss rose while training went on, said apart from what the metric did.
+
+    Parameters
+    ----------
+    history : looks at the held-out examples while training, each with ``step``, ``log_loss`` and, where known,
+        ``accuracy``. Fewer than four looks: None is returned.
+    n : held-out examples behind each look.
+
+    Notes
+    -----
+    The rise is from the least loss to the last. It is called one where it is at least 5 % of the least, and the losses
+    after the least rise with the steps (Kendall's test, one-sided at 5 %, or at least four looks all above it). The
+    metric holds where its last value is no lower than the interval at the least loss allows.
+    """
+    looks = [line for line in history if np.isfinite(line.get("log_loss", np.nan))]
+    if len(looks) < 4:
+        return None
+    losses = np.array([line["log_loss"] for line in looks], dtype=np.float64)
+    best = int(losses.argmin())
+    rise = float(losses[-1] - losses[best]) / max(float(losses[best]), 1e-12)
+    after = losses[best:]
+    p_value = 1.0
+    if after.size >= 4:
+        found = stats.kendalltau(np.arange(after.size), after, alternative="greater")
+        p_value = float(found.pvalue) if np.isfinite(found.pvalue) else 1.0
+    question = "Did more training make it worse?"
+    evidence: dict[str, Any] = {
+        "least_log_loss": float(losses[best]),
+        "last_log_loss": float(losses[-1]),
+        "step_of_least": looks[best].get("step"),
+        "last_step": looks[-1].get("step"),
+    }
+    metric = ""
+    if "accuracy" in looks[-1] and "accuracy" in looks[best]:
+        then, now = float(looks[best]["accuracy"]), float(looks[-1]["accuracy"])
+        evidence |= {"accuracy_at_least": then, "last_accuracy": now}
+        noise = 1.96 * float(np.sqrt(max(then * (1 - then), 1 / n) / n))
+        metric = f" while accuracy {'held' if now >= then - noise else 'fell'} ({then:.1%} to {now:.1%})"
+    test = "rise after the least held-out loss, Kendall"
+    if rise >= 0.05 and p_value <= 0.05:
+        sentence = (
+            f"Yes: the held-out loss rose by {100 * rise:.0f}% after step {evidence['step_of_least']}{metric}: it grew"
+            " surer, not better."
+        )
+        return Claim("loss_rises", question, "yes", strength_of_p(p_value), sentence, evidence, test, p_value, n)
+    if rise >= 0.05:
+        sentence = (
+            f"Can't tell: the held-out loss ended {100 * rise:.0f}% above its least{metric}, without a clear trend."
+        )
+        return Claim("loss_rises", question, "can't tell", "none", sentence, evidence, test, p_value, n)
+    sentence = f"No: the held-out loss ended within {100 * rise:.0f}% of its least{metric}."
+    return Claim("loss_rises", question, "no", "moderate", sentence, evidence, test, p_value, n)
