@@ -39,7 +39,17 @@ def test_public_names(name: str) -> None:
 
 
 def test_the_package_itself() -> None:
-    assert graft.__all__ == ["GraftError", "__version__", "demo", "evaluate", "fit", "plan", "predict", "pretrain"]
+    assert graft.__all__ == [
+        "GraftError",
+        "__version__",
+        "check",
+        "demo",
+        "evaluate",
+        "fit",
+        "plan",
+        "predict",
+        "pretrain",
+    ]
     for name in graft.__all__:
         assert getattr(graft, name)
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):

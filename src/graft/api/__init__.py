@@ -1,5 +1,6 @@
 """The verbs, for Python; the command line calls the same functions."""
 
+from graft.api.check import Checks, check
 from graft.api.demo import demo
 from graft.api.evaluate import evaluate
 from graft.api.fit import FitResult, fit
@@ -7,4 +8,4 @@ from graft.api.plan import Plan, plan
 from graft.api.predict import predict
 from graft.api.pretrain import pretrain
 
-__all__ = ["FitResult", "Plan", "demo", "evaluate", "fit", "plan", "predict", "pretrain"]
+__all__ = ["Checks", "FitResult", "Plan", "check", "demo", "evaluate", "fit", "plan", "predict", "pretrain"]

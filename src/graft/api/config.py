@@ -51,6 +51,10 @@ class FitConfig:
         Column of a table whose equal values must stay on one side of every split.
     test_fraction
         Share held out for the test when the data has no test split.
+    fix_splits
+        Move examples of the test or validation split that have a copy in train over to train.
+    corrections
+        CSV or JSON file of ids with an action each: drop, relabel (with the new label) or keep; see graft check.
     strategy
         What to train: auto (head first, then lp-ft, and contrastive for few texts a class, kept only if better on
         held-out examples), head (frozen network, new last layer), lp-ft (head, then all layers), full (all layers,
@@ -158,6 +162,8 @@ class FitConfig:
     multi_label: bool = False
     group_column: str | None = None
     test_fraction: float = 0.2
+    fix_splits: bool = False
+    corrections: str | None = None
     strategy: str = "auto"
     time_limit: str | None = None
     learning_rate: float | None = None

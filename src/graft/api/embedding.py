@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from graft.api.checks import count_empty
 from graft.api.config import FitConfig
+from graft.api.copying import copies_between, copies_within, move_leaked
 from graft.backbones.cache import FeatureCache, default_cache_folder
 from graft.backbones.extraction import Extractor, Features
 from graft.backbones.pretrained import PretrainedModel
@@ -25,9 +26,11 @@ from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.text import counted
 from graft.data.dataset import LabeledDataset, Splits
-from graft.data.duplicates import cross_split_duplicates, duplicate_groups
+from graft.data.duplicates import SplitOverlap
+from graft.data.joining import join_groups
 from graft.data.kinds import PICTURE
 from graft.data.splitting import stratified_split
+from graft.data.traits import Traits
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 
@@ -49,6 +52,10 @@ class Embedded:
     engine : what computed the features.
     seconds : spent in starting the engine and in its forward passes.
     n_computed : examples computed now, not read from the cache.
+    traits : name to what is known of the examples without a network; empty where the checks were not asked for.
+    copies : group of each training example, where only copies share one.
+    overlaps : name to which examples of that split have a copy in train.
+    reviewed : ids that a corrections file calls right; no check names them again.
     """
 
     splits: Mapping[str, LabeledDataset]
@@ -61,6 +68,10 @@ class Embedded:
     engine: str
     seconds: Mapping[str, float]
     n_computed: int = 0
+    traits: Mapping[str, Traits] = field(default_factory=dict)
+    copies: NDArray[np.int64] | None = None
+    overlaps: Mapping[str, SplitOverlap] = field(default_factory=dict)
+    reviewed: frozenset[str] = frozenset()
 
     @property
     def model(self) -> PretrainedModel:
@@ -206,12 +217,13 @@ def divide(
     embedded: Embedded, config: FitConfig, *, processes: Processes | None = None, say: Callable[[str], None]
 ) -> Embedded:
     """Hold out a test split where the data brings none; count the copies between splits; set the fold groups."""
+    if config.fix_splits:
+        embedded = move_leaked(embedded, config, say=say)
     train, features = embedded.splits["train"], embedded.features["train"]
     processes = processes or Processes()
-    copies = processes.from_main(
-        duplicate_groups(features.keys, perceptual=features.perceptual, features=features.matrix)
-    )
-    groups = copies if train.groups is None else _joined(copies, train.groups)
+    copies = processes.from_main(copies_within(embedded))
+    overlaps: dict[str, SplitOverlap] = {}
+    groups = copies if train.groups is None else join_groups(copies, train.groups)
     notes = count_empty(embedded.splits, embedded.features, kind=embedded.task.kind)
     n_copies = len(copies) - len(np.unique(copies))
     if n_copies:
@@ -220,23 +232,16 @@ def divide(
     if "test" in embedded.splits:
         for name in ("test", "valid"):
             if name in embedded.splits:
-                other = embedded.features[name]
-                overlap = cross_split_duplicates(
-                    features.keys,
-                    other.keys,
-                    first_perceptual=features.perceptual,
-                    second_perceptual=other.perceptual,
-                    first_features=features.matrix,
-                    second_features=other.matrix,
-                )
+                overlap = overlaps[name] = copies_between(embedded, name)
                 if overlap.count:
                     first, second = overlap.pairs[0]
                     verb = "has" if overlap.count == 1 else "have"
                     notes.append(
                         f"{counted(overlap.count, embedded.noun)} of {name} {verb} a copy or near copy in train:"
                         f" {embedded.splits[name].ids[second]} of {train.ids[first]}; figures on {name} flatter a bit"
+                        " (--fix-splits moves them to train)"
                     )
-        result = replace(embedded, groups=groups)
+        result = replace(embedded, groups=groups, copies=copies, overlaps=overlaps)
     else:
         fractions = {"train": 1 - config.test_fraction, "test": config.test_fraction}
         parts = stratified_split(train.labels, groups=groups, fractions=fractions, seed=config.seed)
@@ -254,15 +259,23 @@ def divide(
         result = replace(
             embedded,
             splits={**embedded.splits, **{name: train.select(rows) for name, rows in parts.items()}},
-            features={**embedded.features, **{name: _rows(features, rows) for name, rows in parts.items()}},
-            views=tuple(_rows(view, parts["train"]) for view in embedded.views),
+            features={**embedded.features, **{name: features.select(rows) for name, rows in parts.items()}},
+            views=tuple(view.select(parts["train"]) for view in embedded.views),
             groups=groups[parts["train"]],
+            traits=_divided(embedded.traits, parts),
+            copies=copies[parts["train"]],
         )
     if "valid" not in result.splits:
         notes.append(f"no validation split needed: choices are made by {config.folds}-fold cross-validation on train")
     for note in notes:
         say(note)
     return replace(result, notes=(*embedded.notes, *notes))
+
+
+def _divided(traits: Mapping[str, Traits], parts: Mapping[str, NDArray[np.int64]]) -> Mapping[str, Traits]:
+    if "train" not in traits:
+        return traits
+    return {**traits, **{name: traits["train"].select(rows) for name, rows in parts.items()}}
 
 
 def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say: Callable[[str], None]) -> Embedded:
@@ -289,9 +302,9 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
         if n_bad > 0:
             notes.append(f"{counted(n_bad, 'unreadable ' + embedded.noun)} of {name} skipped, for example {example}")
             say(notes[-1])
-        splits[name], features[name] = part.select(rows), _rows(features[name], rows)
+        splits[name], features[name] = part.select(rows), features[name].select(rows)
         if name == "train":
-            views = tuple(_rows(view, rows) for view in views)
+            views = tuple(view.select(rows) for view in views)
         fewest = int(splits[name].class_counts.min())
         if name == "train" and fewest < 2:
             raise DataError(
@@ -300,27 +313,3 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
                 fix=f"replace the unreadable {embedded.noun}s" if not unreached.get(name) else "a longer --time-limit",
             )
     return replace(embedded, splits=splits, features=features, views=views, notes=tuple(notes))
-
-
-def _rows(features: Features, rows: NDArray[np.int64]) -> Features:
-    return Features(
-        features.matrix[rows],
-        features.perceptual[rows],
-        tuple(features.keys[i] for i in rows),
-        features.is_readable[rows],
-        0,
-    )
-
-
-def _joined(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return groups that join whatever either grouping joins."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(first)
-    rows = np.arange(n)
-    first_ids = np.unique(first, return_inverse=True)[1] + n
-    second_ids = np.unique(second, return_inverse=True)[1] + n + first_ids.max() + 1 - n
-    size = int(second_ids.max()) + 1
-    edges = coo_array((np.ones(2 * n), (np.tile(rows, 2), np.concatenate([first_ids, second_ids]))), shape=(size, size))
-    return np.asarray(connected_components(edges, directed=False)[1][:n], dtype=np.int64)

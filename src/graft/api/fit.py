@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graft.api.embedding import Embedded
     from graft.api.tuning import Tuned
     from graft.core.decision import AnyPredictions
+    from graft.core.findings import Finding
     from graft.methods.head_only import HeadFit
 
 __all__ = ["FitResult", "fit"]
@@ -144,7 +145,7 @@ def _gather(
                 expected={"model": "a hub id or folder", "out": "a folder for the run"}[name],
                 fix=f"--{name} ... (Python: {name}='...')",
             )
-    for name in ("weights", "valid", "test", "cache"):
+    for name in ("weights", "valid", "test", "cache", "corrections"):
         if merged.get(name) is not None:
             merged[name] = str(merged[name])
     return FitConfig(**merged)
@@ -170,7 +171,8 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import deciding, embedding, grouping, pooling, stations, tuning
+        from graft.api import copying, deciding, embedding, grouping, pooling, stations, tuning
+        from graft.api.check import corrected, inspect_data
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -192,6 +194,7 @@ def _run(
         deciding.refuse_for_label_sets(splits, config)
         for note in splits.notes:
             say(note)
+        splits, reviewed = corrected(splits, config, say=say)
         n_files = sum(len(part.content_hashes()) for part in splits.present().values())
     with run.phase("model"):
         task = embedding.load_task(config, task_name, splits.train.label_names)
@@ -201,6 +204,8 @@ def _run(
         splits, task, config, run, seconds=seconds, processes=processes, say=say, console=console
     )
     with run.phase("checks and split"):
+        traits = copying.read_all_traits(embedded.splits, task.kind, config, processes=processes)
+        embedded = replace(embedded, traits=traits, reviewed=reviewed)
         embedded = embedding.divide(embedded, config, processes=processes, say=say)
     with run.phase("head"):
         embedded = pooling.choose_pooling(embedded, config, say=say)
@@ -245,9 +250,14 @@ def _run(
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
         if choice is not None:
             judged.metrics["decision"] = choice
+    with run.phase("checks"):
+        metric = judged.metrics["headline"]
+        findings = inspect_data(embedded, head, config, test=judged.predictions["test"], metric=metric)
     if groups is not None:
         judged.metrics["groups"] = groups
-    result = _write(run, config, embedded, head, tuned, judged, saved, n_files=n_files, say=say, console=console)
+    result = _write(
+        run, config, embedded, head, tuned, judged, saved, findings=findings, n_files=n_files, say=say, console=console
+    )
     tuning.forget(folder)
     processes.wait()
     return result
@@ -262,18 +272,23 @@ def _write(
     judged: Any,
     saved: Any,
     *,
+    findings: list[Finding],
     n_files: int,
     say: Callable[[str], None],
     console: Console,
 ) -> FitResult:
     """Write predictions, leaderboard, manifest, report and, last, metrics; print the summary."""
     from graft.api import stations
+    from graft.api.check import write_checks
+    from graft.report.checks import print_checks
     from graft.report.html import write_report
     from graft.report.terminal import print_summary
 
     with run.phase("report"):
         write_json(run.folder / "leaderboard.json", head.leaderboard)
         write_json(run.folder / "strategy.json", tuned.facts)
+        write_checks(run.folder / "checks.json", findings, embedded)
+        told = [finding.as_dict() for finding in findings]
         stations.write_predictions(run.folder / "predictions.parquet", judged.predictions)
         manifest = run.write_manifest(
             {
@@ -295,6 +310,7 @@ def _write(
             config=run.config,
             predictions={"test": test},
             leaderboard=head.leaderboard,
+            checks=told,
             notes=[*embedded.notes, *head.notes, *tuned.notes],
             thumbnails={name: shown.picture for name, shown in previews.items() if shown.picture},
             sounds={name: shown.sound for name, shown in previews.items() if shown.sound},
@@ -308,6 +324,7 @@ def _write(
     }
     write_json(run.folder / "metrics.json", metrics)
     print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=f"{embedded.noun}s")
+    print_checks(told, console=console)
     console.print()
     is_multi_label = embedded.splits["train"].is_multi_label
     say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded.task, is_multi_label=is_multi_label)})")

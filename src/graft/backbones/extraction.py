@@ -47,6 +47,16 @@ class Features:
     is_readable: NDArray[np.bool_]
     n_computed: int
 
+    def select(self, rows: NDArray[np.int64]) -> Features:
+        """Return the features of some examples."""
+        return Features(
+            self.matrix[rows],
+            self.perceptual[rows],
+            tuple(self.keys[i] for i in rows),
+            self.is_readable[rows],
+            0,
+        )
+
 
 class _Reading(torch.utils.data.Dataset[Any]):
     """Reads examples, in worker processes where that pays."""

@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 import graft
-from graft.cli import demo, doctor, evaluate, fit, plan, predict, pretrain
+from graft.cli import check, demo, doctor, evaluate, fit, plan, predict, pretrain
 from graft.cli.config_file import with_config_file
 from graft.core.errors import GraftError, Interrupted
 from graft.core.job_errors import is_mine_to_tell, is_of_several, lost_another
@@ -25,7 +25,16 @@ app = App(
     version=graft.__version__,
     version_flags=["--version"],
 )
-for _verb in (fit.fit, plan.plan, predict.predict, evaluate.evaluate, pretrain.pretrain, demo.demo, doctor.doctor):
+for _verb in (
+    fit.fit,
+    check.check,
+    plan.plan,
+    predict.predict,
+    evaluate.evaluate,
+    pretrain.pretrain,
+    demo.demo,
+    doctor.doctor,
+):
     app.command(_verb)
 
 

@@ -12,12 +12,14 @@ from graft.core.files import write_text
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.report import figures, mistakes
 from graft.report import wording as w
+from graft.report.checks import check_rows
 from graft.report.leading import headline_of, is_multi_label, lead_of, split_of
 from graft.report.verdict import build_verdict
 
 __all__ = ["write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_MAX_SUSPECTS = 10
 _MAX_ROWS = 20  # of a table of classes before the rest is folded away
 
 
@@ -30,6 +32,7 @@ def write_report(
     predictions: Mapping[str, Predictions | MultiLabelPredictions],
     leaderboard: Sequence[Mapping[str, Any]],
     notes: Sequence[str],
+    checks: Sequence[Mapping[str, Any]] = (),
     thumbnails: Mapping[str, bytes],
     texts: Mapping[str, str] | None = None,
     sounds: Mapping[str, bytes] | None = None,
@@ -48,6 +51,7 @@ def write_report(
     predictions : by split; the mistakes shown are those of the split that `metrics` judges.
     leaderboard : candidates: scaling, penalty, log_loss, standard_error, accuracy, is_chosen. May be empty.
     notes : sentences on the data: how it was split, what was skipped.
+    checks : of the data, as `graft.core.findings.Finding.as_dict` gives them; may be empty.
     thumbnails : small JPEG, PNG or WebP files by example id; may be empty.
     texts : the examples themselves by id, where they are texts.
     sounds : short WAV files by example id, where they are recordings.
@@ -88,6 +92,7 @@ def write_report(
         calibration=_calibration(metrics),
         selection=_selection(leaderboard),
         cost=_cost(metrics),
+        checks=check_rows(checks, n_examples=_MAX_SUSPECTS),
         notes=[w.plain(note) for note in notes],
         command=_command(manifest),
         manifest=_flat({k: v for k, v in manifest.items() if k != "command"}),

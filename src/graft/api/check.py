@@ -1,0 +1,244 @@
+"""`check`: what is wrong with the data, before or without a fine-tuning; nothing is trained but a head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from graft.api.config import FitConfig
+from graft.api.fit import _gather
+from graft.core.files import write_json
+from graft.core.findings import Finding
+from graft.core.process import prepare_process
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from graft.api.embedding import Embedded
+    from graft.core.decision import AnyPredictions
+    from graft.data.dataset import Splits
+    from graft.methods.head_only import HeadFit
+
+__all__ = ["CheckConfig", "Checks", "check", "corrected", "inspect_data", "write_checks"]
+
+_FORM = "graft-checks-1"
+_TO_CORRECT = ("label_errors", "conflicting_labels", "copies_across_splits", "outliers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
+    __doc__ = FitConfig.__doc__
+
+    out: str = "checks"
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What was found.
+
+    Parameters
+    ----------
+    findings : one a check.
+    out : the folder of ``checks.json`` and the template of corrections.
+    template : the template; None where there is nothing to correct.
+    """
+
+    findings: tuple[Finding, ...]
+    out: Path
+    template: Path | None = None
+
+    def __getitem__(self, check: str) -> Finding:
+        return next(finding for finding in self.findings if finding.check == check)
+
+
+def check(
+    data: str | Path,
+    *,
+    model: str | None = None,
+    out: str | Path | None = None,
+    config: str | Path | None = None,
+    console: Console | None = None,
+    **options: Any,
+) -> Checks:
+    """Look for copies, wrong labels, outliers, shortcuts and leaks in labelled data; nothing is changed.
+
+    Parameters
+    ----------
+    data, model, config : as in `graft.fit`. The frozen network of `model` is what similarity is judged by.
+    out : folder for ``checks.json`` and ``corrections.csv``, a template; by default ``checks``. Files there are kept: a
+        further template gets a number.
+    console : where it is printed; None: standard output.
+    **options : further fields of `FitConfig`.
+
+    Raises
+    ------
+    UsageError, DataError, ModelError, ResourceError
+        As `graft.fit` does.
+
+    Notes
+    -----
+    Where the data brings no test split, all of it is looked at. The labels of a test split that it brings are read.
+
+    Examples
+    --------
+    >>> found = check("flowers", model="microsoft/resnet-50")  # doctest: +SKIP
+    >>> found["label_errors"].n  # doctest: +SKIP
+    31
+    """
+    prepare_process()
+    chosen = _gather(model=model, out=out or "checks", config=config, options=options)
+    console = console or Console()
+    from graft.report.checks import print_checks
+
+    def say(text: str) -> None:
+        console.print(f"· {text}", style="dim", markup=False, highlight=False)
+
+    embedded, findings = _found(str(data), chosen, say=say, console=console)
+    folder = Path(chosen.out)
+    write_checks(folder / "checks.json", findings, embedded)
+    print_checks([finding.as_dict() for finding in findings], console=console, is_whole=True)
+    say(f"all of it: {folder / 'checks.json'}")
+    template = _write_template(folder, findings, embedded)
+    if template is not None:
+        say(f"to correct: fill in the column action of {template} (drop, relabel, keep), then --corrections {template}")
+    return Checks(tuple(findings), folder, template)
+
+
+def corrected(splits: Splits, config: FitConfig, *, say: Callable[[str], None]) -> tuple[Splits, frozenset[str]]:
+    """Return the splits as the corrections file has them, and the ids that it calls right."""
+    if config.corrections is None:
+        return splits, frozenset()
+    from graft.data.corrections import apply_corrections, read_corrections
+
+    corrections = read_corrections(Path(config.corrections))
+    splits = apply_corrections(splits, corrections)
+    say(splits.notes[-1])
+    return splits, frozenset(name for name, c in corrections.items() if c.action != "drop")
+
+
+def inspect_data(
+    embedded: Embedded, head: HeadFit, config: FitConfig, *, test: AnyPredictions | None, metric: str
+) -> list[Finding]:
+    """Return the findings.
+
+    Parameters
+    ----------
+    test : predictions of the test split by the model that is judged; None: there is none.
+    metric : the figure that leads.
+    """
+    from graft.api.checking import check_data
+    from graft.api.deciding import decision_of_head
+    from graft.api.headline import Headline
+    from graft.methods.head_only import refit_head
+
+    train = embedded.splits["train"]
+    decision = decision_of_head(embedded, head, config)
+    names = embedded.label_names
+
+    def refit(rows: NDArray[np.int64]) -> AnyPredictions:
+        part, matrix = embedded.splits["test"], embedded.features["test"].matrix
+        weights, bias = refit_head(
+            head, embedded.features["train"].matrix[rows], train.labels[rows], n_classes=len(names)
+        )
+        return decision.predictions(
+            part.ids, part.labels, logits=matrix @ weights.T + bias, label_names=names, split="test"
+        )
+
+    out_of_fold = decision.predictions(
+        train.ids, train.labels, logits=head.out_of_fold_logits, label_names=names, split="out_of_fold"
+    )
+    headline = Headline(metric, test, refit if "test" in embedded.splits else None, out_of_fold=out_of_fold)
+    return check_data(embedded, out_of_fold, headline, config)
+
+
+def write_checks(path: Path, findings: Sequence[Finding], embedded: Embedded) -> None:
+    """Write ``checks.json``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    splits = {name: len(part) for name, part in embedded.splits.items()}
+    write_json(path, {"form": _FORM, "splits": splits, "findings": [finding.as_dict() for finding in findings]})
+
+
+def _found(
+    data: str, config: FitConfig, *, say: Callable[[str], None], console: Console
+) -> tuple[Embedded, list[Finding]]:
+    from graft.api import embedding, pooling, stations
+    from graft.api.copying import copies_between, copies_within, read_all_traits
+    from graft.api.deciding import decision_of_head
+    from graft.core.run_folder import Run
+    from graft.data.joining import join_groups
+    from graft.data.readers import read_splits
+    from graft.evaluation.imbalance import imbalance_of
+    from graft.tasks.finding import find_task
+    from graft.tasks.registry import task_class
+
+    task_name = find_task(data, config.model, wanted=config.task)
+    splits = read_splits(
+        data,
+        kind=task_class(task_name).kind,
+        valid=config.valid,
+        test=config.test,
+        path_column=config.path_column,
+        label_column=config.label_column,
+        group_column=config.group_column,
+        text_column=config.text_column,
+        text_pair_column=config.text_pair_column,
+        multi_label=config.multi_label,
+    )
+    for note in splits.notes:
+        say(note)
+    splits, reviewed = corrected(splits, config, say=say)
+    task = embedding.load_task(config, task_name, splits.train.label_names)
+    run = Run(Path(config.out), {}, is_resumed=False)  # keeps the seconds; writes nothing
+    embedded = embedding.embed(splits, task, config, run, say=say, console=console)
+    traits = read_all_traits(embedded.splits, task.kind, config)
+    embedded = replace(embedded, traits=traits, reviewed=reviewed)
+    if "test" in embedded.splits:
+        embedded = embedding.divide(embedded, config, say=say)
+    else:
+        train, copies = embedded.splits["train"], copies_within(embedded)
+        groups = copies if train.groups is None else join_groups(copies, train.groups)
+        overlaps = {"valid": copies_between(embedded, "valid")} if "valid" in embedded.splits else {}
+        embedded = replace(embedded, copies=copies, groups=groups, overlaps=overlaps)
+    embedded = pooling.choose_pooling(embedded, config, say=say)
+    head = stations.fit_head(embedded, config, say=say)
+    test: AnyPredictions | None = None
+    train = embedded.splits["train"]
+    if "test" in embedded.splits:
+        part = embedded.splits["test"]
+        test = decision_of_head(embedded, head, config).predictions(
+            part.ids,
+            part.labels,
+            logits=head.logits(embedded.features["test"].matrix),
+            label_names=embedded.label_names,
+            split="test",
+        )
+        say("the labels of the test split were read once, for what the head is worth without what is flagged")
+    metric = "mean_average_precision"
+    if not train.is_multi_label:
+        metric = imbalance_of(train.class_counts, embedded.label_names).headline
+    return embedded, inspect_data(embedded, head, config, test=test, metric=metric)
+
+
+def _write_template(folder: Path, findings: Sequence[Finding], embedded: Embedded) -> Path | None:
+    """Write the suspects, each once, with an empty action; return the file, None where there is no suspect."""
+    from graft.data.corrections import write_template
+
+    rows: dict[str, dict[str, Any]] = {}
+    for name in _TO_CORRECT:
+        for s in next(f for f in findings if f.check == name).suspects:
+            if s.id not in rows and s.id not in embedded.reviewed:
+                row = {"id": s.id, "action": "", "label": s.suggested, "check": name, "split": s.split}
+                rows[s.id] = row | {"label_now": s.label, "copy_of": s.other}
+    if not rows:
+        return None
+    path, n = folder / "corrections.csv", 1
+    while path.exists():
+        n += 1
+        path = folder / f"corrections-{n}.csv"
+    write_template(path, rows.values())
+    return path

@@ -1,0 +1,87 @@
+"""The checks of the data, short: in the terminal, and as rows for the HTML report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from graft.report import wording as w
+
+__all__ = ["check_rows", "print_checks"]
+
+_NAMES = {
+    "copies_across_splits": "Copies across splits",
+    "copies": "Copies within train",
+    "conflicting_labels": "Copies with other labels",
+    "label_errors": "Likely label errors",
+    "shortcuts": "Shortcuts",
+    "groups": "Groups on both sides",
+    "outliers": "Outliers",
+    "small_classes": "Small classes",
+    "imbalance": "Imbalance",
+}
+_MARKS = {"warning": ("!", "bold red"), "note": ("·", "yellow"), "ok": ("✓", "green"), "not checked": ("–", "dim")}
+_WORST = 3
+
+
+def check_rows(findings: Sequence[Mapping[str, Any]], *, n_examples: int = _WORST) -> list[dict[str, Any]]:
+    """Return findings as they are shown: name, severity, text, what it costs, and the worst examples.
+
+    Parameters
+    ----------
+    findings : as `graft.core.findings.Finding.as_dict` gives them.
+    n_examples : how many suspects of each.
+
+    Returns
+    -------
+    list
+        Of dicts with ``name``, ``check``, ``severity``, ``text``, ``without`` (one sentence, or empty) and
+        ``examples`` (sentences). All is plain text, to be escaped where it is put in.
+    """
+    return [
+        {
+            "name": _NAMES.get(finding["check"], finding["check"]),
+            "check": finding["check"],
+            "severity": finding["severity"],
+            "text": w.plain(finding["text"]),
+            "without": _cost(finding.get("without")),
+            "examples": [_example(s) for s in finding["suspects"][:n_examples]],
+        }
+        for finding in findings
+    ]
+
+
+def print_checks(findings: Sequence[Mapping[str, Any]], *, console: Console, is_whole: bool = False) -> None:
+    """Print what the checks found; with `is_whole` also those that found nothing."""
+    rows = [row for row in check_rows(findings) if is_whole or row["severity"] == "warning"]
+    if not rows:
+        return
+    console.print()
+    for row in rows:
+        mark, style = _MARKS[row["severity"]]
+        console.print(Text.assemble((f"{mark} ", style), (row["name"], "bold"), ": ", row["text"]))
+        if row["without"]:
+            console.print(Text(f"    {row['without']}", style="dim"))
+        for example in row["examples"] if row["severity"] != "ok" else ():
+            console.print(Text(f"    {example}", style="dim"))
+
+
+def _cost(without: Mapping[str, Any] | None) -> str:
+    if not without:
+        return ""
+    name = w.metric_name(without["metric"])[0]
+    return f"{name} {w.percent(without['value'])}; without them {w.percent(without['without'])} ({without['how']})"
+
+
+def _example(suspect: Mapping[str, Any]) -> str:
+    told = w.plain(suspect["id"])
+    if suspect.get("label"):
+        told += f", '{w.plain(suspect['label'])}'"
+    if suspect.get("suggested"):
+        told += f", perhaps '{w.plain(suspect['suggested'])}'"
+    if suspect.get("other"):
+        told += f", copy of {w.plain(suspect['other'])}"
+    return told
