@@ -171,7 +171,7 @@ def _run(
     console: Console,
 ) -> FitResult:
     with run.phase("imports"):
-        from graft.api import copying, deciding, embedding, grouping, pooling, stations, tuning
+        from graft.api import copying, deciding, embedding, grouping, pooling, stations, tuning, verdicts
         from graft.api.check import corrected, inspect_data
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
@@ -253,6 +253,11 @@ def _run(
     with run.phase("checks"):
         metric = judged.metrics["headline"]
         findings = inspect_data(embedded, head, config, test=judged.predictions["test"], metric=metric)
+    with run.phase("verdict"):
+        found = verdicts.verdict_figures(
+            embedded, head, judged, baselines, config, decision=decision, tuned=tuned.task, say=say, console=console
+        )
+        judged.metrics.update(found)
     if groups is not None:
         judged.metrics["groups"] = groups
     result = _write(

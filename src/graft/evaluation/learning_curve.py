@@ -23,7 +23,7 @@ WORTH_HAVING: Final = 0.01  # a gain below 1 point is taken for none
 _EXPONENTS = np.geomspace(0.08, 2.0, 18)
 _FLOORS = np.linspace(0.0, 0.95, 14)  # share of the error at the largest size that more labels never take away
 _LOG_PRIOR = -0.5 * (np.log(_EXPONENTS / 0.5) / 0.6) ** 2
-_ROUGH = 0.02  # relative error of a power law as a description at the largest size, and more for each halving below it
+_ROUGH = 0.03  # relative error of a power law as a description, at the largest size and again for each halving
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ def fit_learning_curve(
     -----
     Least squares through a handful of points fixes neither exponent nor floor, and the one best curve would hide that.
     So each bootstrap draw takes one curve of a grid of exponents and floors, with a chance that falls with its misfit;
-    exponents are taken to lie around 0.5, as published curves do. No fit is believed closer than 2 %, and 2 % more with each
-    halving of the size: near to chance, where few examples leave off, errors are no power law.
+    exponents are taken to lie around 0.5, as published curves do. No fit is believed closer than 3 %, and 3 % more
+    with each halving of the size: near to chance, where few examples leave off, errors are no power law.
 
     References
     ----------

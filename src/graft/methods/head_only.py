@@ -51,6 +51,8 @@ class HeadFit:
     centre : (n_classes,), log-odds that a temperature moves the logits towards, where an example may have several
         labels; None: one class an example.
     thresholds : (n_classes,), probabilities from which on a label is given, chosen out of fold; None as `centre`.
+    losses_of_all, is_right_of_all : (n_examples, n_candidates), out of fold, of every scaling and penalty that could
+        have been chosen; None: not kept.
     """
 
     weights: NDArray[np.float32]
@@ -64,6 +66,8 @@ class HeadFit:
     notes: tuple[str, ...]
     centre: NDArray[np.float64] | None = None
     thresholds: NDArray[np.float64] | None = None
+    losses_of_all: NDArray[np.float32] | None = None
+    is_right_of_all: NDArray[np.float32] | None = None
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return calibrated logits (n_examples, n_classes) of plain features."""
@@ -151,6 +155,7 @@ class HeadOnly:
         if centre is not None:
             thresholds = choose_thresholds(special.expit(out_of_fold.astype(np.float64)), targets)
         n_losses = n_classes if targets.ndim == 2 else 1
+        chooseable = [result for name, result in results.items() if name != "unit-norm"] or [found]
         return HeadFit(
             weights=np.asarray(found.weights / temperature, dtype=np.float32),
             bias=tempered(found.bias, temperature, centre=centre),
@@ -174,6 +179,8 @@ class HeadOnly:
             notes=tuple(notes),
             centre=centre,
             thresholds=thresholds,
+            losses_of_all=np.concatenate([result.losses_of_all for result in chooseable], axis=1),
+            is_right_of_all=np.concatenate([result.is_right_of_all for result in chooseable], axis=1),
         )
 
     def _folds(

@@ -15,6 +15,11 @@ from graft.report.verdict import build_verdict
 
 __all__ = ["print_summary"]
 
+_SHOWN = (
+    "Classes", "Strategy", "Weakest point",
+    "Overfitting", "Training", "Confidence", "Other data", "More labels", "Kinds of example", "Choice",
+)  # fmt: skip
+
 
 def print_summary(
     metrics: Mapping[str, Any],
@@ -60,8 +65,10 @@ def print_summary(
     console.print(table)
     console.print()
     for fact in verdict.facts:
-        if fact.topic in ("Classes", "Strategy", "Confidence", "Weakest point"):
-            console.print(Text(_without_marks(fact.text)))
+        if fact.topic in _SHOWN:
+            line = Text()
+            line.append(f"{fact.topic}: ", style="dim")
+            console.print(line.append(_without_marks(fact.text)))
 
 
 def _without_marks(text: str) -> str:

@@ -10,7 +10,20 @@ from graft.report import class_facts
 from graft.report import wording as w
 from graft.report.leading import headline_of, is_multi_label, lead_of, split_of
 
-__all__ = ["Fact", "Verdict", "build_verdict"]
+__all__ = ["TOPICS", "Fact", "Verdict", "build_verdict"]
+
+TOPICS = {
+    "overfits": "Overfitting",
+    "loss_rises": "Training",
+    "calibrated": "Confidence",
+    "shift": "Other data",
+    "more_labels": "More labels",
+    "loses_pretraining": "Pretraining",
+    "slices_fail": "Kinds of example",
+    "selection_flatters": "Choice",
+    "sets_cover": "Sets of classes",
+}
+"""What a claim's sentence stands under, by the claim's name up to a colon."""
 
 ALPHA = 0.05
 _NO_SKILL = {
@@ -34,10 +47,13 @@ class Verdict:
     ----------
     headline : one short sentence.
     facts : in the order in which they matter.
+    claims : as `graft.evaluation.Claim.as_dict` gives them, each a question, an answer and its evidence; their
+        sentences may hold labels, and labels may be hostile.
     """
 
     headline: str
     facts: tuple[Fact, ...]
+    claims: tuple[Mapping[str, Any], ...] = ()
 
 
 def build_verdict(
@@ -57,13 +73,29 @@ def build_verdict(
         _fact("Classes", class_facts.unequal_classes(metrics, noun=noun)),
         _groups(metrics),
         _baselines(metrics),
-        _calibration(metrics),
+        *_claimed(metrics, "overfits", "loss_rises"),
+        *(_claimed(metrics, "calibrated") or filter(None, [_calibration(metrics)])),
+        *_claimed(metrics, "shift", "more_labels"),
         _strategy(metrics),
+        *_claimed(metrics, "loses_pretraining"),
         _fact("Weakest point", class_facts.weakest_point(metrics, noun=noun)),
+        *_claimed(metrics, "slices_fail"),
         _selection(leaderboard),
+        *_claimed(metrics, "selection_flatters", "sets_cover"),
         _cost(metrics),
     )
-    return Verdict(_headline(metrics), tuple(fact for fact in candidates if fact is not None))
+    claims = tuple(metrics.get("claims") or ())
+    return Verdict(_headline(metrics), tuple(fact for fact in candidates if fact is not None), claims)
+
+
+def _claimed(metrics: Mapping[str, Any], *names: str) -> list[Fact]:
+    """Return the sentences of the claims of these names; what stands after a colon, as in ``shift:blur``, is free."""
+    return [
+        Fact(TOPICS[kind], w.plain(claim["sentence"]))
+        for name in names
+        for claim in metrics.get("claims") or ()
+        if (kind := claim["name"].partition(":")[0]) == name and not claim["sentence"].startswith("Not judged")
+    ]
 
 
 def _fact(topic: str, text: str | None) -> Fact | None:

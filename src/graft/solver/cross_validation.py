@@ -58,6 +58,7 @@ class CrossValidation:
     weights : (n_classes, n_features), of the fit to all rows at the chosen penalty, acting on *unscaled* features
         where the scaling is linear, on scaled ones where it is not.
     bias : (n_classes,).
+    losses_of_all : (n_examples, n_points), float32, out-of-fold losses of every penalty; `is_right_of_all` beside them.
     """
 
     points: tuple[PathPoint, ...]
@@ -66,6 +67,8 @@ class CrossValidation:
     losses: NDArray[np.float64]
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
+    losses_of_all: NDArray[np.float32]
+    is_right_of_all: NDArray[np.float32]
 
     @property
     def best(self) -> PathPoint:
@@ -144,6 +147,7 @@ def cross_validate(
     points: list[PathPoint] = []
     logits_of: list[NDArray[np.float32]] = []
     losses_of: list[NDArray[np.float64]] = []
+    right_of: list[NDArray[np.float64]] = []
     finals: list[tuple[Tensor, Tensor]] = []
     for level in solve_path(
         rotated, link, row_weights=row_series, penalties=penalties, tolerance=path_tolerance, is_bf16=is_bf16
@@ -162,6 +166,7 @@ def cross_validate(
         )
         logits_of.append(held_out)
         losses_of.append(losses)
+        right_of.append(is_right)
         finals.append((level.weights[:, :, -1], level.bias[:, -1]))
         best = int(np.argmin([point.log_loss for point in points]))
         if best <= len(points) - 1 - _RISES_TO_STOP or (len(points) >= n_penalties and best < len(points) - 1):
@@ -199,6 +204,8 @@ def cross_validate(
         losses=losses_of[chosen],
         weights=unscaled,
         bias=unscaled_bias,
+        losses_of_all=np.stack(losses_of, axis=1).astype(np.float32),
+        is_right_of_all=np.stack(right_of, axis=1).astype(np.float32),
     )
 
 

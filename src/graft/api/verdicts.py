@@ -1,0 +1,208 @@
+"""The verdict of a run: what the claims need beyond the test predictions is gathered here, mostly from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from scipy.cluster import vq
+
+from graft.api.config import FitConfig
+from graft.api.embedding import Embedded, extractor_for
+from graft.api.stations import Judged
+from graft.core.decision import Decision
+from graft.core.devices import choose_device, choose_precision
+from graft.core.errors import DataError
+from graft.core.seeds import derive_seed, generator
+from graft.core.types import MultiLabelPredictions, Predictions
+from graft.evaluation.conformal import fit_conformal
+from graft.evaluation.judge import Candidates, judge
+from graft.evaluation.learning_curve import LearningCurve, fit_learning_curve
+from graft.evaluation.similarity import FeatureChange, compare_features
+from graft.evaluation.slices import find_slices
+from graft.methods.head_only import HeadFit
+from graft.methods.learning_curve import accuracy_over_sizes
+from graft.tasks.base import Task
+
+__all__ = ["feature_clusters", "labels_curve", "verdict_figures"]
+
+_MOST_EXAMPLES = 200  # passed once more through a fine-tuned network, of train and of test each
+_A_CLUSTER = 30
+_MOST_CLUSTERS = 12
+_COVERAGE = 0.9
+
+
+def verdict_figures(
+    embedded: Embedded,
+    head: HeadFit,
+    judged: Judged,
+    baselines: dict[str, Any],
+    config: FitConfig,
+    *,
+    decision: Decision,
+    tuned: Task | None = None,
+    history: list[dict[str, Any]] | None = None,
+    say: Callable[[str], None],
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Return what ``metrics.json`` holds of the verdict: claims, learning_curve, slices and conformal.
+
+    Parameters
+    ----------
+    head : the probe.
+    judged : predictions of the kept model; the test labels in them were read, and counted, when it was made.
+    baselines : predictions of the test split.
+    tuned : over the fine-tuned network, where that is the kept model; None: the probe is.
+    history : looks at held-out examples while training.
+    """
+    test = judged.predictions["test"]
+    if isinstance(test, MultiLabelPredictions):
+        return {"claims": [claim.as_dict() for claim in judge(test, baselines=baselines, seed=config.seed)]}
+    held_out = judged.predictions.get("out_of_fold", judged.predictions.get("valid"))
+    valid = held_out if isinstance(held_out, Predictions) else None
+    curve = labels_curve(embedded, head, config, say=say)
+    columns = _columns(embedded, test, seed=config.seed)
+    change = None
+    if tuned is None:
+        train = _said(embedded, "train", head.logits(embedded.features["train"].matrix), decision)
+    else:
+        train, change = _passed_again(embedded, tuned, config, decision, say=say, console=console)
+    candidates = None
+    if tuned is None and head.losses_of_all is not None and head.is_right_of_all is not None:
+        candidates = Candidates(head.is_right_of_all > 0.5, head.losses_of_all)
+    claims = judge(
+        test,
+        train=train,
+        valid=valid,
+        baselines=baselines,
+        candidates=candidates,
+        curve=curve,
+        features=change,
+        is_frozen=tuned is None,
+        slices=columns,
+        history=history or (),
+        seed=config.seed,
+    )
+    found: dict[str, Any] = {"claims": [claim.as_dict() for claim in claims]}
+    if curve is not None:
+        found["learning_curve"] = {"model": "frozen network with a new head", **curve.as_dict()}
+    keep = np.flatnonzero(test.targets >= 0)
+    known = {name: [values[int(i)] for i in keep] for name, values in columns.items()}
+    found["slices"] = [part.as_dict() for part in find_slices(test.is_correct[keep], known)[:20]]
+    if valid is not None and len(valid):
+        sets = fit_conformal(valid, coverage=_COVERAGE)
+        share = sets.measured(test)
+        found["conformal"] = sets.as_dict() | share | {"coverage_measured": share["coverage"].as_dict()}
+        found["conformal"]["coverage"] = sets.coverage
+    return found
+
+
+def labels_curve(
+    embedded: Embedded, head: HeadFit, config: FitConfig, *, say: Callable[[str], None]
+) -> LearningCurve | None:
+    """Return the probe's curve over training sizes; None, and why is said, where there are too few examples for one."""
+    train = embedded.splits["train"]
+    device = choose_device(config.device)
+    try:
+        resampled = accuracy_over_sizes(
+            embedded.features["train"].matrix,
+            train.labels,
+            n_classes=len(embedded.label_names),
+            head=head,
+            groups=embedded.groups,
+            seed=config.seed,
+            device=device,
+            is_bf16=choose_precision(device).name == "bf16",
+        )
+        return fit_learning_curve(resampled.sizes, resampled.accuracy, n_now=len(train), seed=config.seed)
+    except DataError as error:
+        say(f"no curve of labels: {error.got}")
+        return None
+
+
+def feature_clusters(features: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.int64]:
+    """Return the cluster of each example by k-means on unit features, about one for 30 examples, at most 12.
+
+    Parameters
+    ----------
+    features : (n_examples, n_features).
+
+    Examples
+    --------
+    >>> x = np.repeat(np.eye(2, dtype=np.float32), 40, axis=0)
+    >>> len(set(feature_clusters(x)[:40])), len(set(feature_clusters(x)))
+    (1, 2)
+    """
+    x = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    k = int(np.clip(len(x) // _A_CLUSTER, 1, _MOST_CLUSTERS))
+    rng = np.random.default_rng(derive_seed(seed, "clusters"))
+    _, cluster = vq.kmeans2(x.astype(np.float64), k, minit="++", seed=rng, iter=20, missing="warn")
+    return np.asarray(cluster, dtype=np.int64)
+
+
+def _columns(embedded: Embedded, test: Predictions, *, seed: int) -> dict[str, list[Any]]:
+    """Return what slices are made of: the true class, and clusters of the pretrained features."""
+    names = [None if t < 0 else test.label_names[int(t)] for t in test.targets]
+    columns: dict[str, list[Any]] = {"class": names}
+    matrix = embedded.features["test"].matrix
+    if len(matrix) >= 2 * _A_CLUSTER:
+        cluster = feature_clusters(matrix, seed=seed)
+        called = {}
+        for c in np.unique(cluster):
+            inside = [name for i in np.flatnonzero(cluster == c) if (name := names[int(i)]) is not None]
+            most = max(sorted(set(inside)), key=inside.count) if inside else "?"
+            called[int(c)] = f"{int(c) + 1}, mostly {most}"
+        columns["the cluster of alike examples"] = [called[int(c)] for c in cluster]
+    return columns
+
+
+def _passed_again(
+    embedded: Embedded,
+    tuned: Task,
+    config: FitConfig,
+    decision: Decision,
+    *,
+    say: Callable[[str], None],
+    console: Console | None,
+) -> tuple[Predictions | None, FeatureChange | None]:
+    """Return the fine-tuned network's predictions of some training examples, and what it did to features of test."""
+    extractor = extractor_for(tuned.model, config, say=say, console=console)
+    layer = tuned.model.head.layer
+    weights, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    rng = generator(config.seed, "passed again")
+
+    def some(part: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        examples = embedded.splits[part]
+        rows = np.sort(rng.permutation(len(examples))[:_MOST_EXAMPLES])
+        found = [features for _, features, _ in extractor.stream(examples.select(rows))]
+        return rows, np.concatenate(found).astype(np.float32)
+
+    rows, features = some("train")
+    train = _said(embedded, "train", features @ weights.T + bias, decision, rows=rows)
+    rows, after = some("test")
+    before = embedded.features["test"].matrix[rows]
+    change = compare_features(before, after, embedded.splits["test"].labels[rows]) if len(rows) > _A_CLUSTER else None
+    return train, change
+
+
+def _said(
+    embedded: Embedded,
+    part: str,
+    logits: NDArray[np.float32],
+    decision: Decision,
+    *,
+    rows: NDArray[np.int64] | None = None,
+) -> Predictions | None:
+    examples = embedded.splits[part]
+    rows = np.arange(len(examples)) if rows is None else rows
+    found = decision.predictions(
+        [examples.ids[int(i)] for i in rows],
+        examples.labels[rows],
+        logits=logits,
+        label_names=embedded.label_names,
+        split=part,
+    )
+    return found if isinstance(found, Predictions) else None
