@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FitResult", "fit"]
 
+_LAST_S = 2.0  # of a time limit, for the report
 _RESERVE_S = 8.0  # of a time limit, for all that comes after the pass over the data
 
 
@@ -145,7 +146,7 @@ def _gather(
                 expected={"model": "a hub id or folder", "out": "a folder for the run"}[name],
                 fix=f"--{name} ... (Python: {name}='...')",
             )
-    for name in ("weights", "valid", "test", "cache", "corrections"):
+    for name in ("weights", "valid", "test", "cache", "corrections", "shift_data", "unlabeled"):
         if merged.get(name) is not None:
             merged[name] = str(merged[name])
     return FitConfig(**merged)
@@ -172,6 +173,7 @@ def _run(
 ) -> FitResult:
     with run.phase("imports"):
         from graft.api import copying, deciding, embedding, grouping, pooling, stations, tuning, verdicts
+        from graft.api.further import further_figures
         from graft.api.check import corrected, inspect_data
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
@@ -258,6 +260,19 @@ def _run(
             embedded, head, judged, baselines, config, decision=decision, tuned=tuned.task, say=say, console=console
         )
         judged.metrics.update(found)
+    with run.phase("other data"):
+        further_figures(
+            embedded,
+            head,
+            judged,
+            config,
+            run,
+            decision=decision,
+            tuned=tuned.task,
+            seconds_left=deadline.left_s(reserve_s=_LAST_S),
+            say=say,
+            console=console,
+        )
     if groups is not None:
         judged.metrics["groups"] = groups
     result = _write(
