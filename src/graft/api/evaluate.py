@@ -1,25 +1,27 @@
-"""`evaluate`: a finished run judged on labelled data."""
+"""`evaluate`: a finished run judged on labelled data, or the predictions of any framework."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from graft.core.errors import ModelError
+from graft.core.errors import ModelError, UsageError
 from graft.core.process import prepare_process
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: str | Path,
-    data: str | Path,
+    run: str | Path | None = None,
+    data: str | Path | None = None,
     *,
+    predictions: str | Path | None = None,
+    baselines: Mapping[str, str | Path] | None = None,
     split: str | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -35,6 +37,8 @@ def evaluate(
     ----------
     run : the folder that `fit` wrote.
     data : labelled examples in any form that `fit` reads; labels must be among the model's.
+    predictions : in place of `run` and `data`, a file of predictions; see `graft.api.evaluate_predictions`.
+    baselines : with `predictions`, files of other models' predictions, by name.
     split : which split of divided data; None: its test split, or all rows of undivided data.
     path_column, label_column : columns of a table.
     skip_unreadable : leave out examples that cannot be read.
@@ -53,7 +57,19 @@ def evaluate(
     ------
     ModelError, DataError
         When the run is not finished, or the data does not fit it.
+    UsageError
+        When neither a run with data nor predictions are given, or both.
     """
+    if predictions is not None and run is None and data is None:
+        from graft.api.evaluate_predictions import evaluate_predictions
+
+        return evaluate_predictions(predictions, baselines=baselines, split=split, seed=seed, say=say)
+    if run is None or data is None or predictions is not None or baselines:
+        raise UsageError(
+            "graft evaluate wants either a run and data, or predictions",
+            expected="graft evaluate RUN DATA, or graft evaluate --predictions FILE [--baseline NAME=FILE]",
+            fix="name one of the two (Python: evaluate(run, data) or evaluate(predictions='FILE'))",
+        )
     prepare_process()
     import numpy as np
 

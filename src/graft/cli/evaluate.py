@@ -7,14 +7,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from graft.core.errors import UsageError
+
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: Path,
-    data: str,
+    run: Path | None = None,
+    data: str | None = None,
     /,
     *,
+    predictions: Path | None = None,
+    baseline: list[str] | None = None,
     split: str | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -23,7 +27,7 @@ def evaluate(
     seed: int = 0,
     preprocessing: str | None = None,
 ) -> None:
-    """Judge a finished run on labelled data.
+    """Judge a finished run on labelled data, or the predictions of any framework.
 
     Parameters
     ----------
@@ -31,6 +35,11 @@ def evaluate(
         Folder that graft fit wrote.
     data
         Labelled pictures in any form that graft fit reads.
+    predictions
+        In place of RUN and DATA: a Parquet, CSV or JSONL file of predictions: id, target, p_<label> for each label or
+        else prediction, and split where it holds more than the test. docs/predictions-file.md tells the rest.
+    baseline
+        With --predictions: NAME=FILE, another model's predictions of the same examples; may be given several times.
     split
         Which split of divided data. Default: its test split.
     path_column
@@ -56,6 +65,8 @@ def evaluate(
     metrics = run_evaluate(
         run,
         data,
+        predictions=predictions,
+        baselines=_named_files(baseline or []),
         split=split,
         path_column=path_column,
         label_column=label_column,
@@ -65,7 +76,17 @@ def evaluate(
         say=lambda text: console.print(f"· {text}", style="dim", markup=False, highlight=False),
         console=console,
     )
-    print_summary(metrics, console=console, noun="pictures")
+    print_summary(metrics, console=console, noun="examples" if predictions is not None else "pictures")
     if json is not None:
         write_json(json, metrics)
         console.print(f"figures: {json}", markup=False, highlight=False)
+
+
+def _named_files(words: list[str]) -> dict[str, Path]:
+    found = {}
+    for word in words:
+        name, sign, file = word.partition("=")
+        if not (name and sign and file):
+            raise UsageError(f"--baseline {word}", expected="NAME=FILE", fix="--baseline knn=knn.csv")
+        found[name] = Path(file)
+    return found

@@ -199,7 +199,7 @@ def _number(value: float, *, sign: bool = False) -> str:
 
 def _json(value: Any) -> Any:
     if isinstance(value, (Estimate, NoInterval)):
-        return value.as_dict()
+        return _json(value.as_dict())
     if isinstance(value, np.ndarray):
         return _json(value.tolist())
     if isinstance(value, np.generic):

@@ -117,7 +117,8 @@ def accuracy_over_sizes(
         features, targets, groups = features[kept], targets[kept], None if groups is None else groups[kept]
     n = len(targets)
     if held_out is None:
-        folds = stratified_folds(targets, groups=groups, n_folds=min(n_draws, n // 5), seed=seed)
+        curve_sizes(n - -(-n // n_draws), n_classes)
+        folds = stratified_folds(targets, groups=groups, n_folds=n_draws, seed=seed)
         pools = [np.flatnonzero(folds != k) for k in range(int(folds.max()) + 1)]
         judged = [np.flatnonzero(folds == k) for k in range(len(pools))]
         rows, labels = features, targets
@@ -128,7 +129,7 @@ def accuracy_over_sizes(
     sizes = curve_sizes(min(map(len, pools)), n_classes)
     scaling = fit_scaling(head.scaling, features)
     rotated = rotate(torch.from_numpy(scaling.apply(rows)).to(device))
-    link = SoftmaxLink(torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(device), n_classes)
+    link = SoftmaxLink(torch.from_numpy(np.array(labels, dtype=np.int64)).to(device), n_classes)
     orders = [_in_proportion(targets, pool, rng) for pool in pools]
     scale = head.penalty * n / sizes
     right = np.empty((len(_TIMES_OF_PENALTY), len(sizes), len(pools)))
@@ -181,7 +182,7 @@ def _figures(
     logits: torch.Tensor, targets: NDArray[np.integer[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return accuracy and log-loss of logits (n_held_out, n_classes, n_sizes), by size."""
-    wanted = torch.from_numpy(np.asarray(targets, dtype=np.int64)).to(logits.device)
+    wanted = torch.from_numpy(np.array(targets, dtype=np.int64)).to(logits.device)
     log_p = torch.log_softmax(logits.double(), dim=1)
     own = wanted[:, None, None].expand(-1, 1, logits.shape[2])
     right = (logits.argmax(dim=1) == wanted[:, None]).double().mean(dim=0)
