@@ -173,8 +173,8 @@ def _run(
 ) -> FitResult:
     with run.phase("imports"):
         from graft.api import copying, deciding, embedding, grouping, pooling, stations, tuning, verdicts
-        from graft.api.further import further_figures
         from graft.api.check import corrected, inspect_data
+        from graft.api.further import further_figures
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -235,7 +235,10 @@ def _run(
     with run.phase("save"):
         decision, choice = deciding.decide(embedded, head, tuned, config, say=say)
         kept = tuned.task or embedded.task
-        saved = stations.save(kept, None if is_kept else head, embedded, run, decision=decision, say=say)
+        held_out = deciding.held_out(embedded, head, tuned, decision)
+        saved = stations.save(
+            kept, None if is_kept else head, embedded, run, decision=decision, held_out=held_out, say=say
+        )
     with run.phase("baselines"):
         baselines = stations.baselines(
             embedded, config, probe=head if is_kept else None, label_texts=names, console=console, say=say
@@ -271,7 +274,6 @@ def _run(
             tuned=tuned.task,
             seconds_left=deadline.left_s(reserve_s=_LAST_S),
             say=say,
-            console=console,
         )
     if groups is not None:
         judged.metrics["groups"] = groups

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rich.console import Console
-
 from graft.api.config import FitConfig
 from graft.api.deciding import decision_of_head
-from graft.api.embedding import Embedded
+from graft.api.embedding import Embedded, extractor_for
 from graft.api.shift import shift_figures
 from graft.api.stations import Judged
 from graft.api.unlabeled import label_next
@@ -32,7 +30,6 @@ def further_figures(
     tuned: Task | None,
     seconds_left: float,
     say: Callable[[str], None],
-    console: Console | None = None,
 ) -> None:
     """Add ``shift`` and ``label_next`` to the metrics, and to the claims those on other data.
 
@@ -43,6 +40,7 @@ def further_figures(
     """
     if not isinstance(judged.predictions["test"], Predictions):
         return
+    extractor = extractor_for((tuned or embedded.task).model, config, say=say, console=None)
     shift, claims = shift_figures(
         embedded,
         head,
@@ -50,16 +48,16 @@ def further_figures(
         config,
         decision=decision,
         probe_decision=decision_of_head(embedded, head, config),
+        extractor=extractor,
         tuned=tuned,
         seconds=sum(run.seconds.values()),
         seconds_left=seconds_left,
         say=say,
-        console=console,
     )
     if shift:
         judged.metrics["shift"] = shift
     judged.metrics["claims"] = [*judged.metrics.get("claims", []), *(claim.as_dict() for claim in claims)]
     if config.unlabeled is not None:
         judged.metrics["label_next"] = label_next(
-            run.folder, embedded, config, tuned=tuned, decision=decision, say=say, console=console
+            run.folder, embedded, config, extractor=extractor, tuned=tuned, decision=decision, say=say
         )

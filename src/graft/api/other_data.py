@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from graft.api.config import FitConfig
-from graft.api.embedding import extractor_for
 from graft.api.passes import head_weights, pass_through
+from graft.backbones.extraction import Extractor
 from graft.backbones.source import Readable
 from graft.core.decision import Decision
 from graft.core.errors import DataError
@@ -126,22 +125,22 @@ def _has_no_labels(path: Path, kind: ExampleKind, config: FitConfig) -> bool:
 def predict_other(
     other: OtherData,
     kept: Task,
-    config: FitConfig,
+    extractor: Extractor,
     *,
     label_names: tuple[str, ...],
     decision: Decision,
+    skip_unreadable: bool = False,
     say: Callable[[str], None],
-    console: Console | None = None,
 ) -> tuple[Predictions, NDArray[np.float32]]:
     """Return what the kept model says of other data, and its features (n_examples, n_features).
 
     Parameters
     ----------
     kept : over the network that was saved, its head set.
+    extractor : of its features.
     decision : of the kept model, of one class an example.
     """
-    extractor = extractor_for(kept.model, config, say=say, console=console)
-    rows, features = pass_through(extractor, other.examples, skip_unreadable=config.skip_unreadable, say=say)
+    rows, features = pass_through(extractor, other.examples, skip_unreadable=skip_unreadable, say=say)
     weights, bias = head_weights(kept.model)
     said = decision.predictions(
         [other.ids[int(row)] for row in rows],

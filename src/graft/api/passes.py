@@ -48,6 +48,7 @@ def pass_through(
     *,
     skip_unreadable: bool = False,
     until: float | None = None,
+    seconds: float | None = None,
     n_examples: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -56,6 +57,7 @@ def pass_through(
     Parameters
     ----------
     until : reading of ``time.monotonic`` after which no further batch is begun; None: all are passed.
+    seconds : the same, counted from the end of the first batch: an engine may take its time to start.
     n_examples : examples of the whole job, which the engine is chosen for; None: those of `data`.
 
     Raises
@@ -73,6 +75,8 @@ def pass_through(
         good = [i for i, error in enumerate(errors) if not error]
         rows += [first + i for i in good]
         found.append(np.asarray(features[good], dtype=np.float32))
+        if seconds is not None and first == 0:
+            until = time.monotonic() + seconds
         if until is not None and time.monotonic() > until:
             break
     if not rows:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded, extractor_for
 from graft.api.other_data import predict_other, read_other
 from graft.api.passes import Joined, head_weights, pass_through
+from graft.backbones.extraction import Extractor
 from graft.core.decision import Decision
 from graft.core.seeds import generator
 from graft.core.text import counted
@@ -102,11 +102,11 @@ def shift_figures(
     *,
     decision: Decision,
     probe_decision: Decision,
+    extractor: Extractor,
     tuned: Task | None,
     seconds: float,
     seconds_left: float = float("inf"),
     say: Callable[[str], None],
-    console: Console | None = None,
 ) -> tuple[dict[str, Any], list[Claim]]:
     """Return what ``metrics.json`` holds under ``shift``, and the claims made of it; nothing for label sets.
 
@@ -114,6 +114,7 @@ def shift_figures(
     ----------
     predictions : of the kept model by split; ``"test"``, and ``"out_of_fold"`` or ``"valid"``.
     decision, probe_decision : of the kept model, and of the head on the frozen network.
+    extractor : of the kept model's features.
     tuned : over the fine-tuned network, where that is the kept model; None: the probe is.
     seconds : that the run took so far, which bounds what corruptions may cost.
     seconds_left : until the time limit.
@@ -127,7 +128,15 @@ def shift_figures(
     if config.shift_data is not None:
         names, kind = embedded.label_names, kept.kind
         other = read_other(config.shift_data, label_names=names, kind=kind, config=config, option="shift-data")
-        said, _ = predict_other(other, kept, config, label_names=names, decision=decision, say=say, console=console)
+        said, _ = predict_other(
+            other,
+            kept,
+            extractor,
+            label_names=names,
+            decision=decision,
+            skip_unreadable=config.skip_unreadable,
+            say=say,
+        )
         claim, figures = figures_of_other(other.name, said, test, labelled=_held_out(predictions), seed=config.seed)
         found["data"] = {other.name: figures}
         claims.append(claim)
@@ -138,12 +147,12 @@ def shift_figures(
         embedded,
         test,
         config,
+        extractor=extractor,
         kept=kept,
         decision=decision,
         probe=None if tuned is None else (head, probe_decision),
         seconds=min(budget, seconds_left),
         say=say,
-        console=console,
     )
     if figures:
         found["corruptions"] = figures
@@ -184,12 +193,12 @@ def corruption_figures(
     test: Predictions,
     config: FitConfig,
     *,
+    extractor: Extractor,
     kept: Task,
     decision: Decision,
     probe: tuple[HeadFit, Decision] | None,
     seconds: float,
     say: Callable[[str], None],
-    console: Console | None = None,
 ) -> tuple[dict[str, Any], list[Claim]]:
     """Return accuracy by corruption and severity, paired with the same examples as they are; and the claims.
 
@@ -204,23 +213,25 @@ def corruption_figures(
     if seconds < 1.0:
         say("corruptions left out: the time limit leaves no time for them")
         return {}, []
-    started = time.monotonic()
+    started, before_s = time.monotonic(), extractor.seconds_forward
     part, names = embedded.splits["test"], corruptions_of(kept.kind)
     rows = generator(config.seed, "corrupted examples").permutation(known)[:MOST_EXAMPLES]
-    extractor = extractor_for(kept.model, config, say=say, console=None)
     n_passes = len(names) * len(SEVERITIES) + 1
-    until = None if seconds == float("inf") else started + 0.15 * seconds
     # The examples as they are: for the pairing by the same engine, and to see how fast it goes once it runs.
     at, features = pass_through(
-        extractor, part.select(rows), skip_unreadable=True, until=until, n_examples=n_passes * len(rows)
+        extractor,
+        part.select(rows),
+        skip_unreadable=True,
+        seconds=None if seconds == float("inf") else 0.1 * seconds,
+        n_examples=n_passes * len(rows),
     )
     rows = rows[at]
-    took = max(time.monotonic() - started - extractor.seconds_engine, 1e-3)
+    took = max(extractor.seconds_forward - before_s, 1e-3)
     n_extra = 0 if probe is None else len(names) + 1
     plan = plan_corruptions(
         names,
         n=len(rows),
-        examples_a_second=0.8 * len(rows) / took,  # making them worse takes time too
+        examples_a_second=0.7 * len(rows) / took,  # reading and making them worse takes time too
         seconds=seconds - (time.monotonic() - started),
         n_extra=n_extra,
     )
@@ -235,9 +246,7 @@ def corruption_figures(
         return _said(part, examples, features @ weights.T + bias, decision).is_correct
 
     def made_worse(corruption: str, severity: int) -> CorruptedExamples:
-        return CorruptedExamples(
-            part, rows, kind=kept.kind, corruption=corruption, severity=severity, seed=config.seed
-        )
+        return CorruptedExamples(part, rows, kind=kept.kind, corruption=corruption, severity=severity, seed=config.seed)
 
     cells = [(c, s) for s in _ORDER if s in plan.severities for c in plan.corruptions]
     at, passed = pass_through(extractor, Joined([made_worse(*cell) for cell in cells]), until=end)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from graft.api.config import FitConfig
-from graft.api.embedding import Embedded, extractor_for
+from graft.api.embedding import Embedded
 from graft.api.other_data import predict_other, read_unlabeled
 from graft.api.passes import pass_through
+from graft.backbones.extraction import Extractor
 from graft.core.decision import Decision
 from graft.core.files import atomic_path
 from graft.core.seeds import generator
@@ -34,25 +34,32 @@ def label_next(
     embedded: Embedded,
     config: FitConfig,
     *,
+    extractor: Extractor,
     tuned: Task | None,
     decision: Decision,
     say: Callable[[str], None],
-    console: Console | None = None,
 ) -> dict[str, Any]:
     """Write ``RUN/label-next.csv``: the 50 of the unlabelled examples to label next; return what ``metrics.json`` holds.
 
     Parameters
     ----------
     folder : the run's.
+    extractor : of the kept model's features.
     tuned : over the fine-tuned network, where that is the kept model; None: the probe is.
     """
     assert config.unlabeled is not None
     kept = tuned or embedded.task
     pool = read_unlabeled(config.unlabeled, kind=kept.kind, config=config)
     said, features = predict_other(
-        pool, kept, config, label_names=embedded.label_names, decision=decision, say=say, console=console
+        pool,
+        kept,
+        extractor,
+        label_names=embedded.label_names,
+        decision=decision,
+        skip_unreadable=config.skip_unreadable,
+        say=say,
     )
-    labelled = _labelled_features(embedded, tuned, config, say=say)
+    labelled = _labelled_features(embedded, extractor, config, is_cached=tuned is None)
     chosen = next_to_label(said.probabilities, features, n=_N, labelled=labelled)
     unsure, best = uncertainty(said.probabilities), said.predicted
     with atomic_path(folder / FILE) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -72,12 +79,11 @@ def label_next(
 
 
 def _labelled_features(
-    embedded: Embedded, tuned: Task | None, config: FitConfig, *, say: Callable[[str], None]
+    embedded: Embedded, extractor: Extractor, config: FitConfig, *, is_cached: bool
 ) -> NDArray[np.float32]:
     """Return features of training examples by the kept network: from the cache, or some passed through it."""
-    if tuned is None:
+    if is_cached:
         return embedded.features["train"].matrix
     train = embedded.splits["train"]
     rows = generator(config.seed, "labelled").permutation(len(train))[:_MOST_LABELLED]
-    extractor = extractor_for(tuned.model, config, say=say, console=None)
     return pass_through(extractor, train.select(np.sort(rows)), skip_unreadable=True)[1]

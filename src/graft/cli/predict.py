@@ -24,6 +24,7 @@ def predict(
     workers: int = 2,
     skip_unreadable: Annotated[bool, Parameter(negative="")] = False,
     preprocessing: str | None = None,
+    coverage: float | None = None,
 ) -> None:
     """Predict the label of picture files, as a stream.
 
@@ -51,6 +52,8 @@ def predict(
         Give unreadable pictures an empty label and go on.
     preprocessing
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
+    coverage
+        Also give each the set of likely classes that holds the right one so often, such as 0.9 (conformal prediction).
     """
     import sys
     from contextlib import nullcontext
@@ -76,13 +79,14 @@ def predict(
         workers=workers,
         skip_unreadable=skip_unreadable,
         preprocessing=preprocessing,
+        coverage=coverage,
         say=lambda text: errors.print(f"· {text}", style="dim", markup=False),
     )
     with atomic_path(out) if out is not None else nullcontext(None) as place:
         if place is None:
-            n = WRITERS[form](predictions, sys.stdout)
+            n = WRITERS[form](predictions, sys.stdout, has_sets=coverage is not None)
         else:
             with open(place, "w", encoding="utf-8", newline="") as file:
-                n = WRITERS[form](predictions, file)
+                n = WRITERS[form](predictions, file, has_sets=coverage is not None)
     if out is not None:
         errors.print(f"{n:,} predictions: {out}", markup=False)
