@@ -236,7 +236,7 @@ def overfit(lab: Lab, n_draws: int) -> tuple[dict[str, Any], list[Bar]]:
 
 
 def trained_to_the_end(train: Any, test: Any, *, seed: int) -> tuple[Any, Any]:
-    """Return predictions of train and test by a network trained for 30 epochs: AdamW at 1e-3, no decay, plain pictures."""
+    """Return predictions of train and test after 30 epochs of all layers: AdamW at 1e-3, no decay, plain pictures."""
     import torch
 
     from graft.api import embedding

@@ -287,7 +287,7 @@ def corruption_figures(
             ]
             tuned = np.stack([worse[cell] for cell in cells[: n_whole - 1]], axis=1)
             shares = (float(clean.mean()), float(right[0].mean()))
-            claim, facts = compare_robustness(tuned, np.stack(right[1:], axis=1), clean=shares)
+            claim = compare_robustness(tuned, np.stack(right[1:], axis=1), clean=shares)
             claims.append(claim)
             figures["beside_probe"] = claim.as_dict()["evidence"]
     figures["seconds"] = round(time.monotonic() - started, 2)

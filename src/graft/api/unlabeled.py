@@ -39,7 +39,7 @@ def label_next(
     decision: Decision,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Write ``RUN/label-next.csv``: the 50 of the unlabelled examples to label next; return what ``metrics.json`` holds.
+    """Write the 50 unlabelled examples to label next to ``RUN/label-next.csv``; return what ``metrics.json`` holds.
 
     Parameters
     ----------

@@ -153,7 +153,7 @@ def feature_clusters(features: NDArray[np.float32], *, seed: int = 0) -> NDArray
 
 
 def _columns(embedded: Embedded, test: Predictions, *, seed: int) -> dict[str, list[Any]]:
-    """Return what slices are made of: the true class, clusters of the pretrained features, and what is known without."""
+    """Return what slices are made of: the true class, clusters of the pretrained features, and plain traits."""
     names = [None if t < 0 else test.label_names[int(t)] for t in test.targets]
     columns: dict[str, list[Any]] = {"class": names}
     matrix = embedded.features["test"].matrix

@@ -154,7 +154,7 @@ def _listed(names: list[str]) -> str:
 
 def compare_robustness(
     tuned: NDArray[np.bool_], probe: NDArray[np.bool_], *, clean: tuple[float, float], level: float = 0.95
-) -> tuple[Claim, dict[str, Any]]:
+) -> Claim:
     """Return whether fine-tuning cost robustness: the fine-tuned network beside the frozen one on the same distortions.
 
     Parameters
@@ -198,13 +198,11 @@ def compare_robustness(
     )
     own, test = "costs_robustness", "paired t over examples"
     if p_value <= ALPHA and mean < 0:
-        claim = Claim(own, question, "yes", strength_of_p(p_value), f"Yes: {told}.", facts, test, p_value, n)
-    elif p_value <= ALPHA:
-        claim = Claim(own, question, "no", strength_of_p(p_value), f"No: {told}.", facts, test, p_value, n)
-    elif found.low > -WORTH_SAYING:
+        return Claim(own, question, "yes", strength_of_p(p_value), f"Yes: {told}.", facts, test, p_value, n)
+    if p_value <= ALPHA:
+        return Claim(own, question, "no", strength_of_p(p_value), f"No: {told}.", facts, test, p_value, n)
+    if found.low > -WORTH_SAYING:
         strength = strength_of_bound(-found.low, WORTH_SAYING)
-        claim = Claim(own, question, "no", strength, f"No: {told}.", facts, test, p_value, n)
-    else:
-        n_more = more_to_tell(found, at_least=WORTH_SAYING)
-        claim = Claim(own, question, "can't tell", "none", f"Can't tell: {told}.", facts, test, p_value, n, n_more)
-    return claim, facts
+        return Claim(own, question, "no", strength, f"No: {told}.", facts, test, p_value, n)
+    n_more = more_to_tell(found, at_least=WORTH_SAYING)
+    return Claim(own, question, "can't tell", "none", f"Can't tell: {told}.", facts, test, p_value, n, n_more)
