@@ -245,7 +245,7 @@ def trained_to_the_end(train: Any, test: Any, *, seed: int) -> tuple[Any, Any]:
     torch.manual_seed(seed)
     config = FitConfig(model=str(shared() / "models" / "mobilenet_v2_1.0_224"), out="none")
     task = embedding.load_task(config, "image-classification", train.label_names)
-    network = task.build().eval()  # BatchNorm keeps its statistics: their momentum would replace them in one batch
+    network = task.build().requires_grad_(True).eval()  # BatchNorm keeps its statistics: their momentum would replace them in one batch
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0)
     inputs = [task.encode(train.read(i), name=train.place(i)) for i in range(len(train))]
     for epoch in range(30):

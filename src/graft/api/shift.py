@@ -15,6 +15,7 @@ from graft.api.embedding import Embedded, extractor_for
 from graft.api.other_data import predict_other, read_other
 from graft.api.passes import Joined, head_weights, pass_through
 from graft.backbones.extraction import Extractor
+from graft.backbones.source import Readable
 from graft.core.decision import Decision
 from graft.core.seeds import generator
 from graft.core.text import counted
@@ -276,7 +277,7 @@ def corruption_figures(
         cells = [cell for cell in worse if cell[1] == claims[0].evidence["severity"]]
         until = None if seconds == float("inf") else started + seconds
         frozen = extractor_for(embedded.model, config, say=say, console=None)
-        everything = [part.select(rows), *(made_worse(*cell) for cell in cells)]
+        everything: list[Readable] = [part.select(rows), *(made_worse(*cell) for cell in cells)]
         _, passed = pass_through(frozen, Joined(everything), until=until)
         n_whole = len(passed) // plan.n
         if n_whole >= 2:

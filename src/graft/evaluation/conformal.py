@@ -69,8 +69,9 @@ class ConformalSets:
         rank = math.ceil((self.n + 1) * self.coverage - 1e-9)
         if rank > self.n:
             return 1.0, 1.0
-        low, high = stats.beta.ppf([(1 - level) / 2, (1 + level) / 2], rank, self.n + 1 - rank)
-        return float(low), float(high)
+        ends = np.array([(1 - level) / 2, (1 + level) / 2])
+        low, high = np.asarray(stats.beta.ppf(ends, rank, self.n + 1 - rank)).tolist()
+        return low, high
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
