@@ -167,11 +167,12 @@ def shift(lab: Lab, n_draws: int) -> tuple[dict[str, Any], list[Bar]]:
                     "covers": float(loss.low <= truth <= loss.high),
                     "atc": guess.threshold.value - float(right.mean()),
                     "doc": guess.confidence.value - float(right.mean()),
+                    "cott": guess.transport.value - float(right.mean()),
                     "both": guess.both.value - float(right.mean()),
                 }
             )
         mean = {key: float(np.mean([row[key] for row in found])) for key in found[0]}
-        error = {key: float(np.mean([abs(row[key]) for row in found])) for key in ("atc", "doc", "both")}
+        error = {key: float(np.mean([abs(row[key]) for row in found])) for key in ("atc", "doc", "cott", "both")}
         within = float(np.mean([abs(row["both"]) <= WITHIN for row in found]))
         figures[name] = {"mean": mean, "mean_absolute_error": error, "within_5_points": within, "draws": found}
         n_within += error["both"] <= WITHIN
@@ -181,12 +182,22 @@ def shift(lab: Lab, n_draws: int) -> tuple[dict[str, Any], list[Bar]]:
                 name,
                 f"{mean['home']:.1%}",
                 f"{mean['other']:.1%}",
-                *(f"{100 * mean[k]:+.1f} ({100 * error[k]:.1f})" for k in ("atc", "doc", "both")),
+                *(f"{100 * mean[k]:+.1f} ({100 * error[k]:.1f})" for k in ("atc", "doc", "cott", "both")),
                 f"{within:.0%}",
                 f"{mean['covers']:.0%}",
             ]
         )
-    head = ["data", "home", "there", "ATC off by", "DoC off by", "mean of both", "within 5", "interval covers"]
+    head = [
+        "data",
+        "home",
+        "there",
+        "ATC off by",
+        "DoC off by",
+        "COTT off by",
+        "ATC and COTT",
+        "within 5",
+        "interval covers",
+    ]
     table(head, rows)
     bars.append(Bar("shifts of 3 estimated without labels within 5 points in the mean", n_within, 2))
     bars.append(Bar("shifts of 3 whose interval with labels covers at least 85 % of the time", n_held, 3))
@@ -245,7 +256,9 @@ def trained_to_the_end(train: Any, test: Any, *, seed: int) -> tuple[Any, Any]:
     torch.manual_seed(seed)
     config = FitConfig(model=str(shared() / "models" / "mobilenet_v2_1.0_224"), out="none")
     task = embedding.load_task(config, "image-classification", train.label_names)
-    network = task.build().requires_grad_(True).eval()  # BatchNorm keeps its statistics: their momentum would replace them in one batch
+    network = (
+        task.build().requires_grad_(True).eval()
+    )  # BatchNorm keeps its statistics: their momentum would replace them in one batch
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0)
     inputs = [task.encode(train.read(i), name=train.place(i)) for i in range(len(train))]
     for epoch in range(30):
