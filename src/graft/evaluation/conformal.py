@@ -64,7 +64,7 @@ class ConformalSets:
         Examples
         --------
         >>> [round(v, 3) for v in ConformalSets(0.9, 0.2, 100).realised()]
-        [0.853, 0.949]
+        [0.848, 0.945]
         """
         rank = math.ceil((self.n + 1) * self.coverage - 1e-9)
         if rank > self.n:

@@ -1,4 +1,4 @@
-"""What it costs to move predictions to single classes in given shares: optimal transport, for accuracy without labels."""
+"""What it costs to move predictions to single classes in given shares: by optimal transport."""
 
 from __future__ import annotations
 
