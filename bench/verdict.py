@@ -167,12 +167,13 @@ def shift(lab: Lab, n_draws: int) -> tuple[dict[str, Any], list[Bar]]:
                     "covers": float(loss.low <= truth <= loss.high),
                     "atc": guess.threshold.value - float(right.mean()),
                     "doc": guess.confidence.value - float(right.mean()),
-                    "cott": guess.transport.value - float(right.mean()),
+                    "cot": guess.transport.value - float(right.mean()),
+                    "cott": guess.transport_threshold.value - float(right.mean()),
                     "both": guess.both.value - float(right.mean()),
                 }
             )
         mean = {key: float(np.mean([row[key] for row in found])) for key in found[0]}
-        error = {key: float(np.mean([abs(row[key]) for row in found])) for key in ("atc", "doc", "cott", "both")}
+        error = {key: float(np.mean([abs(row[key]) for row in found])) for key in ("atc", "doc", "cot", "cott", "both")}
         within = float(np.mean([abs(row["both"]) <= WITHIN for row in found]))
         figures[name] = {"mean": mean, "mean_absolute_error": error, "within_5_points": within, "draws": found}
         n_within += error["both"] <= WITHIN
@@ -182,7 +183,7 @@ def shift(lab: Lab, n_draws: int) -> tuple[dict[str, Any], list[Bar]]:
                 name,
                 f"{mean['home']:.1%}",
                 f"{mean['other']:.1%}",
-                *(f"{100 * mean[k]:+.1f} ({100 * error[k]:.1f})" for k in ("atc", "doc", "cott", "both")),
+                *(f"{100 * mean[k]:+.1f} ({100 * error[k]:.1f})" for k in ("atc", "doc", "cot", "cott", "both")),
                 f"{within:.0%}",
                 f"{mean['covers']:.0%}",
             ]
