@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from small_sounds import make_audio_checkpoint, make_recordings
+from small_texts import make_text_checkpoint
 from small_things import make_folders
 
 Run = Callable[..., Any]
@@ -175,3 +177,28 @@ def test_a_fine_tuned_network_is_held_against_the_probe(
     assert beside["difference"]["low"] <= beside["difference"]["value"] <= beside["difference"]["high"]
     assert beside["clean_probe"] == pytest.approx(metrics["baselines"]["probe"]["accuracy"]["value"])
     assert "costs_robustness" in [c["name"] for c in metrics["claims"]]
+
+
+@pytest.mark.parametrize("kind", ["texts", "recordings"])
+def test_texts_and_recordings_are_distorted_too(here: Run, kind: str, tmp_path: Path) -> None:
+    """Unlabelled examples and labelled other data of these kinds go the same way."""
+    if kind == "texts":
+        model = make_text_checkpoint(tmp_path / "encoder")
+        fillers = ("", "very", "very very", "like a", "like the sea", "a", "like blood", "like grass")
+        said = {"red": "the rose is {} red", "green": "a leaf is {} green", "blue": "the sky is {} blue"}
+        rows = [(text.format(filler), label) for label, text in said.items() for filler in fillers]
+        data, pool = tmp_path / "said.csv", tmp_path / "new.txt"
+        pd.DataFrame(rows, columns=["text", "label"]).to_csv(data, index=False)
+        pool.write_text("".join(f"{text}\n" for text, _ in rows[::2]), encoding="utf-8")
+        other = tmp_path / "other.csv"
+        pd.DataFrame([(text.upper(), label) for text, label in rows], columns=["text", "label"]).to_csv(other)
+    else:
+        model = make_audio_checkpoint(tmp_path / "encoder", "ast")
+        data = pool = other = make_recordings(tmp_path / "recordings", 8)
+    words = ("--corruptions", "all", "--unlabeled", pool, "--shift-data", other, "--workers", 0)
+    told = here("fit", data, "--model", model, "--out", tmp_path / "run", *words)
+    assert told.code == 0, told.err
+    metrics = metrics_of(tmp_path / "run")
+    assert len(metrics["shift"]["corruptions"]["cells"]) == 4 * 5
+    assert metrics["shift"]["data"][other.name]["n_labelled"] == 24
+    assert metrics["label_next"]["n"] == (12 if kind == "texts" else 24)
