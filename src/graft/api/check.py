@@ -205,7 +205,7 @@ def _found(
         overlaps = {"valid": copies_between(embedded, "valid")} if "valid" in embedded.splits else {}
         embedded = replace(embedded, copies=copies, groups=groups, overlaps=overlaps)
     embedded = pooling.choose_pooling(embedded, config, say=say)
-    head = stations.fit_head(embedded, config, say=say)
+    head, _, _ = stations.fit_head(embedded, config, say=say)
     test: AnyPredictions | None = None
     train = embedded.splits["train"]
     if "test" in embedded.splits:
