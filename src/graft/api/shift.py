@@ -18,7 +18,6 @@ from graft.backbones.extraction import Extractor
 from graft.backbones.source import Readable
 from graft.core.decision import Decision
 from graft.core.seeds import generator
-from graft.core.text import counted
 from graft.core.types import Predictions
 from graft.data.corruptions.corrupted import SEVERITIES, CorruptedExamples, corruptions_of
 from graft.evaluation.claims import Claim
@@ -261,7 +260,8 @@ def corruption_figures(
         return {}, []
     left_out = plan.left_out
     if len(worse) < len(cells):
-        left_out = f"{counted(len(cells) - len(worse), 'corruption')} of a severity were not reached in time"
+        late = ", ".join(f"{corruption} {severity}" for corruption, severity in cells[len(worse) :])
+        left_out = f"{left_out}{'; ' * bool(left_out)}not reached in time: {late}"
     clean = is_right(rows, features)
     measured = measure_corruptions(clean, worse)
     claims = [judge_corruptions(clean, measured)]
