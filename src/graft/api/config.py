@@ -55,6 +55,13 @@ class FitConfig:
         Move examples of the test or validation split that have a copy in train over to train.
     corrections
         CSV or JSON file of ids with an action each: drop, relabel (with the new label) or keep; see graft check.
+    shift_data
+        Other data of the same classes, with labels or without, to say what the model loses there.
+    corruptions
+        Distort test examples and see what that costs: auto (what a quarter of the run's time or 20 s do), all (all
+        kinds and severities) or none.
+    unlabeled
+        Files without labels, of which RUN/label-next.csv then lists the 50 to label next.
     strategy
         What to train: auto (head first, then lp-ft, and contrastive for few texts a class, kept only if better on
         held-out examples), head (frozen network, new last layer), lp-ft (head, then all layers), full (all layers,
@@ -166,6 +173,9 @@ class FitConfig:
     test_fraction: float = 0.2
     fix_splits: bool = False
     corrections: str | None = None
+    shift_data: str | None = None
+    corruptions: str = "auto"
+    unlabeled: str | None = None
     strategy: str = "auto"
     time_limit: str | None = None
     learning_rate: float | None = None
@@ -215,6 +225,7 @@ class FitConfig:
         checks: list[tuple[str, bool, str]] = [
             ("test_fraction", 0.0 < self.test_fraction < 1.0, "a share between 0 and 1"),
             ("strategy", self.strategy in STRATEGIES, ", ".join(STRATEGIES)),
+            ("corruptions", self.corruptions in ("auto", "all", "none"), "auto, all or none"),
             ("views", self.views >= 1, "1 or more"),
             ("folds", self.folds >= 2, "2 or more"),
             ("engine", self.engine in ("auto", "eager", "compile", "openvino"), "auto, eager, compile or openvino"),

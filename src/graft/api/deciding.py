@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
 from graft.api.tuning import Tuned
-from graft.core.decision import Decision
+from graft.core.decision import AnyPredictions, Decision
 from graft.core.errors import UsageError
 from graft.data.dataset import Splits
 from graft.evaluation import choose_decision, imbalance_of
 from graft.methods.head_only import HeadFit
 
-__all__ = ["decide", "decision_of_head", "refuse_for_label_sets"]
+__all__ = ["decide", "decision_of_head", "held_out", "refuse_for_label_sets"]
 
 
 def refuse_for_label_sets(splits: Splits, config: FitConfig) -> None:
@@ -30,6 +30,14 @@ def refuse_for_label_sets(splits: Splits, config: FitConfig) -> None:
             expected="none: each label has a threshold of its own, chosen on held-out examples",
             fix="leave --class-weights away (Python: class_weights='none')",
         )
+    for name in ("shift_data", "unlabeled"):
+        if getattr(config, name) is not None:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{flag} with any number of labels an example",
+                expected="one class an example",
+                fix=f"leave {flag} away (Python: {name}=None); graft evaluate judges the model on other data",
+            )
     if config.from_scratch:
         raise UsageError(
             "--from-scratch with any number of labels an example",
@@ -68,6 +76,30 @@ def decide(
             " the saved probabilities stay calibrated, so transformers' pipeline says the likeliest class"
         )
     return decision, facts
+
+
+def held_out(embedded: Embedded, head: HeadFit, tuned: Tuned, decision: Decision) -> AnyPredictions | None:
+    """Return predictions of examples that the kept model, or its like of other folds, was not fitted to.
+
+    None where a fine-tuned network is kept without a contest.
+    """
+    names, train = embedded.label_names, embedded.splits["train"]
+    if tuned.task is None:
+        return decision.predictions(
+            train.ids, train.labels, logits=head.out_of_fold_logits, label_names=names, split="out_of_fold"
+        )
+    if tuned.contest is None or tuned.contest.verdict is None:
+        return None
+    parts = [train, *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
+    rows, labels = tuned.contest.rows, np.concatenate([part.labels for part in parts])
+    ids = [example for part in parts for example in part.ids]
+    return decision.predictions(
+        [ids[int(row)] for row in rows],
+        labels[rows],
+        logits=tuned.contest.verdict.logits,
+        label_names=names,
+        split="held_out",
+    )
 
 
 def _decision(

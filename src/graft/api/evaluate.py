@@ -22,6 +22,7 @@ def evaluate(
     *,
     predictions: str | Path | None = None,
     baselines: Mapping[str, str | Path] | None = None,
+    as_shift: bool = False,
     split: str | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -39,6 +40,8 @@ def evaluate(
     data : labelled examples in any form that `fit` reads; labels must be among the model's.
     predictions : in place of `run` and `data`, a file of predictions; see `graft.api.evaluate_predictions`.
     baselines : with `predictions`, files of other models' predictions, by name.
+    as_shift : say what the model loses on `data`, labelled or not, against its own test split; the result is then
+        ``shift`` and ``claims``.
     split : which split of divided data; None: its test split, or all rows of undivided data.
     path_column, label_column : columns of a table.
     skip_unreadable : leave out examples that cannot be read.
@@ -71,6 +74,20 @@ def evaluate(
             fix="name one of the two (Python: evaluate(run, data) or evaluate(predictions='FILE'))",
         )
     prepare_process()
+    if as_shift:
+        from graft.api.evaluate_shift import evaluate_shift
+
+        return evaluate_shift(
+            run,
+            data,
+            path_column=path_column,
+            label_column=label_column,
+            skip_unreadable=skip_unreadable,
+            seed=seed,
+            preprocessing=preprocessing,
+            say=say,
+            console=console,
+        )
     import numpy as np
 
     from graft.api.checks import count_empty

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FitResult", "fit"]
 
+_LAST_S = 2.0  # of a time limit, for the report
 _RESERVE_S = 8.0  # of a time limit, for all that comes after the pass over the data
 
 
@@ -141,7 +142,7 @@ def _gather(
                 expected={"model": "a hub id or folder", "out": "a folder for the run"}[name],
                 fix=f"--{name} ... (Python: {name}='...')",
             )
-    for name in ("weights", "valid", "test", "cache", "corrections"):
+    for name in ("weights", "valid", "test", "cache", "corrections", "shift_data", "unlabeled"):
         if merged.get(name) is not None:
             merged[name] = str(merged[name])
     return FitConfig(**merged)
@@ -180,6 +181,7 @@ def _run(
             verdicts,
         )
         from graft.api.check import corrected, inspect_data
+        from graft.api.further import further_figures
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
@@ -241,7 +243,10 @@ def _run(
     with run.phase("save"):
         decision, choice = deciding.decide(embedded, head, tuned, config, say=say)
         kept = tuned.task or embedded.task
-        saved = stations.save(kept, None if is_kept else head, embedded, run, decision=decision, say=say)
+        held_out = deciding.held_out(embedded, head, tuned, decision)
+        saved = stations.save(
+            kept, None if is_kept else head, embedded, run, decision=decision, held_out=held_out, say=say
+        )
     with run.phase("baselines"):
         baselines = stations.baselines(
             embedded, config, probe=head if is_kept else None, label_texts=names, console=console, say=say
@@ -267,6 +272,18 @@ def _run(
             embedded, head, judged, baselines, config, decision=decision, tuned=tuned.task, say=say, console=console
         )
         judged.metrics.update(found)
+    with run.phase("other data"):
+        further_figures(
+            embedded,
+            head,
+            judged,
+            config,
+            run,
+            decision=decision,
+            tuned=tuned.task,
+            seconds_left=deadline.left_s(reserve_s=_LAST_S),
+            say=say,
+        )
     metrics = reporting.write_run(
         run, config, embedded, head, tuned, judged, saved, findings=findings, n_files=n_files, say=say, console=console
     )

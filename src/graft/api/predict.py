@@ -10,6 +10,7 @@ from graft.core.process import prepare_process
 
 if TYPE_CHECKING:
     from graft.deploy.prediction import Prediction
+    from graft.tasks.fine_tuned import FineTunedModel
 
 __all__ = ["predict"]
 
@@ -26,6 +27,7 @@ def predict(
     skip_unreadable: bool = False,
     text_column: str | None = None,
     preprocessing: str | None = None,
+    coverage: float | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each picture, text or recording, in order; memory does not grow with their number.
@@ -36,6 +38,8 @@ def predict(
     inputs : files and folders; folders are searched in depth. For texts also tables, and files with a text a line.
     text_column : column of the tables that holds the texts.
     preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
+    coverage : share of examples, such as 0.9, whose set of likely classes (`Prediction.likely`) is to hold the right
+        one; None: no sets. It is kept for examples like those of the training, in the mean over many fits.
     engine, precision, device, batch_size, workers, skip_unreadable : as in `FitConfig`.
     say : told what is remarkable.
 
@@ -45,6 +49,8 @@ def predict(
         When `run` holds no finished model.
     DataError
         When there is no example, or one cannot be read (unless `skip_unreadable`).
+    UsageError
+        When `coverage` is no share between 0 and 1, or the model cannot give sets.
 
     Examples
     --------
@@ -63,6 +69,7 @@ def predict(
     folder = Path(run)
     model_folder = folder if (folder / "graft.json").is_file() else folder / "model"
     fine_tuned = load_fine_tuned(model_folder, preprocessing=preprocessing)
+    threshold = None if coverage is None else _threshold(fine_tuned, coverage, say=say)
     chosen_device = choose_device(device)
     extractor = Extractor(
         fine_tuned.task.model.source(),
@@ -82,5 +89,33 @@ def predict(
         list_examples(paths, kind=kind, text_column=text_column),
         extractor=extractor,
         skip_unreadable=skip_unreadable,
+        threshold=threshold,
         say=say,
     )
+
+
+def _threshold(fine_tuned: FineTunedModel, coverage: float, *, say: Callable[[str], None]) -> float:
+    """Return the probability from which on a class is in the set, and say what the promise is worth."""
+    from graft.core.errors import UsageError
+    from graft.evaluation.conformal import sets_from_scores
+
+    if not 0 < coverage < 1:
+        raise UsageError(f"--coverage {coverage} (Python: coverage=)", expected="a share between 0 and 1, such as 0.9")
+    if fine_tuned.held_out is None or not len(fine_tuned.held_out):
+        why = "gives any number of labels" if fine_tuned.decision.is_multi_label else "keeps no held-out answers"
+        raise UsageError(
+            f"--coverage {coverage}: the model {why}",
+            expected="a model of one class an example, fitted by this version of Graft",
+            fix="leave --coverage away (Python: coverage=None), or fit the model anew",
+        )
+    sets = sets_from_scores(fine_tuned.held_out, coverage=coverage)
+    if sets.threshold == 0:
+        say(f"sets: {sets.n} held-out examples are too few to promise {coverage:.1%}; every set holds all classes")
+        return 0.0
+    low, high = sets.realised()
+    say(
+        f"sets: all classes of probability {sets.threshold:.3g} or more, from {sets.n:,} held-out examples; of new"
+        f" examples like them {coverage:.1%} of the sets hold the right class in the mean, by the luck of the draw"
+        f" between {low:.1%} and {high:.1%}; other data may break the promise"
+    )
+    return sets.threshold

@@ -22,8 +22,9 @@ from graft.core.devices import choose_device, choose_precision
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
 from graft.core.text import counted
-from graft.core.types import MultiLabelPredictions
+from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation import frequency_baseline, majority_baseline
+from graft.evaluation.conformal import scores_to_keep
 from graft.methods.head_only import HeadFit, HeadOnly
 from graft.methods.nearest_neighbours import nearest_neighbour_label_sets, nearest_neighbour_predictions
 from graft.tasks.base import Task
@@ -106,7 +107,14 @@ def _said(
 
 
 def save(
-    task: Task, head: HeadFit | None, embedded: Embedded, run: Run, *, decision: Decision, say: Callable[[str], None]
+    task: Task,
+    head: HeadFit | None,
+    embedded: Embedded,
+    run: Run,
+    *,
+    decision: Decision,
+    held_out: AnyPredictions | None = None,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write ``RUN/model`` and check it by reloading; return what the manifest keeps of the check.
 
@@ -115,6 +123,7 @@ def save(
     task : the network of its model is saved; with `head` it gets that head first.
     head : fitted on cached features; None: the network was fine-tuned and has its own.
     decision : kept beside the weights.
+    held_out : predictions of examples that the model was not fitted to, for conformal sets; None: there are none.
     """
     if head is not None:
         task.model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
@@ -123,7 +132,12 @@ def save(
     rows = list(range(0, len(train), step))[:_CHECK_EXAMPLES]
     contents = [train.read(i) for i in rows]
     check = save_fine_tuned(
-        task, run.folder / "model", label_names=embedded.label_names, contents=contents, decision=decision
+        task,
+        run.folder / "model",
+        label_names=embedded.label_names,
+        contents=contents,
+        decision=decision,
+        held_out=scores_to_keep(held_out) if isinstance(held_out, Predictions) and len(held_out) else None,
     )
     told = (
         f"saved model reloaded: probabilities of {counted(check.n_examples, embedded.noun)} differ by at most"

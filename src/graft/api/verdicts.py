@@ -18,6 +18,7 @@ from graft.core.devices import choose_device, choose_precision
 from graft.core.errors import DataError
 from graft.core.seeds import derive_seed, generator
 from graft.core.types import MultiLabelPredictions, Predictions
+from graft.data.traits import trait_columns
 from graft.evaluation.conformal import fit_conformal
 from graft.evaluation.judge import Candidates, judge
 from graft.evaluation.learning_curve import LearningCurve, fit_learning_curve
@@ -33,6 +34,14 @@ _MOST_EXAMPLES = 200  # passed once more through a fine-tuned network, of train 
 _A_CLUSTER = 30
 _MOST_CLUSTERS = 12
 _COVERAGE = 0.9
+_SLICED = {
+    "brightness": "the brightness",
+    "width_px": "the width in pixels",
+    "height_px": "the height in pixels",
+    "words": "the number of words",
+    "duration_s": "the length in seconds",
+    "loudness_db": "the loudness in dB",
+}
 
 
 def verdict_figures(
@@ -144,7 +153,7 @@ def feature_clusters(features: NDArray[np.float32], *, seed: int = 0) -> NDArray
 
 
 def _columns(embedded: Embedded, test: Predictions, *, seed: int) -> dict[str, list[Any]]:
-    """Return what slices are made of: the true class, and clusters of the pretrained features."""
+    """Return what slices are made of: the true class, clusters of the pretrained features, and plain traits."""
     names = [None if t < 0 else test.label_names[int(t)] for t in test.targets]
     columns: dict[str, list[Any]] = {"class": names}
     matrix = embedded.features["test"].matrix
@@ -156,7 +165,16 @@ def _columns(embedded: Embedded, test: Predictions, *, seed: int) -> dict[str, l
             most = max(sorted(set(inside)), key=inside.count) if inside else "?"
             called[int(c)] = f"{int(c) + 1}, mostly {most}"
         columns["the cluster of alike examples"] = [called[int(c)] for c in cluster]
-    return columns
+    return columns | _trait_columns(embedded)
+
+
+def _trait_columns(embedded: Embedded) -> dict[str, list[Any]]:
+    """Return by name what is known of each test example without a network: length, size, brightness."""
+    traits = embedded.traits.get("test")
+    if traits is None:
+        return {}
+    names = trait_columns(embedded.task.kind)
+    return {_SLICED[name]: traits.values[:, i].tolist() for i, name in enumerate(names) if name in _SLICED}
 
 
 def _passed_again(

@@ -167,14 +167,20 @@ class Extractor:
             matrix, perceptual = _spread(matrix, is_readable), _spread(perceptual, is_readable)
         return Features(matrix, perceptual, tuple(keys), is_readable, n_computed)
 
-    def stream(self, data: Readable) -> Iterator[tuple[int, NDArray[np.float32], list[str]]]:
+    def stream(
+        self, data: Readable, *, n_examples: int | None = None
+    ) -> Iterator[tuple[int, NDArray[np.float32], list[str]]]:
         """Yield first position, features (n, n_features) and error texts of batch after batch, without the cache.
+
+        Parameters
+        ----------
+        n_examples : examples of the whole job: the engine is chosen for these. None: those of `data`.
 
         An error text is empty where the example could be read; the features of an unreadable one mean nothing.
         """
         keys = [""] * len(data)
         if self._running is None:
-            self._running = self._start(data, keys, self._candidates(len(data)), PLAIN)
+            self._running = self._start(data, keys, self._candidates(n_examples or len(data)), PLAIN)
         for first, batch, _, errors in self._batches(_Reading(self._source, data, range(len(data)), PLAIN, keys)):
             yield first, self._forward(batch), errors
 

@@ -19,6 +19,7 @@ def evaluate(
     *,
     predictions: Path | None = None,
     baseline: list[str] | None = None,
+    as_shift: Annotated[bool, Parameter(negative="")] = False,
     split: str | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -40,6 +41,8 @@ def evaluate(
         else prediction, and split where it holds more than the test. docs/predictions-file.md tells the rest.
     baseline
         With --predictions: NAME=FILE, another model's predictions of the same examples; may be given several times.
+    as_shift
+        Say what the model loses on DATA, labelled or not, against the run's own test split.
     split
         Which split of divided data. Default: its test split.
     path_column
@@ -67,6 +70,7 @@ def evaluate(
         data,
         predictions=predictions,
         baselines=_named_files(baseline or []),
+        as_shift=as_shift,
         split=split,
         path_column=path_column,
         label_column=label_column,
@@ -76,7 +80,8 @@ def evaluate(
         say=lambda text: console.print(f"· {text}", style="dim", markup=False, highlight=False),
         console=console,
     )
-    print_summary(metrics, console=console, noun="examples" if predictions is not None else metrics["noun"])
+    if not as_shift:  # else its one sentence was said
+        print_summary(metrics, console=console, noun="examples" if predictions is not None else metrics["noun"])
     if json is not None:
         write_json(json, metrics)
         console.print(f"figures: {json}", markup=False, highlight=False)

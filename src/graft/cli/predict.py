@@ -25,6 +25,7 @@ def predict(
     skip_unreadable: Annotated[bool, Parameter(negative="")] = False,
     text_column: str | None = None,
     preprocessing: str | None = None,
+    coverage: float | None = None,
 ) -> None:
     """Predict the label of files or texts, as a stream.
 
@@ -54,6 +55,8 @@ def predict(
         Column of a table that holds the texts.
     preprocessing
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
+    coverage
+        Also give each the set of likely classes that holds the right one so often, such as 0.9 (conformal prediction).
     """
     import sys
     from contextlib import nullcontext
@@ -80,13 +83,14 @@ def predict(
         skip_unreadable=skip_unreadable,
         text_column=text_column,
         preprocessing=preprocessing,
+        coverage=coverage,
         say=lambda text: errors.print(f"· {text}", style="dim", markup=False),
     )
     with atomic_path(out) if out is not None else nullcontext(None) as place:
         if place is None:
-            n = WRITERS[form](predictions, sys.stdout)
+            n = WRITERS[form](predictions, sys.stdout, has_sets=coverage is not None)
         else:
             with open(place, "w", encoding="utf-8", newline="") as file:
-                n = WRITERS[form](predictions, file)
+                n = WRITERS[form](predictions, file, has_sets=coverage is not None)
     if out is not None:
         errors.print(f"{n:,} predictions: {out}", markup=False)

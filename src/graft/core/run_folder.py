@@ -33,6 +33,7 @@ _OURS = (
     "config.toml", "manifest.json", "metrics.json", "predictions.parquet", "log.txt", "report.html", "leaderboard.json",
     "reads.json", "model", "model.partial", "scratch", "training", "adapter", "strategy.json", "checks.json",
     "previews.parquet",
+    "label-next.csv",
 )  # fmt: skip
 _LEFTOVERS = ".*.partial"  # what `atomic_path` leaves behind in a killed process
 _VERSIONS_OF = (

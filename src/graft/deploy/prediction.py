@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -33,6 +33,7 @@ class Prediction:
     error : why the example could not be read; empty when it could.
     labels : all that the example is given, most probable first; None: the model says one class.
     label_probabilities : of those.
+    likely : all classes of the conformal set, the most probable first; None: no coverage was asked for.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Prediction:
     error: str = ""
     labels: tuple[str, ...] | None = None
     label_probabilities: tuple[float, ...] = ()
+    likely: tuple[str, ...] | None = None
 
 
 class _Chunk:
@@ -66,6 +68,7 @@ def predict_examples(
     *,
     extractor: Extractor,
     skip_unreadable: bool = False,
+    threshold: float | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each input, in order.
@@ -75,6 +78,7 @@ def predict_examples(
     inputs : read lazily, 512 at a time.
     extractor : made for the model; it runs the network without the cache.
     skip_unreadable : yield a prediction with an error in place of raising.
+    threshold : probability from which on a class is in the conformal set; None: no sets.
 
     Raises
     ------
@@ -95,16 +99,22 @@ def predict_examples(
                     say(f"skipped: {error.splitlines()[0]}")
                     yield Prediction(name, "", 0.0, (), error.splitlines()[0])
                     continue
-                yield _prediction(name, logits[i], fine_tuned)
+                yield _prediction(name, logits[i], fine_tuned, threshold=threshold)
 
 
-def _prediction(name: str, logits: NDArray[np.float64], fine_tuned: FineTunedModel) -> Prediction:
+def _prediction(
+    name: str, logits: NDArray[np.float64], fine_tuned: FineTunedModel, *, threshold: float | None
+) -> Prediction:
     """Return what one row of calibrated logits (n_classes,) means."""
     names, decision = fine_tuned.label_names, fine_tuned.decision
     row = decision.probabilities(logits)
     if decision.thresholds is None:
         best = int((logits if decision.offset is None else logits + decision.offset).argmax())
-        return Prediction(name, names[best], float(row[best]), tuple(map(float, row)))
+        found = Prediction(name, names[best], float(row[best]), tuple(map(float, row)))
+        if threshold is None:
+            return found
+        order = np.argsort(-row, kind="stable")
+        return replace(found, likely=tuple(names[k] for k in order if row[k] >= threshold))
     given = [int(k) for k in np.argsort(-row, kind="stable") if row[k] >= decision.thresholds[k]]
     return Prediction(
         name,

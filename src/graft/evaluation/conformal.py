@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from graft.core.errors import DataError
+from graft.core.seeds import generator
 from graft.core.types import Estimate, Predictions
 from graft.evaluation.alignment import with_targets
 from graft.evaluation.intervals import NoInterval, proportion
 
-__all__ = ["ConformalSets", "conformal_quantile", "fit_conformal"]
+__all__ = ["ConformalSets", "conformal_quantile", "fit_conformal", "scores_to_keep", "sets_from_scores"]
+
+_MOST_KEPT = 2_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,26 @@ class ConformalSets:
             "mean_size": float(sizes.mean()) if len(known) else None,
             "share_of_one": float((sizes == 1).mean()) if len(known) else None,
         }
+
+    def realised(self, *, level: float = 0.9) -> tuple[float, float]:
+        """Return between which shares the coverage of new examples lies, by the luck of the held-out ones.
+
+        References
+        ----------
+        Vovk 2012, Conditional validity of inductive conformal predictors: given the held-out examples, coverage is
+        Beta(k, n + 1 - k), k the rank of the quantile.
+
+        Examples
+        --------
+        >>> [round(v, 3) for v in ConformalSets(0.9, 0.2, 100).realised()]
+        [0.848, 0.945]
+        """
+        rank = math.ceil((self.n + 1) * self.coverage - 1e-9)
+        if rank > self.n:
+            return 1.0, 1.0
+        ends = np.array([(1 - level) / 2, (1 + level) / 2])
+        low, high = np.asarray(stats.beta.ppf(ends, rank, self.n + 1 - rank)).tolist()
+        return low, high
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -111,8 +135,50 @@ def fit_conformal(held_out: Predictions, *, coverage: float = 0.9) -> ConformalS
     known = with_targets(held_out)
     if not len(known):
         raise DataError("no held-out example with a known class", expected="at least one")
+    return sets_from_scores(known.probabilities[np.arange(len(known)), known.targets], coverage=coverage)
+
+
+def scores_to_keep(held_out: Predictions) -> NDArray[np.float64]:
+    """Return what a saved model keeps, so that sets of any coverage can be made: held-out probabilities of the truth.
+
+    Parameters
+    ----------
+    held_out : examples that the model was not fitted to, targets known.
+
+    Returns
+    -------
+    NDArray
+        (n_kept,), ascending, six digits, rounded down, which can only make sets larger; of more than 2,000 examples a
+        random 2,000: a promise from fewer examples is as good, it scatters a little more.
+
+    Examples
+    --------
+    >>> p = Predictions(["a", "b"], np.array([0, 1]), np.log([[0.9, 0.1], [0.25, 0.75]]), ("x", "y"))
+    >>> scores_to_keep(p).tolist()
+    [0.75, 0.9]
+    """
+    known = with_targets(held_out)
     own = known.probabilities[np.arange(len(known)), known.targets]
+    if len(own) > _MOST_KEPT:
+        own = own[generator(0, "held-out scores", len(own)).permutation(len(own))[:_MOST_KEPT]]
+    return np.asarray(np.sort(np.floor(own * 1e6 + 1e-6) / 1e6))
+
+
+def sets_from_scores(own: NDArray[np.floating[Any]], *, coverage: float = 0.9) -> ConformalSets:
+    """Return sets of the coverage that is asked for, from held-out probabilities of the true class.
+
+    Parameters
+    ----------
+    own : (n,), as `scores_to_keep` gives them.
+
+    Raises
+    ------
+    DataError
+        When there is none, or `coverage` is no share.
+    """
+    if not len(own):
+        raise DataError("no held-out example with a known class", expected="at least one")
     quantile = conformal_quantile(1 - own, coverage=coverage)
     # The probability of the example that the quantile falls on, and not 1 less it: rounding must not shut it out.
     threshold = float(own[own <= 1 - quantile + 1e-12].max(initial=0.0)) if math.isfinite(quantile) else 0.0
-    return ConformalSets(coverage, threshold, len(known))
+    return ConformalSets(coverage, threshold, len(own))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.core.decision import Decision
@@ -47,12 +48,15 @@ class FineTunedModel:
     Parameters
     ----------
     decision : one class an example or any number of labels, and by which thresholds or offset.
+    held_out : (n_held_out,), probabilities of the true class of examples that the model was not fitted to, ascending:
+        what conformal sets are made from; None: not kept.
     """
 
     task: Task
     label_names: tuple[str, ...]
     weights_hash: str
     decision: Decision = field(default_factory=Decision)
+    held_out: NDArray[np.float64] | None = None
 
 
 def save_fine_tuned(
@@ -62,6 +66,7 @@ def save_fine_tuned(
     label_names: Sequence[str],
     contents: Sequence[bytes],
     decision: Decision | None = None,
+    held_out: NDArray[np.float64] | None = None,
 ) -> SavedCheck:
     """Write a standard checkpoint to `folder`, reload it as transformers does, and compare probabilities.
 
@@ -72,6 +77,7 @@ def save_fine_tuned(
     contents : a few examples to compare on.
     decision : kept in ``graft.json``; with thresholds the checkpoint is one of several labels, whose scores
         ``transformers.pipeline`` makes by the logistic function. None: one class, the likeliest.
+    held_out : kept there too, see `FineTunedModel`.
 
     Raises
     ------
@@ -101,6 +107,7 @@ def save_fine_tuned(
             "weights_hash": weights_hash,
             "head": model.head.name,
             "decision": decision.as_dict(),
+            "held_out_probabilities": None if held_out is None else held_out.tolist(),
             **model.saved_facts,
         }
         write_json(partial / "graft.json", record)
@@ -158,7 +165,14 @@ def load_fine_tuned(folder: Path, *, preprocessing: str | None = None) -> FineTu
             expected=f"weights with the hash {record['weights_hash']}",
             fix="copy the run's folder again, or load it with transformers if the change is meant",
         )
-    return FineTunedModel(task, label_names, weights_hash, Decision.from_dict(record.get("decision") or {}))
+    kept = record.get("held_out_probabilities")
+    return FineTunedModel(
+        task,
+        label_names,
+        weights_hash,
+        Decision.from_dict(record.get("decision") or {}),
+        None if kept is None else np.array(kept, dtype=np.float64),
+    )
 
 
 @torch.inference_mode()

@@ -1,0 +1,89 @@
+"""Which unlabelled examples to label next, as a table for people."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graft.api.config import FitConfig
+from graft.api.embedding import Embedded
+from graft.api.other_data import predict_other, read_unlabeled
+from graft.api.passes import pass_through
+from graft.backbones.extraction import Extractor
+from graft.core.decision import Decision
+from graft.core.files import atomic_path
+from graft.core.seeds import generator
+from graft.core.text import counted
+from graft.evaluation.labelling import next_to_label, uncertainty
+from graft.tasks.base import Task
+
+__all__ = ["FILE", "label_next"]
+
+FILE = "label-next.csv"
+_N = 50
+_MOST_LABELLED = 1_000  # training examples to keep away from, where they have to be passed for it
+
+
+def label_next(
+    folder: Path,
+    embedded: Embedded,
+    config: FitConfig,
+    *,
+    extractor: Extractor,
+    tuned: Task | None,
+    decision: Decision,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write the 50 unlabelled examples to label next to ``RUN/label-next.csv``; return what ``metrics.json`` holds.
+
+    Parameters
+    ----------
+    folder : the run's.
+    extractor : of the kept model's features.
+    tuned : over the fine-tuned network, where that is the kept model; None: the probe is.
+    """
+    assert config.unlabeled is not None
+    kept = tuned or embedded.task
+    pool = read_unlabeled(config.unlabeled, kind=kept.kind, config=config)
+    said, features = predict_other(
+        pool,
+        kept,
+        extractor,
+        label_names=embedded.label_names,
+        decision=decision,
+        skip_unreadable=config.skip_unreadable,
+        say=say,
+    )
+    labelled = _labelled_features(embedded, extractor, config, is_cached=tuned is None)
+    chosen = next_to_label(said.probabilities, features, n=_N, labelled=labelled)
+    unsure, best = uncertainty(said.probabilities), said.predicted
+    with atomic_path(folder / FILE) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["rank", "id", "prediction", "probability", "uncertainty"])
+        for rank, i in enumerate(chosen.tolist(), start=1):
+            label, p = said.label_names[int(best[i])], said.probabilities[i, best[i]]
+            writer.writerow([rank, said.ids[i], label, f"{p:.6f}", f"{unsure[i]:.6f}"])
+    say(f"to label next: {len(chosen)} of {counted(len(said), 'unlabelled ' + embedded.noun)}: {folder / FILE}")
+    return {
+        "file": FILE,
+        "n": len(chosen),
+        "n_unlabelled": len(said),
+        "mean_uncertainty": float(unsure[chosen].mean()),
+        "mean_uncertainty_of_all": float(unsure.mean()),
+    }
+
+
+def _labelled_features(
+    embedded: Embedded, extractor: Extractor, config: FitConfig, *, is_cached: bool
+) -> NDArray[np.float32]:
+    """Return features of training examples by the kept network: from the cache, or some passed through it."""
+    if is_cached:
+        return embedded.features["train"].matrix
+    train = embedded.splits["train"]
+    rows = generator(config.seed, "labelled").permutation(len(train))[:_MOST_LABELLED]
+    return pass_through(extractor, train.select(np.sort(rows)), skip_unreadable=True)[1]
