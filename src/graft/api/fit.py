@@ -269,7 +269,16 @@ def _run(
         findings = inspect_data(embedded, head, config, test=judged.predictions["test"], metric=metric)
     with run.phase("verdict"):
         found = verdicts.verdict_figures(
-            embedded, head, judged, baselines, config, decision=decision, tuned=tuned.task, say=say, console=console
+            embedded,
+            head,
+            judged,
+            baselines,
+            config,
+            decision=decision,
+            tuned=tuned.task,
+            history=tuned.history,
+            say=say,
+            console=console,
         )
         judged.metrics.update(found)
     with run.phase("other data"):

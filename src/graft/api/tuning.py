@@ -84,6 +84,13 @@ class Tuned:
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Looks at held-out examples in the run that is kept; none where it was made on all examples."""
+        if self.task is None or self.contest is None or self.contest.final is None:
+            return []
+        return list(self.contest.final.training.history)
+
     def out_of_fold(self, embedded: Embedded, decision: Decision) -> AnyPredictions | None:
         """Return the kept fine-tuned model's predictions of training examples that its runs had not seen."""
         if self.contest is None or self.contest.verdict is None:

@@ -20,6 +20,7 @@ from graft.core.seeds import derive_seed, generator
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.data.traits import trait_columns
 from graft.evaluation.conformal import fit_conformal
+from graft.evaluation.evaluate import evaluate
 from graft.evaluation.judge import Candidates, judge
 from graft.evaluation.learning_curve import LearningCurve, fit_learning_curve
 from graft.evaluation.similarity import FeatureChange, compare_features
@@ -82,8 +83,11 @@ def verdict_figures(
     candidates = None
     if tuned is None and head.losses_of_all is not None and head.is_right_of_all is not None:
         candidates = Candidates(head.is_right_of_all > 0.5, head.losses_of_all)
+    ones = {name: b for name, b in baselines.items() if isinstance(b, Predictions)}
+    counts = embedded.splits["train"].class_counts
     claims = judge(
         test,
+        evaluation=evaluate(test, baselines=ones, class_counts=counts, seed=config.seed),
         train=train,
         valid=valid,
         baselines=baselines,

@@ -62,6 +62,8 @@ class Imbalance:
         >>> imbalance_of(np.array([90, 10]), ("no", "yes")).sentence(noun="text")
         "the classes are unequal: 90 texts of 'no', 10 of 'yes' (9 to 1); macro-F1 leads, in which both weigh alike"
         """
+        if self.largest[1] == self.smallest[1]:
+            return f"all {self.n_classes} classes have {counted(self.largest[1], noun)}"
         both = (
             f"{counted(self.largest[1], noun)} of '{self.largest[0]}', {self.smallest[1]:,} of '{self.smallest[0]}'"
             f" ({self.ratio:.3g} to 1)"
