@@ -45,6 +45,10 @@ class Mortal:
         self._count()
         return self._task.loss(*arguments)
 
+    def features(self, *arguments: Any) -> Any:
+        self._count()
+        return self._task.features(*arguments)
+
     def predict(self, *arguments: Any) -> Any:
         self._count()
         return self._task.predict(*arguments)

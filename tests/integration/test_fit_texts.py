@@ -41,7 +41,7 @@ def run(table: Path, encoder: Path, folder: Path, **more: Any) -> package.api.fi
 
 
 def test_a_table_becomes_a_model_that_the_pipeline_loads(table: Path, encoder: Path, tmp_path: Path) -> None:
-    result = run(table, encoder, tmp_path)
+    result = run(table, encoder, tmp_path, precision="fp32")
     from transformers import pipeline
 
     classify = pipeline("text-classification", model=str(result.model), top_k=None)
@@ -92,7 +92,7 @@ def test_other_encoders_are_fine_tuned_and_load_in_the_pipeline(family: str, tab
 
     encoder = make_text_checkpoint(tmp_path / "encoder", family)
     more = {"strategy": "lp-ft", "epochs": 0.1, "fewest_steps": 3, "batch_size": 8, "learning_rate": 1e-3}
-    result = run(table, encoder, tmp_path, **more)
+    result = run(table, encoder, tmp_path, precision="fp32", **more)
     assert result.metrics["strategy"]["kept"] == "lp-ft"
     classify = pipeline("text-classification", model=str(result.model), top_k=None)
     found = pd.read_parquet(tmp_path / "run" / "predictions.parquet")

@@ -16,7 +16,7 @@ from graft.core.files import read_json
 from small_things import make_folders
 
 Run = Callable[..., Any]
-STRATEGIES = ["head", "lp-ft", "full", "partial", "lora", "gradual"]
+STRATEGIES = ["head", "lp-ft", "full", "partial", "lora", "gradual", "contrastive"]
 SMALL = {"workers": 0, "engine": "eager", "precision": "fp32", "device": "cpu", "batch_size": 4, "last_k_blocks": 1}
 WORDS = ["--workers", 0, "--engine", "eager", "--precision", "fp32", "--device", "cpu", "--batch-size", 4,
          "--last-k-blocks", 1]  # fmt: skip

@@ -40,7 +40,7 @@ def further_figures(
     """
     if not isinstance(judged.predictions["test"], Predictions):
         return
-    extractor = extractor_for((tuned or embedded.task).model, config, say=say, console=None)
+    extractor = extractor_for((tuned or embedded.task).model, config, say=_silent, console=None)
     shift, claims = shift_figures(
         embedded,
         head,
@@ -61,3 +61,7 @@ def further_figures(
         judged.metrics["label_next"] = label_next(
             run.folder, embedded, config, extractor=extractor, tuned=tuned, decision=decision, say=say
         )
+
+
+def _silent(text: str) -> None:
+    """Say nothing: the engine was told of in the first pass."""

@@ -276,7 +276,7 @@ def corruption_figures(
     if probe is not None:
         cells = [cell for cell in worse if cell[1] == claims[0].evidence["severity"]]
         until = None if seconds == float("inf") else started + seconds
-        frozen = extractor_for(embedded.model, config, say=say, console=None)
+        frozen = extractor_for(embedded.model, config, say=lambda text: None, console=None)
         everything: list[Readable] = [part.select(rows), *(made_worse(*cell) for cell in cells)]
         _, passed = pass_through(frozen, Joined(everything), until=until)
         n_whole = len(passed) // plan.n

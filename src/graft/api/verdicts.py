@@ -191,7 +191,7 @@ def _passed_again(
     console: Console | None,
 ) -> tuple[Predictions | None, FeatureChange | None]:
     """Return the fine-tuned network's predictions of some training examples, and what it did to features of test."""
-    extractor = extractor_for(tuned.model, config, say=say, console=console)
+    extractor = extractor_for(tuned.model, config, say=lambda text: None, console=console)
     layer = tuned.model.head.layer
     weights, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
     rng = generator(config.seed, "passed again")

@@ -24,6 +24,7 @@ __all__ = ["TextSource"]
 
 _PARITY_COSINE = 0.999
 _BATCH = 128
+_WHOLE = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")  # others have numbers that bfloat16 cannot hold
 _NO_HASH = np.zeros(4, np.uint64)
 _Example = tuple[TokenIds, int]
 
@@ -161,7 +162,8 @@ class _TextEngine:
         precision: Precision,
         device: torch.device,
     ) -> None:
-        self._is_whole = precision.name == "bf16"
+        family = getattr(network.config, "model_type", "")
+        self._is_whole = precision.name == "bf16" and family in _WHOLE
         if self._is_whole:
             network = copy.deepcopy(network)
             parent, _, name = head.rpartition(".")
