@@ -73,7 +73,7 @@ def test_unpaired_differences_cover() -> None:
 @pytest.mark.parametrize(("n", "spread"), [(100, 2.0), (300, 5.0)])
 def test_a_calibrated_model_is_called_off_at_most_5_percent(n: int, spread: float) -> None:
     rng = np.random.default_rng(1)
-    found = [smooth_calibration_error(simulate(rng, n, spread=spread), n_draws=199, seed=i) for i in range(300)]
+    found = [smooth_calibration_error(simulate(rng, n, spread=spread), n_draws=199, seed=i) for i in range(200)]
     assert np.mean([judge_calibration(c).answer == "no" for c in found]) <= 0.05
     assert 0.4 <= np.mean([c.error <= c.null_median for c in found]) <= 0.6
     over = [smooth_calibration_error(simulate(rng, n, scale=2.5), n_draws=199) for _ in range(30)]
@@ -115,14 +115,17 @@ def test_conformal_sets_hold_the_right_class_as_often_as_promised() -> None:
 
 def test_accuracy_without_labels_is_held_by_its_interval_where_the_assumption_holds() -> None:
     """The other data is harder, and confidence says so."""
-    rng, inside, errors = np.random.default_rng(5), [], []
+    rng, inside, inside_doc, errors = np.random.default_rng(5), [], [], []
     for seed in range(150):
         home, other = simulate(rng, 300), simulate(rng, 300, spread=1.0)
         found = accuracy_without_labels(home, other, n_draws=300, seed=seed)
         truth = other.is_correct.mean()
         inside.append(found.both.low <= truth <= found.both.high)
+        inside_doc.append(found.confidence.low <= truth <= found.confidence.high)
         errors.append(found.confidence.value - truth)
-    assert np.mean(inside) >= 0.85  # 95 % by name; it overlooks how the mean of two estimates shifts with the data
+    # Nothing but DoC and COT is right here; `both` holds COT's interval.
+    assert np.mean(inside_doc) >= 0.93
+    assert np.mean(inside) >= 0.93
     assert abs(np.mean(errors)) < 0.02
 
 

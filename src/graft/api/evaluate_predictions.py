@@ -95,6 +95,8 @@ def _of_answers(metrics: dict[str, Any], split: str) -> dict[str, Any]:
     wanted = {"accuracy", "balanced_accuracy", "macro_f1"}
     metrics[split] = {name: figure for name, figure in metrics[split].items() if name in wanted}
     metrics.pop("calibration")
+    for claim in metrics["claims"]:
+        claim["evidence"].pop("log_loss_difference", None)
     for baseline in metrics["baselines"].values():
         baseline.pop("log_loss", None)
         baseline["paired"].pop("log_loss_difference", None)

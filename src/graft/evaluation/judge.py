@@ -108,6 +108,10 @@ def judge(
     if has_probabilities:
         claims.append(judge_calibration(smooth_calibration_error(judged, seed=seed)))
     for name, other in (shift or {}).items():
+        if not has_probabilities and not (other.targets >= 0).any():
+            why = "an estimate without labels wants probabilities"
+            claims.append(not_judged(f"shift:{name}", f"Does it lose on {name}?", why=why, n=len(other)))
+            continue
         claims.append(judge_shift(name, other, judged, labelled=valid, seed=seed)[0])
     if curve is not None:
         claims.append(judge_more_labels(curve))

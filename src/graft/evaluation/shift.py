@@ -140,9 +140,9 @@ def accuracy_without_labels(
     for name, at_home, there in (("DoC", sure, other_sure), ("COT", moved[0], moved[1])):
         gap = right - at_home
         value = float(gap.mean() + there.mean())
-        # Both sets' own draws: a mean scatters as a normal.
-        error = np.hypot(gap.std() / np.sqrt(n), there.std() / np.sqrt(m))
-        differences.append(_estimate(value, value + error * rng.normal(size=n_draws), m, name, level))
+        drawn = np.clip(value + gap.std() / np.sqrt(n) * rng.normal(size=n_draws), 0.0, 1.0)
+        # The other set's own answers are right or wrong by chance, even where the mean confidence is the very truth.
+        differences.append(_estimate(value, rng.binomial(m, drawn) / m, m, name, level))
     confidence, transport = differences
     both = Estimate(
         (transport.value + by_cost.value) / 2,
