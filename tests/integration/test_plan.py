@@ -115,7 +115,7 @@ def test_what_is_printed(planned: Planned, checkpoint: Path) -> None:
     header = next(i for i, line in enumerate(lines) if "trainable" in line)
     for word in ("memory", "disk", "steps", "total", "fits 10 min"):
         assert word in lines[header]
-    assert [line.split()[0] for line in lines[header + 1 : header + 7]] == STRATEGIES
+    assert [line.split()[0] for line in lines[header + 1 : header + 8]] == STRATEGIES
     flat = " ".join(planned.text.split())
     assert "36 pictures of 3 classes (blue, green, red): 29 train, 7 test (held out here)" in flat
     assert "fine-tuning in fp32 (asked for)" in flat

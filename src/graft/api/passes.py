@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -67,18 +68,19 @@ def pass_through(
     """
     rows: list[int] = []
     found: list[NDArray[np.float32]] = []
-    for first, features, errors in extractor.stream(data, n_examples=n_examples):
-        for error in filter(None, errors):
-            if not skip_unreadable:
-                raise DataError(error.partition("\nTo fix: ")[0], fix=error.partition("\nTo fix: ")[2])
-            say(f"skipped: {error.splitlines()[0]}")
-        good = [i for i, error in enumerate(errors) if not error]
-        rows += [first + i for i in good]
-        found.append(np.asarray(features[good], dtype=np.float32))
-        if seconds is not None and first == 0:
-            until = time.monotonic() + seconds
-        if until is not None and time.monotonic() > until:
-            break
+    with closing(extractor.stream(data, n_examples=n_examples)) as stream:  # its threads end where it is left early
+        for first, features, errors in stream:
+            for error in filter(None, errors):
+                if not skip_unreadable:
+                    raise DataError(error.partition("\nTo fix: ")[0], fix=error.partition("\nTo fix: ")[2])
+                say(f"skipped: {error.splitlines()[0]}")
+            good = [i for i, error in enumerate(errors) if not error]
+            rows += [first + i for i in good]
+            found.append(np.asarray(features[good], dtype=np.float32))
+            if seconds is not None and first == 0:
+                until = time.monotonic() + seconds
+            if until is not None and time.monotonic() > until:
+                break
     if not rows:
         raise DataError("no example could be read", expected="at least one")
     return np.array(rows, dtype=np.int64), np.concatenate(found)

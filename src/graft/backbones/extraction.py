@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,7 +169,7 @@ class Extractor:
 
     def stream(
         self, data: Readable, *, n_examples: int | None = None
-    ) -> Iterator[tuple[int, NDArray[np.float32], list[str]]]:
+    ) -> Generator[tuple[int, NDArray[np.float32], list[str]]]:
         """Yield first position, features (n, n_features) and error texts of batch after batch, without the cache.
 
         Parameters
