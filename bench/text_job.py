@@ -34,7 +34,7 @@ PACKAGES = {
     "trainer": "accelerate", "trainer-fast": "accelerate", "setfit": "setfit", "encode": "sentence_transformers",
     "encode-bf16": "sentence_transformers", "encode-regress": "sentence_transformers",
 }  # fmt: skip
-WHOLE = "graft fit, head only"
+WHOLE = "graft-fit-head"
 N_INTENTS, N_EACH = 20, 30
 
 
