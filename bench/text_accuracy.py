@@ -66,7 +66,8 @@ def main() -> None:
                 for seed, place in enumerate(places):
                     result = graft.fit(
                         place, model=encoder, out=folder / f"run-{strategy}-{n_each}-{seed}", seed=seed,
-                        cache=folder / "cache", strategy=strategy, epochs=args.epochs, corruptions="none", console=Console(quiet=True),
+                        cache=folder / "cache", strategy=strategy, epochs=args.epochs,
+                        corruptions="none", console=Console(quiet=True),
                     )  # fmt: skip
                     found.append(_figures(result.metrics))
                     print(strategy, n_each, seed, found[-1], flush=True)
