@@ -119,6 +119,12 @@ def test_predict_takes_tables_lines_and_folders(
     assert found[1]["id"].endswith("lines.txt:3")
 
 
+def test_a_body_that_half_precision_cannot_hold_runs_in_full(table: Path, tmp_path: Path) -> None:
+    encoder = make_text_checkpoint(tmp_path / "encoder", "deberta")
+    more = {"strategy": "lp-ft", "epochs": 0.1, "fewest_steps": 3, "batch_size": 8, "precision": "auto"}
+    assert run(table, encoder, tmp_path, **more).metrics["strategy"]["kept"] == "lp-ft"
+
+
 @pytest.mark.parametrize("strategy", ["lora", "partial"])
 def test_other_strategies_leave_the_pooling_alone(strategy: str, table: Path, encoder: Path, tmp_path: Path) -> None:
     more = {"strategy": strategy, "epochs": 0.1, "fewest_steps": 3, "batch_size": 8, "last_k_blocks": 1}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
 from graft.backbones.text_loading import TextModel
-from graft.core.devices import choose_device, choose_precision
+from graft.core.devices import choose_device
 from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset
 from graft.methods.head_only import HeadFit, HeadOnly
@@ -73,7 +73,7 @@ def read_names(embedded: Embedded, config: FitConfig) -> LabelNames | None:
     device = choose_device(config.device)
     batch = task.collate([task.encode(text.encode(), name="a label's name") for text in words], [0] * len(words))
     network = model.network.to(device).eval()
-    with torch.inference_mode(), choose_precision(device, wanted=config.precision).autocast(device):
+    with torch.inference_mode():  # in float32: they are few
         features = task.features(network, {k: t.to(device) for k, t in batch.items()})  # type: ignore[attr-defined]
     model.network.to("cpu")
     return LabelNames(words, features.float().cpu().numpy())

@@ -24,6 +24,7 @@ __all__ = ["TextSource"]
 
 _PARITY_COSINE = 0.999
 _BATCH = 128
+_FULL = ("deberta",)  # masks with a number that bfloat16 cannot hold: float32 whatever is asked for
 _WHOLE = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")  # others have numbers that bfloat16 cannot hold
 _NO_HASH = np.zeros(4, np.uint64)
 _Example = tuple[TokenIds, int]
@@ -164,6 +165,7 @@ class _TextEngine:
     ) -> None:
         family = getattr(network.config, "model_type", "")
         self._is_whole = precision.name == "bf16" and family in _WHOLE
+        self._is_autocast = not self._is_whole and family not in _FULL
         if self._is_whole:
             network = copy.deepcopy(network)
             parent, _, name = head.rpartition(".")
@@ -175,6 +177,6 @@ class _TextEngine:
     @torch.inference_mode()
     def __call__(self, batch: list[_Example]) -> NDArray[np.float32]:
         inputs = {name: tensor.to(self._device) for name, tensor in self._tokens.collate(batch).items()}
-        with nullcontext() if self._is_whole else self._precision.autocast(self._device):
+        with self._precision.autocast(self._device) if self._is_autocast else nullcontext():
             found = pooled_features(self._network, inputs, self._blocks, head=self._head)
         return found.float().cpu().numpy()

@@ -101,6 +101,8 @@ def training_precision(network: nn.Module, device: torch.device, *, wanted: str 
     Their bfloat16 backward pass is slower than float32 there, by 1.3 to 1.8 times (docs/experiments.md).
     """
     chosen = choose_precision(device, wanted=wanted)
+    if family_of(network) == "deberta" and chosen.name != "fp32":
+        return Precision("fp32", "DeBERTa v1 masks with a number that half precision cannot hold")
     is_depthwise = any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
     if wanted == "auto" and device.type == "cpu" and is_depthwise and chosen.name != "fp32":
         return Precision("fp32", "depthwise convolutions train faster so on a CPU")
