@@ -164,7 +164,7 @@ def report(cells: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Bar]]:
             rights = [{seed: one["right"] for seed, one in by_arm[arm].items()} for arm in (ours, rival)]
             differences[f"{ours} - {rival}"] = found = paired(*rights)
             lower = "" if found["low"] is None else f" ({found['low']:+.3f} to {found['high']:+.3f})"
-            is_wanted = rival.startswith("trainer")
+            is_wanted = rival.startswith("trainer") and found["n_seeds"] >= 5  # fewer are no evidence
             name = f"{ours} - {rival}: accuracy over {found['n_seeds']} seeds{lower}"
             bars.append(Bar(name, found["mean"], 0.0 if is_wanted else None))
     for rival, bar in (("encode", 2.5), ("encode-bf16", 1.0)):
