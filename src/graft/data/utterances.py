@@ -182,7 +182,8 @@ def _part(whole: NDArray[np.float32], item: Utterance, rate: int) -> Sound:
     if first < 0 or last <= first or first >= len(whole) or last > len(whole) + rate // 2:
         raise DataError(
             f"{item.id}: the part from {item.start_s:g} s to"
-            f" {'the end' if item.end_s is None else f'{item.end_s:g} s'} of {item.place}, which lasts {len(whole) / rate:.2f} s",
+            f" {'the end' if item.end_s is None else f'{item.end_s:g} s'} of {item.place},"
+            f" which lasts {len(whole) / rate:.2f} s",
             expected="a start before its end, both inside of the recording, in seconds",
             fix="correct the row; where times are in other units, give them in seconds",
         )
