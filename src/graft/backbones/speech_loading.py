@@ -26,7 +26,7 @@ from graft.data.transcript_form import FORMS, TranscriptForm, form_of
 
 __all__ = ["load_speech_model"]
 
-_OWN_DISTORTIONS = ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop", "decoder_layerdrop")
+_SKIPPED_LAYERS = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
 
 
 def load_speech_model(
@@ -63,8 +63,8 @@ def load_speech_model(
 
     Notes
     -----
-    What these networks distort by themselves in training is switched off, as it draws from NumPy's global state; Graft
-    masks spans of frames itself.
+    Layers are not skipped in training, and the networks' own masks are not drawn, as they come from NumPy's global
+    state; Graft masks spans of frames itself, see `graft.backbones.ctc.encoder_states`.
     """
     where: dict[str, Any] = {
         "revision": revision or "main",
@@ -83,9 +83,11 @@ def load_speech_model(
             extractor: Any = AutoFeatureExtractor.from_pretrained(model, **where)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise _not_speech(model, str(error).strip().splitlines()[0][:160]) from error
-    for name in _OWN_DISTORTIONS:
+    for name in _SKIPPED_LAYERS:
         if hasattr(config, name):
             setattr(config, name, 0.0)
+    if hasattr(config, "apply_spec_augment") and not is_ctc:
+        config.apply_spec_augment = False
     if is_ctc:
         wanted = form or (None if transcripts == "auto" else form_of(transcripts))
         return _ctc(model, config, extractor, where, texts=texts, form=wanted, vocabulary=vocabulary)

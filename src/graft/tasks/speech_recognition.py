@@ -165,6 +165,16 @@ class SpeechRecognition:
             found: Tensor = net.generate(batch["input_features"])
         return found
 
+    @torch.inference_mode()
+    def judged(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return `predict`'s tokens and the loss of each utterance (n,), of one pass where that is enough."""
+        if self.model.family == "seq2seq":
+            return self.predict(network, batch), self.losses(network, batch)[0]
+        logits, own = ctc_logits(network, batch["input_values"], batch["lengths"])
+        best = logits.argmax(dim=-1)
+        is_filling = torch.arange(best.shape[1], device=best.device) >= own[:, None]
+        return best.masked_fill(is_filling, NOTHING), self.ctc_losses(logits, own, batch["labels"])
+
     def states(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return what CTC's head reads, (n, n_frames, width), and each one's own frames (n,)."""
         return encoder_states(network, batch["input_values"], batch["lengths"])
