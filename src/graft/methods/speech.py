@@ -55,7 +55,8 @@ class Heard:
     @property
     def log_loss(self) -> float:
         """Loss by token."""
-        return float(self.losses.sum() / max(1, int(self.tokens.sum())))
+        is_finite = np.isfinite(self.losses)  # a transcript that CTC cannot spell in its time has none
+        return float(self.losses[is_finite].sum() / max(1, int(self.tokens[is_finite].sum())))
 
 
 @dataclass(frozen=True)
