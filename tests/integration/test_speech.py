@@ -54,7 +54,7 @@ def test_run_says_what_it_came_to(run: Path) -> None:
 
 def test_predictions_are_those_of_the_pipeline_in_all_forms(run: Path, tmp_path: Path) -> None:
     files = sorted((run.parent / "data").glob("*.wav"))[:4]
-    said = [found.text for found in graft.predict(run, files)]
+    said = [found.text for found in graft.predict(run, files, precision="fp32")]
     assert said == pipeline_texts(run / "model", files)
 
 
@@ -74,7 +74,9 @@ def test_whisper_from_a_folder_with_texts_beside(tmp_path: Path) -> None:
     model = str(make_whisper(tmp_path / "m"))
     graft.fit(tmp_path / "data", model=model, out=tmp_path / "run", language="en", **{**OPTIONS, "fewest_steps": 2})
     files = sorted((tmp_path / "data").glob("*.wav"))[:2]
-    assert [p.text for p in graft.predict(tmp_path / "run", files)] == pipeline_texts(tmp_path / "run" / "model", files)
+    assert [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32")] == pipeline_texts(
+        tmp_path / "run" / "model", files
+    )
 
 
 def test_what_cannot_be_learned_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -101,3 +103,39 @@ def test_one_speaker_and_wrong_options_are_refused(tmp_path: Path) -> None:
         graft.fit(table, model=model, out=tmp_path / "run", **OPTIONS)
     with pytest.raises(UsageError, match="--strategy gradual for speech"):
         graft.fit(table, model=model, out=tmp_path / "run2", strategy="gradual", **OPTIONS)
+
+
+def test_subtitles_and_json_of_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from graft.cli.predict import predict
+
+    file = sorted((run.parent / "data").glob("*.wav"))[0]
+    for ending in ("srt", "vtt", "jsonl", "txt"):
+        predict(run, [file], out=tmp_path / f"o.{ending}")
+    row = json.loads((tmp_path / "o.jsonl").read_text())
+    assert row["id"].endswith(file.name)
+    assert " ".join(part["text"] for part in row["segments"]) == row["text"]
+    assert (tmp_path / "o.vtt").read_text().startswith("WEBVTT\n")
+    assert (tmp_path / "o.txt").read_text().strip() == row["text"]
+    if row["segments"]:
+        assert (tmp_path / "o.srt").read_text().startswith("1\n00:00:0")
+    with pytest.raises(UsageError, match="subtitles of a folder"):
+        predict(run, [file.parent], out=tmp_path / "all.srt")
+    with pytest.raises(UsageError, match="--format csv for a speech recogniser"):
+        predict(run, [file], format="csv")
+
+
+def test_long_recording_is_heard_in_windows_in_flat_memory(run: Path, tmp_path: Path) -> None:
+    import tracemalloc
+
+    random = np.random.default_rng(0)
+    peaks, texts = [], []
+    for minutes in (2, 6):
+        file = tmp_path / f"{minutes}.wav"
+        soundfile.write(file, random.normal(0, 0.1, minutes * 60 * 16_000).astype(np.float32), 16_000)
+        tracemalloc.start()
+        (found,) = graft.predict(run, file, precision="fp32")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        texts.append(found)
+    assert [round(found.duration_s) for found in texts] == [120, 360]
+    assert peaks[1] < 1.2 * peaks[0]

@@ -174,6 +174,8 @@ def _whisper(
     elif known:
         tokenizer.set_prefix_tokens(task="transcribe", predict_timestamps=False)
     network.generation_config.forced_decoder_ids = None
+    if not network.generation_config.num_beams:  # the pipeline would take 5: what is judged here is what it then writes
+        network.generation_config.num_beams = 1
     if (network.generation_config.max_length or 0) <= 20:  # transformers' default, after which it stops mid-sentence
         network.generation_config.max_length = config.max_target_positions
     notes = ()

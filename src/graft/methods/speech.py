@@ -99,11 +99,11 @@ def hear(
     texts, losses = [""] * len(rows), np.zeros(len(rows))
     was_training = network.training
     network.eval()
-    with precision.autocast(device):
-        for own, batch in examples.plain(rows, most=most):
+    for own, batch in examples.plain(rows, most=most):
+        with precision.autocast(device):
             tokens, each = task.judged(network, {k: t.to(device) for k, t in batch.items()})
-            for row, found, loss in zip(own.tolist(), tokens.cpu().numpy(), each.tolist(), strict=True):
-                texts[place[row]], losses[place[row]] = task.written(found), loss
+        for row, found, loss in zip(own.tolist(), tokens.cpu().numpy(), each.tolist(), strict=True):
+            texts[place[row]], losses[place[row]] = task.written(found), loss
     network.train(was_training)
     return Heard(texts, losses, np.array([len(examples.targets[int(row)]) for row in rows], np.int64))
 
