@@ -178,7 +178,7 @@ def _whisper(
         network.generation_config.num_beams = 1
     if (network.generation_config.max_length or 0) <= 20:  # transformers' default, after which it stops mid-sentence
         network.generation_config.max_length = config.max_target_positions
-    notes = ()
+    notes: tuple[str, ...] = ()
     if known and not code:
         notes = ("no language was named: it is guessed of each recording (--language en is surer)",)
     return SpeechModel(

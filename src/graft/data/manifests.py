@@ -104,7 +104,7 @@ def _sounds(table: Table, path: str) -> Sequence[Any]:
         return table.column(path)
     from datasets import Audio
 
-    rows = table.values
+    rows: Any = table.values
     if isinstance(rows.features[path], Audio):
         rows = rows.cast_column(path, Audio(decode=False))
     return list(rows[path][:])

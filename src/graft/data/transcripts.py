@@ -94,13 +94,14 @@ def _located(path: Path, columns: ManifestColumns) -> dict[str, Utterances]:
             found |= {split or name: part for name, part in utterances_of(saved, columns).items()}
         return found
     tables = [p for p in sorted(path.iterdir()) if p.suffix.lower() in TABLE_SUFFIXES and p.is_file()]
-    divided = {split: p for p in tables if (split := split_name(p.stem)) is not None}
+    divided = {split_name(p.stem) or "": p for p in tables if split_name(p.stem) is not None}
     if divided:
         return {split: _whole(utterances_of(read_table([p]), columns)) for split, p in divided.items()}
     described = [p for p in tables if p.stem.lower() in _DESCRIBING] or (tables if len(tables) == 1 else [])
     if described:
         return utterances_of(read_table(described[:1]), columns)
-    folders = {split: p for p in sorted(path.iterdir()) if p.is_dir() and (split := split_name(p.name)) is not None}
+    below = [p for p in sorted(path.iterdir()) if p.is_dir()]
+    folders = {split_name(p.name) or "": p for p in below if split_name(p.name) is not None}
     if "train" in folders:
         parts = {}
         for split, folder in folders.items():

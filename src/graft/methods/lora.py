@@ -76,7 +76,7 @@ class LoRA:
         updates = tuple(name for name in names if ".lora_" in name)
         rest = tuple(name for name in names if ".lora_" not in name)
         # The head is a full matrix: it gets a full layer's rate.
-        groups = (ParameterGroup(updates),)
+        groups: tuple[ParameterGroup, ...] = (ParameterGroup(updates),)
         if rest:
             groups = (*groups, ParameterGroup(rest, rate_factor=1 / LORA_FACTOR, is_new=True))
 

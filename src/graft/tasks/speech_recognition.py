@@ -57,11 +57,11 @@ class SpeechRecognition:
     def of_saved(cls, folder: Path, *, label_names: Sequence[str] = (), record: Mapping[str, Any]) -> Self:
         """Return the task over a model that Graft saved."""
         form = TranscriptForm(**record["form"])
-        kept = {"vocabulary": "checkpoint", "form": form, "language": record.get("language") or None}
+        kept: dict[str, Any] = {"vocabulary": "checkpoint", "form": form, "language": record.get("language") or None}
         return cls(load_speech_model(str(folder), is_offline=True, **kept))
 
     @classmethod
-    def reloaded(cls, folder: Path) -> Callable[[bytes], str]:  # type: ignore[misc]
+    def reloaded(cls, folder: Path) -> Callable[[bytes], str]:
         """Return what gives a recording's text by transformers alone, from a saved folder: the check of saving."""
         from transformers import pipeline
 

@@ -79,7 +79,7 @@ class UtteranceExamples:
         first = 0
         while first < len(ordered):
             n = max(1, most // max(1, int(lengths[ordered[first]])))
-            own = ordered[first : first + n]
+            own = np.asarray(ordered[first : first + n], np.int64)
             first += n
             yield own, self.collate([self.waveforms[int(i)] for i in own], [self.targets[int(i)] for i in own])
 
