@@ -1,4 +1,4 @@
-"""What every registered task with pooled features must be able to do. A new one needs its row in `EXAMPLES`, no more."""
+"""What every registered task with pooled features must be able to do; a new one needs a row in `EXAMPLES`."""
 
 from __future__ import annotations
 

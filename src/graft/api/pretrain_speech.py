@@ -25,6 +25,7 @@ def pretrain_speech(
     batch_seconds: float = 24.0,
     learning_rate: float = 1e-3,
     augmentation: str = "light",
+    precision: str = "auto",
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -35,13 +36,15 @@ def pretrain_speech(
 
     Parameters
     ----------
-    data : as `graft.data.transcripts.read_transcribed` reads it; a twentieth is held out and judged while training.
+    data : as `graft.data.transcripts.read_transcribed` reads it; its valid split, else a twentieth, is looked at in
+        training.
     out : receives a transformers checkpoint and ``pretrain.json``.
     arch : a key of `graft.backbones.speech_architectures.SPEECH_ARCHITECTURES`.
     sampling_rate_hz : of the sound that it reads.
     epochs : passes over the data.
     batch_seconds : of a batch, filled up.
     learning_rate : the highest, of AdamW.
+    precision : auto, bf16 or fp32.
     resume : go on after an interrupt; a finished run is returned as it is.
     overwrite : throw away what is in `out`.
 
@@ -87,9 +90,8 @@ def pretrain_speech(
     work = out / ".work"
     config = FitConfig(model=str(work / "start"), out=str(out), test_fraction=0.05, seed=seed)
     found = read_transcribed(data, columns=ManifestColumns())
-    parts, _ = divide(TranscribedSplits(found.train, valid=found.train, test=found.valid or found.test), config)
-    held_out = parts.pop("test")
-    parts["valid"] = held_out
+    parts, _ = divide(TranscribedSplits(found.train, valid=found.train, test=found.valid), config)
+    parts["valid"] = parts.pop("test")  # what `divide` held out, or the data's own
     letters = set(letters_of(COMPARED(text) for text in parts["train"].texts))
     start = write_speech_architecture(
         work / "start", arch, letters=letters, sampling_rate_hz=sampling_rate_hz, seed=seed
@@ -114,7 +116,9 @@ def pretrain_speech(
         most=round(batch_seconds * sampling_rate_hz),
         is_whole=True,
         seed=seed,
-        where=Where(folder=work / "training", resume=resume, console=console),
+        where=Where(
+            precision=precision, folder=work / "training", checkpoint_every_s=30.0, resume=resume, console=console
+        ),
         say=say,
     )
     final = SpeechRecognition(task.model.with_network(tuned.network))
