@@ -36,7 +36,7 @@ class FitConfig:
     test
         Test split, when it is not part of the data.
     task
-        What is classified: auto (found from the data), image-classification or text-classification.
+        Auto (found from the data), image-, text- or audio-classification, or automatic-speech-recognition.
     path_column
         Column of a table that holds the files.
     text_column
