@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
+from graft.api.corruption_time import FEWEST_TO_JUDGE, MOST_EXAMPLES, budget_s
 from graft.api.embedding import Embedded, extractor_for
 from graft.api.other_data import predict_other, read_other
 from graft.api.passes import Joined, head_weights, pass_through
@@ -28,9 +29,6 @@ from graft.tasks.base import Task
 
 __all__ = ["Plan", "corruption_figures", "figures_of_other", "plan_corruptions", "shift_figures"]
 
-MOST_EXAMPLES = 300
-_FEWEST_TO_JUDGE = 30  # test examples; fewer could show a loss of 20 points or so at best
-_SHARE, _AT_LEAST_S = 0.1, 1.0  # of the run's own seconds, that corruptions may cost
 _ENOUGH = 100  # examples, for which severities are given up before more examples are
 _ORDER = (3, 5, 1, 4, 2)  # in which severities are kept
 _PROBE = 0.2  # of the time that is kept for the frozen network, where another is judged
@@ -81,8 +79,8 @@ def plan_corruptions(
         if n >= min(most, _ENOUGH):
             break
     kept = names
-    if n < min(most, _FEWEST_TO_JUDGE):
-        n = min(most, _FEWEST_TO_JUDGE)
+    if n < min(most, FEWEST_TO_JUDGE):
+        n = min(most, FEWEST_TO_JUDGE)
         kept = names[: max(0, int((can / n - n_extra) // len(severities)))]
     told = []
     if n < most:
@@ -142,7 +140,6 @@ def shift_figures(
         claims.append(claim)
     if config.corruptions == "none":
         return found, claims
-    budget = float("inf") if config.corruptions == "all" else max(_SHARE * seconds, _AT_LEAST_S)
     figures, more = corruption_figures(
         embedded,
         test,
@@ -151,7 +148,7 @@ def shift_figures(
         kept=kept,
         decision=decision,
         probe=None if tuned is None else (head, probe_decision),
-        seconds=min(budget, seconds_left),
+        seconds=min(budget_s(config, seconds), seconds_left),
         say=say,
     )
     if figures:
@@ -208,7 +205,7 @@ def corruption_figures(
     seconds : that it may take; what there is no time for is left out, and said.
     """
     known = np.flatnonzero(test.targets >= 0)
-    if len(known) < _FEWEST_TO_JUDGE and config.corruptions != "all":
+    if len(known) < FEWEST_TO_JUDGE and config.corruptions != "all":
         return {}, []
     if seconds < 1.0:
         say("corruptions left out: the time limit leaves no time for them")
