@@ -260,8 +260,8 @@ def corruption_figures(
         return {}, []
     left_out = plan.left_out
     if len(worse) < len(cells):
-        late = ", ".join(f"{corruption} {severity}" for corruption, severity in cells[len(worse) :])
-        left_out = f"{left_out}{'; ' * bool(left_out)}not reached in time: {late}"
+        told = f"{len(cells) - len(worse)} of {len(cells)} corruptions by severity not reached in time"
+        left_out = f"{left_out}{'; ' * bool(left_out)}{told}"
     clean = is_right(rows, features)
     measured = measure_corruptions(clean, worse)
     claims = [judge_corruptions(clean, measured, is_multi_label=is_multi_label)]
