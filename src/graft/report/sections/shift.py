@@ -56,10 +56,10 @@ def shift_facts(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
             "n": w.count(corruptions["n"]),
             "left_out": w.plain(corruptions["left_out"]),
         }
-    return {"axis": axis, "rows": rows if single else [], "grid": grid, "measure": measure_of(metrics)}
+    return {"axis": axis, "rows": rows if single else [], "grid": grid, "measure": _measure_of(metrics)}
 
 
-def measure_of(metrics: Mapping[str, Any]) -> str:
+def _measure_of(metrics: Mapping[str, Any]) -> str:
     """Return what is counted as right: an answer, or an exact set of labels."""
     return w.metric_name("exact_match")[0] if is_multi_label(metrics) else w.metric_name("accuracy")[0]
 
@@ -90,4 +90,4 @@ def slice_rows(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         row["rest"], row["p"] = w.percent(s["rest"]["value"]), w.p_value(s["adjusted_p_value"])
         row["score"] = s["accuracy"]["value"]
         row["fails"] = s["adjusted_p_value"] <= 0.05
-    return {"axis": axis, "rows": rows[:_OPEN_SLICES], "more": rows[_OPEN_SLICES:], "measure": measure_of(metrics)}
+    return {"axis": axis, "rows": rows[:_OPEN_SLICES], "more": rows[_OPEN_SLICES:], "measure": _measure_of(metrics)}
