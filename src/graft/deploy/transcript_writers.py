@@ -25,7 +25,7 @@ def time_code(seconds: float, *, mark: str) -> str:
     return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}{mark}{ms % 1000:03d}"
 
 
-def write_txt(transcripts: Iterable[Transcript], file: TextIO) -> int:
+def _write_txt(transcripts: Iterable[Transcript], file: TextIO) -> int:
     """Write a line a recording; return how many."""
     n = 0
     for n, found in enumerate(transcripts, start=1):  # noqa: B007
@@ -33,7 +33,7 @@ def write_txt(transcripts: Iterable[Transcript], file: TextIO) -> int:
     return n
 
 
-def write_jsonl(transcripts: Iterable[Transcript], file: TextIO) -> int:
+def _write_jsonl(transcripts: Iterable[Transcript], file: TextIO) -> int:
     """Write an object a recording: id, text, duration_s, segments, or error."""
     n = 0
     for n, found in enumerate(transcripts, start=1):  # noqa: B007
@@ -44,7 +44,7 @@ def write_jsonl(transcripts: Iterable[Transcript], file: TextIO) -> int:
     return n
 
 
-def write_srt(transcripts: Iterable[Transcript], file: TextIO) -> int:
+def _write_srt(transcripts: Iterable[Transcript], file: TextIO) -> int:
     """Write SubRip subtitles of one recording."""
     n = 0
     for n, found in enumerate(transcripts, start=1):  # noqa: B007
@@ -53,7 +53,7 @@ def write_srt(transcripts: Iterable[Transcript], file: TextIO) -> int:
     return n
 
 
-def write_vtt(transcripts: Iterable[Transcript], file: TextIO) -> int:
+def _write_vtt(transcripts: Iterable[Transcript], file: TextIO) -> int:
     """Write WebVTT subtitles of one recording."""
     file.write("WEBVTT\n\n")
     n = 0
@@ -65,10 +65,10 @@ def write_vtt(transcripts: Iterable[Transcript], file: TextIO) -> int:
 
 
 TRANSCRIPT_WRITERS: dict[str, Callable[[Iterable[Transcript], TextIO], int]] = {
-    "txt": write_txt,
-    "jsonl": write_jsonl,
-    "srt": write_srt,
-    "vtt": write_vtt,
+    "txt": _write_txt,
+    "jsonl": _write_jsonl,
+    "srt": _write_srt,
+    "vtt": _write_vtt,
 }
 
 

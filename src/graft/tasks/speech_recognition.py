@@ -190,10 +190,10 @@ class SpeechRecognition:
     def preview(content: bytes, *, name: str) -> Preview:
         """Return the first 12 seconds as a WAV of 8 kHz."""
         recording = decode_recording(content, name=name, sampling_rate_hz=_PREVIEW_RATE_HZ)
-        return Preview(sound=short_wav(recording.waveform, _PREVIEW_RATE_HZ))
+        return Preview(sound=_short_wav(recording.waveform, _PREVIEW_RATE_HZ))
 
 
-def short_wav(waveform: NDArray[np.float32], rate_hz: int) -> bytes:
+def _short_wav(waveform: NDArray[np.float32], rate_hz: int) -> bytes:
     """Return the beginning of a waveform as a WAV file of 16 bits."""
     import soundfile
 
