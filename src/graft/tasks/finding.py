@@ -66,7 +66,7 @@ def refuse_transcripts(task_name: str, *, verb: str) -> None:
         raise UsageError(
             f"graft {verb} of transcribed speech",
             expected="examples with classes; of transcripts, graft fit tells what it left out, and why",
-            fix="graft fit DATA --model MODEL --out RUN; where the recordings have classes: --task audio-classification",
+            fix="graft fit DATA --model MODEL --out RUN; for classes of recordings: --task audio-classification",
         )
 
 
