@@ -7,8 +7,8 @@ same examples. Beside the search stand the prior alone and what a range test of 
 
     python bench/learning_rate.py [--tasks cifar10,mnist,...] [--seeds 0,1,2,3,4] [--cells FILE] [--summary]
 
-Each cell (a task and a seed) is kept in FILE as it is done; run again, the bench goes on. It is for one thread a
-process (OMP_NUM_THREADS=1): cost is that of the search's runs in seconds beside that of the grid's, in the same process.
+Each cell (a task and a seed) is kept in FILE as it is done; run again, the bench goes on. It is for one
+thread a process (OMP_NUM_THREADS=1): cost is the seconds of the search's runs beside those of the grid's.
 """
 
 from __future__ import annotations
@@ -190,7 +190,8 @@ def cell(task: str, seed: int, folder: Path) -> dict[str, Any]:
         text = "".join("01"[int(x)] for x in right)
         arms[arm] = {"rate": rate, "right": text, "seconds": round(seconds, 2), "n_steps": n_steps}
     return {
-        "task": task, "seed": seed, "n_train": bed.ground.n_train, "n_steps": METHOD.settings.n_steps(bed.ground.n_train),
+        "task": task, "seed": seed, "n_train": bed.ground.n_train,
+        "n_steps": METHOD.settings.n_steps(bed.ground.n_train),
         "prior": prior, "grid": truth(bed, seed), "arms": arms, "search": found.as_dict(),
     }  # fmt: skip
 

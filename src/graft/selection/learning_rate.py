@@ -155,9 +155,9 @@ def chosen_rate(
     """
     own = next((one for one in standings if one.name == centre), None)
     leader = standings[0]
-    if own is not None and own is not leader and own.rung == leader.rung:
-        if own.log_loss_difference <= own.standard_error:
-            return rate_of[centre], None, "no other rate was ahead of it by more than a standard error"
+    is_beside = own is not None and own is not leader and own.rung == leader.rung
+    if own is not None and is_beside and own.log_loss_difference <= own.standard_error:
+        return rate_of[centre], None, "no other rate was ahead of it by more than a standard error"
     return vertex_rate(standings, rate_of)
 
 
