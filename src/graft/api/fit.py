@@ -13,7 +13,7 @@ from graft.api.config import FitConfig, read_config_file
 from graft.core.errors import Interrupted, UsageError
 from graft.core.files import read_json
 from graft.core.memory import seconds_since_process_start
-from graft.core.process import prepare_process
+from graft.core.process import prepare_process, uncollected
 from graft.core.processes import Processes, join_processes
 from graft.core.run_folder import Run
 
@@ -167,7 +167,7 @@ def _run(
     say: Callable[[str], None],
     console: Console,
 ) -> FitResult:
-    with run.phase("imports"):
+    with uncollected(), run.phase("imports"):
         from graft.api import (
             copying,
             deciding,
@@ -182,11 +182,12 @@ def _run(
         )
         from graft.api.check import corrected, inspect_data
         from graft.api.further import further_figures
+        from graft.api.labels_curve import LabelsCurve
         from graft.data.readers import read_splits
         from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
     deadline = tuning.Deadline.of(config)
-    with run.phase("data"):
+    with uncollected(), run.phase("data"):
         task_name = find_task(data, config.model, wanted=config.task)
         splits = read_splits(
             data,
@@ -205,7 +206,7 @@ def _run(
             say(note)
         splits, reviewed = corrected(splits, config, say=say)
         n_files = sum(len(part.content_hashes()) for part in splits.present().values())
-    with run.phase("model"):
+    with uncollected(), run.phase("model"):
         task = embedding.load_task(config, task_name, splits.train.label_names)
         say(embedding.describe_model(task))
     seconds = deadline.left_s(reserve_s=_RESERVE_S)
@@ -223,6 +224,7 @@ def _run(
             stations.fit_head(embedded, config, say=say) if processes.is_main else None
         )
         groups = grouping.compare_grouping(embedded, head, config, say=say) if processes.is_main else None
+        curve = LabelsCurve.begin(embedded, head, config) if processes.is_main else None
     with run.phase("fine-tuning"):
         tuned = tuning.tune(
             embedded,
@@ -236,7 +238,7 @@ def _run(
             say=say,
             console=console,
         )
-    if not processes.is_main:
+    if curve is None:  # not the main process
         processes.wait()
         return FitResult(folder, {})
     is_kept = tuned.task is not None
@@ -275,6 +277,7 @@ def _run(
             baselines,
             config,
             decision=decision,
+            curve=curve,
             tuned=tuned.task,
             history=tuned.history,
             say=say,

@@ -21,7 +21,7 @@ from graft.methods.head_only import HeadFit, HeadOnly
 
 __all__ = ["LabelNames", "heed_names", "label_words", "read_names", "zero_shot"]
 
-_FEW = 50  # examples a class, from which on names are not tried
+_FEW = 25  # examples a class, from which on names are not tried: 10 a class gain 0.3 points of them
 _SHARPNESS = 20.0  # logits a cosine of 1: the usual inverse temperature of sentence encoders' training
 
 
@@ -96,7 +96,7 @@ def heed_names(
 
     Notes
     -----
-    Tried below 50 examples in the middle class. Names are taken when the out-of-fold log-loss falls by more than one
+    Tried below 25 examples in the middle class. Names are taken when the out-of-fold log-loss falls by more than one
     standard error of the paired difference.
     """
     if names is None or np.median(train.class_counts[train.class_counts > 0]) >= _FEW:

@@ -30,7 +30,7 @@ __all__ = ["Plan", "corruption_figures", "figures_of_other", "plan_corruptions",
 
 MOST_EXAMPLES = 300
 _FEWEST_TO_JUDGE = 30  # test examples; fewer could show a loss of 20 points or so at best
-_SHARE, _AT_LEAST_S = 0.25, 3.0  # of the run's own seconds, that corruptions may cost
+_SHARE, _AT_LEAST_S = 0.1, 1.0  # of the run's own seconds, that corruptions may cost
 _ENOUGH = 100  # examples, for which severities are given up before more examples are
 _ORDER = (3, 5, 1, 4, 2)  # in which severities are kept
 _PROBE = 0.2  # of the time that is kept for the frozen network, where another is judged

@@ -12,24 +12,21 @@ from scipy.cluster import vq
 
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded, extractor_for
+from graft.api.labels_curve import LabelsCurve
 from graft.api.stations import Judged
 from graft.core.decision import Decision
-from graft.core.devices import choose_device, choose_precision
-from graft.core.errors import DataError
 from graft.core.seeds import derive_seed, generator
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.data.traits import trait_columns
 from graft.evaluation.conformal import fit_conformal
 from graft.evaluation.evaluate import evaluate
 from graft.evaluation.judge import Candidates, judge
-from graft.evaluation.learning_curve import LearningCurve, fit_learning_curve
 from graft.evaluation.similarity import FeatureChange, compare_features
 from graft.evaluation.slices import find_slices
 from graft.methods.head_only import HeadFit
-from graft.methods.learning_curve import accuracy_over_sizes
 from graft.tasks.base import Task
 
-__all__ = ["feature_clusters", "labels_curve", "verdict_figures"]
+__all__ = ["feature_clusters", "verdict_figures"]
 
 _MOST_EXAMPLES = 200  # passed once more through a fine-tuned network, of train and of test each
 _A_CLUSTER = 30
@@ -53,6 +50,7 @@ def verdict_figures(
     config: FitConfig,
     *,
     decision: Decision,
+    curve: LabelsCurve,
     tuned: Task | None = None,
     history: list[dict[str, Any]] | None = None,
     say: Callable[[str], None],
@@ -65,6 +63,7 @@ def verdict_figures(
     head : the probe.
     judged : predictions of the kept model; the test labels in them were read, and counted, when it was made.
     baselines : predictions of the test split.
+    curve : of the probe over training sizes.
     tuned : over the fine-tuned network, where that is the kept model; None: the probe is.
     history : looks at held-out examples while training.
     """
@@ -73,7 +72,7 @@ def verdict_figures(
         return {"claims": [claim.as_dict() for claim in judge(test, baselines=baselines, seed=config.seed)]}
     held_out = judged.predictions.get("out_of_fold", judged.predictions.get("valid"))
     valid = held_out if isinstance(held_out, Predictions) else None
-    curve = labels_curve(embedded, head, config, say=say)
+    more_labels = curve.get(say=say)
     columns = _columns(embedded, test, seed=config.seed)
     change = None
     if tuned is None:
@@ -92,7 +91,7 @@ def verdict_figures(
         valid=valid,
         baselines=baselines,
         candidates=candidates,
-        curve=curve,
+        curve=more_labels,
         features=change,
         is_frozen=tuned is None,
         slices=columns,
@@ -100,8 +99,8 @@ def verdict_figures(
         seed=config.seed,
     )
     found: dict[str, Any] = {"claims": [claim.as_dict() for claim in claims]}
-    if curve is not None:
-        found["learning_curve"] = {"model": "frozen network with a new head", **curve.as_dict()}
+    if more_labels is not None:
+        found["learning_curve"] = {"model": "frozen network with a new head", **more_labels.as_dict()}
     keep = np.flatnonzero(test.targets >= 0)
     known = {name: [values[int(i)] for i in keep] for name, values in columns.items()}
     found["slices"] = [part.as_dict() for part in find_slices(test.is_correct[keep], known)[:20]]
@@ -111,29 +110,6 @@ def verdict_figures(
         found["conformal"] = sets.as_dict() | share | {"coverage_measured": share["coverage"].as_dict()}
         found["conformal"]["coverage"] = sets.coverage
     return found
-
-
-def labels_curve(
-    embedded: Embedded, head: HeadFit, config: FitConfig, *, say: Callable[[str], None]
-) -> LearningCurve | None:
-    """Return the probe's curve over training sizes; None, and why is said, where there are too few examples for one."""
-    train = embedded.splits["train"]
-    device = choose_device(config.device)
-    try:
-        resampled = accuracy_over_sizes(
-            embedded.features["train"].matrix,
-            train.labels,
-            n_classes=len(embedded.label_names),
-            head=head,
-            groups=embedded.groups,
-            seed=config.seed,
-            device=device,
-            is_bf16=choose_precision(device).name == "bf16",
-        )
-        return fit_learning_curve(resampled.sizes, resampled.accuracy, n_now=len(train), seed=config.seed)
-    except DataError as error:
-        say(f"no curve of labels: {error.got}")
-        return None
 
 
 def feature_clusters(features: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.int64]:

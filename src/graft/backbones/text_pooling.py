@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -236,7 +237,13 @@ def _head_input(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return what the head reads, and the states between the layers where `options` ask for them."""
     seen: list[Tensor] = []
-    hook = network.get_submodule(head).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    own = threading.get_ident()  # several threads may be in the network at once, each with a hook of its own
+
+    def keep(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if threading.get_ident() == own:
+            seen.append(given[0])
+
+    hook = network.get_submodule(head).register_forward_pre_hook(keep)
     try:
         given = network(**inputs, **options)
     finally:

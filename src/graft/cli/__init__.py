@@ -9,6 +9,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line and exit."""
-    from graft.cli.app import run
+    from graft.core.process import leave_process, prepare_process, uncollected
 
-    sys.exit(run(sys.argv[1:]))
+    prepare_process()  # before NumPy's threads begin
+    with uncollected():
+        from graft.cli.app import run
+    leave_process(run(sys.argv[1:]))

@@ -22,7 +22,7 @@ __all__ = [
     "seconds_since_process_start",
 ]  # fmt: skip
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 _KEEP_BYTES = 1 << 30
 
 
@@ -30,8 +30,9 @@ def keep_freed_pages() -> bool:
     """Tell glibc to keep freed memory for the next batch; return whether it was told.
 
     Eager inference frees and asks for the same large blocks in every batch; by default each goes back to the kernel
-    and is faulted in again, page by page. To be called before the first tensor is made. Does nothing outside
-    Linux with glibc, or with the environment variable ``GRAFT_KEEP_PAGES=0``.
+    and is faulted in again, page by page. All threads share one arena, as those of their own would not keep theirs. To
+    be called before the first tensor is made. Does nothing outside Linux with glibc, or with the environment variable
+    ``GRAFT_KEEP_PAGES=0``.
     """
     if os.environ.get("GRAFT_KEEP_PAGES", "1") == "0" or not sys.platform.startswith("linux"):
         return False
@@ -40,7 +41,8 @@ def keep_freed_pages() -> bool:
         mallopt = libc.mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES))
+    settings = ((_M_MMAP_THRESHOLD, _KEEP_BYTES), (_M_TRIM_THRESHOLD, _KEEP_BYTES), (_M_ARENA_MAX, 1))
+    return all(bool(mallopt(*setting)) for setting in settings)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from graft.core.errors import DataError
 from graft.core.seeds import generator
 from graft.core.types import Estimate
+from graft.evaluation.distributions import normal_below, normal_quantile
 from graft.evaluation.intervals import NoInterval
 
 __all__ = ["Draws", "Statistic", "bca_bootstrap", "bootstrap_means", "draw_together"]
@@ -80,9 +80,9 @@ class Draws:
         tail = share
         below = _share_below(draws, self.value)
         if 0 < below < 1 and np.isfinite(self.acceleration):
-            bias, w = float(stats.norm.ppf(below)), float(stats.norm.ppf(share) - stats.norm.ppf(below))
+            bias, w = float(normal_quantile(below)), float(normal_quantile(share) - normal_quantile(below))
             if 1 + self.acceleration * w > 0:
-                tail = float(stats.norm.cdf(w / (1 + self.acceleration * w) - bias))
+                tail = float(normal_below(w / (1 + self.acceleration * w) - bias))
         return float(np.clip(2 * min(tail, 1 - tail), 2 * least, 1.0))
 
 
@@ -230,10 +230,10 @@ def _bca(
     if not (0 < below < 1 and np.isfinite(acceleration)):
         method = "percentile-bootstrap (BCa's bias or acceleration is not defined)"
     else:
-        bias = stats.norm.ppf(below)
-        z = bias + stats.norm.ppf(tails)
+        bias = normal_quantile(below)
+        z = bias + normal_quantile(tails)
         if (1 - acceleration * z > 0).all():
-            tails = stats.norm.cdf(bias + z / (1 - acceleration * z))
+            tails = normal_below(bias + z / (1 - acceleration * z))
         else:
             method = "percentile-bootstrap (BCa's acceleration is too large)"
     low, high = np.quantile(draws, tails)

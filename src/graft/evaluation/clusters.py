@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from graft.core.errors import DataError
 from graft.core.types import Estimate
+from graft.evaluation.distributions import student_quantile
 from graft.evaluation.intervals import NoInterval, clopper_pearson, wilson
 
 __all__ = ["FEWEST_GROUPS", "share_difference_over_groups", "share_over_groups"]
@@ -67,7 +67,7 @@ def share_over_groups(
         return Estimate(float(share), ends.low, ends.high, n, "clopper-pearson over groups", level)
     spread = right - share * sizes
     error = np.sqrt(n_groups / (n_groups - 1) * np.square(spread).sum()) / n
-    half = stats.t.isf((1 - level) / 2, n_groups - 1) * error / (share * (1 - share))
+    half = student_quantile((1 + level) / 2, n_groups - 1) * error / (share * (1 - share))
     middle = np.log(share / (1 - share))
     low, high = 1 / (1 + np.exp(-(middle - half))), 1 / (1 + np.exp(-(middle + half)))
     own = wilson(int(right.sum()), n, level=level)
@@ -102,7 +102,7 @@ def share_difference_over_groups(
         reason = f"{n_groups} group{'' if n_groups == 1 else 's'}, at least {FEWEST_GROUPS} are needed"
         return NoInterval(value, n, reason, level)
     spread = np.square(difference - value * sizes).sum()
-    half = stats.t.isf((1 - level) / 2, n_groups - 1) * np.sqrt(n_groups / (n_groups - 1) * spread) / n
+    half = student_quantile((1 + level) / 2, n_groups - 1) * np.sqrt(n_groups / (n_groups - 1) * spread) / n
     return Estimate(
         value, float(max(-1.0, value - half)), float(min(1.0, value + half)), n, "t over groups, paired", level
     )

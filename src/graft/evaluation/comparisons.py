@@ -8,11 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize
 
 from graft.core.errors import DataError
 from graft.core.types import Estimate, MultiLabelPredictions, Predictions
 from graft.evaluation.bootstrap import Draws
+from graft.evaluation.distributions import (
+    binomial_at_least,
+    binomial_at_most,
+    binomial_quantile,
+    binomial_shares,
+    normal_quantile,
+)
 from graft.evaluation.intervals import NoInterval, wilson
 from graft.evaluation.metrics import log_losses, mean_estimates
 from graft.evaluation.multi_label_metrics import label_log_losses
@@ -117,7 +124,7 @@ def paired_bootstrap(a: Draws, b: Draws, *, metric: str, level: float = 0.95) ->
     """
     difference = a.minus(b)
     finite = difference.draws[np.isfinite(difference.draws)]
-    reach = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))
+    reach = float(normal_quantile(POWER) - normal_quantile(ALPHA / 2))
     smallest = reach * float(finite.std()) if finite.size and finite.std() > 0 else None
     return PairedBootstrap(metric, difference.interval(level), difference.p_value(), smallest, difference.n)
 
@@ -156,7 +163,7 @@ def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], *,
         raise DataError(f"answers of shape {a.shape} and {b.shape}", expected="the same, not empty, examples for both")
     only_a, only_b, n = int((a & ~b).sum()), int((b & ~a).sum()), a.size
     fewer, either = min(only_a, only_b), only_a + only_b
-    p_value = min(1.0, 2 * float(stats.binom.cdf(fewer, either, 0.5))) if either else 1.0
+    p_value = min(1.0, 2 * float(binomial_at_most(fewer, either, 0.5))) if either else 1.0
     difference = paired_difference(int((a & b).sum()), only_a, only_b, n, level=level)
     return PairedTest(only_a, only_b, n, p_value, difference, smallest_detectable(n, either / n))
 
@@ -217,13 +224,13 @@ def smallest_detectable(n: int, disagreement: float) -> float | None:
 
 def _power(n: int, disagreement: float, difference: float) -> float:
     """Return the probability of p <= ALPHA, the number of disagreements being random as well."""
-    spread = stats.binom(n, disagreement)
-    m = np.arange(int(spread.ppf(1e-9)), int(spread.ppf(1 - 1e-9)) + 1)
-    critical = stats.binom.ppf(ALPHA / 2, m, 0.5)
-    critical = np.where(stats.binom.cdf(critical, m, 0.5) > ALPHA / 2, critical - 1, critical)
+    least, most = (int(binomial_quantile(share, n, disagreement)) for share in (1e-9, 1 - 1e-9))
+    m = np.arange(least, most + 1)
+    critical = binomial_quantile(ALPHA / 2, m, 0.5)
+    critical = np.where(binomial_at_most(critical, m, 0.5) > ALPHA / 2, critical - 1, critical)
     share = min(1.0, (disagreement + difference) / (2 * disagreement))
-    rejects = stats.binom.cdf(critical, m, share) + stats.binom.sf(m - critical - 1, m, share)
-    return float(spread.pmf(m) @ np.where(critical >= 0, rejects, 0.0))
+    rejects = binomial_at_most(critical, m, share) + binomial_at_least(m - critical, m, share)
+    return float(binomial_shares(m, n, disagreement) @ np.where(critical >= 0, rejects, 0.0))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

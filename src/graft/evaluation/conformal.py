@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from graft.core.errors import DataError
 from graft.core.seeds import generator
 from graft.core.types import Estimate, Predictions
 from graft.evaluation.alignment import with_targets
+from graft.evaluation.distributions import beta_quantile
 from graft.evaluation.intervals import NoInterval, proportion
 
 __all__ = ["ConformalSets", "conformal_quantile", "fit_conformal", "scores_to_keep", "sets_from_scores"]
@@ -70,7 +70,7 @@ class ConformalSets:
         if rank > self.n:
             return 1.0, 1.0
         ends = np.array([(1 - level) / 2, (1 + level) / 2])
-        low, high = np.asarray(stats.beta.ppf(ends, rank, self.n + 1 - rank)).tolist()
+        low, high = np.asarray(beta_quantile(ends, rank, self.n + 1 - rank)).tolist()
         return low, high
 
     def as_dict(self) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from graft.core.errors import DataError
 from graft.core.types import Estimate
+from graft.evaluation.distributions import beta_quantile, normal_quantile
 
 __all__ = ["NoInterval", "clopper_pearson", "proportion", "wilson"]
 
@@ -82,7 +82,7 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Estimate:
     (0.786, 0.957)
     """
     _check_proportion(successes, n)
-    z = float(stats.norm.isf((1 - level) / 2))
+    z = -float(normal_quantile((1 - level) / 2))
     p = successes / n
     middle = p + z * z / (2 * n)
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -113,8 +113,8 @@ def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Estimate:
     """
     _check_proportion(successes, n)
     tail = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(stats.beta.ppf(tail, successes, n - successes + 1))
-    high = 1.0 if successes == n else float(stats.beta.isf(tail, successes + 1, n - successes))
+    low = 0.0 if successes == 0 else float(beta_quantile(tail, successes, n - successes + 1))
+    high = 1.0 if successes == n else float(beta_quantile(1 - tail, successes + 1, n - successes))
     return Estimate(successes / n, low, high, n, "clopper-pearson", level)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from graft.core.types import Estimate, MultiLabelPredictions
 from graft.evaluation.bootstrap import Draws, draw_together
+from graft.evaluation.distributions import normal_quantile
 from graft.evaluation.intervals import NoInterval, proportion
 
 __all__ = [
@@ -166,7 +167,7 @@ def _about_corrected(draws: Draws, level: float) -> tuple[float, float]:
     if not np.isfinite(error):
         return draws.value, draws.value
     middle = min(max(draws.value - bias, 0.01), 0.99)
-    reach = float(stats.norm.isf((1 - level) / 2)) * error / (middle * (1 - middle))
+    reach = -float(normal_quantile((1 - level) / 2)) * error / (middle * (1 - middle))
     low, high = special.expit(special.logit(middle) + reach * np.array([-1.0, 1.0]))
     return float(low), float(high)
 

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from graft.core.seeds import generator
 from graft.core.types import Estimate, Predictions
 from graft.evaluation.calibration import fit_temperature
 from graft.evaluation.claims import Answer, Claim, Strength, strength_of_bound, strength_of_p, unsigned_points
+from graft.evaluation.distributions import fisher_exact, normal_above, normal_quantile
 from graft.evaluation.metrics import log_losses
 from graft.evaluation.shift import unpaired_difference
 
@@ -50,10 +51,8 @@ def judge_overfitting(
     gap = unpaired_difference(right_seen, len(train), right, n)
     loss_gap = float(own.mean() - seen.mean())
     loss_error = float(np.sqrt(own.var() / max(1, n - 1) + seen.var() / max(1, len(train) - 1)))
-    floor = float(stats.norm.isf(_STRICT)) * loss_error
-    p_gap = min(
-        _one_sided(loss_gap, loss_error), float(stats.fisher_exact(_table(right_seen, train, right, held_out))[1])
-    )
+    floor = -float(normal_quantile(_STRICT)) * loss_error
+    p_gap = min(_one_sided(loss_gap, loss_error), fisher_exact(_table(right_seen, train, right, held_out)))
     saved = _saved_by_temperature(held_out, own, seed=seed)
     worse = _worse_than(own, baselines or {})
     evidence: dict[str, Any] = {
@@ -117,7 +116,7 @@ def _table(right_a: int, a: Predictions, right_b: int, b: Predictions) -> NDArra
 def _one_sided(value: float, error: float) -> float:
     if not error > 0:
         return 1.0 if value <= 0 else 0.0
-    return float(stats.norm.sf(value / error))
+    return float(normal_above(value / error))
 
 
 def _saved_by_temperature(p: Predictions, own: NDArray[np.float64], *, seed: int) -> Estimate:
@@ -172,6 +171,8 @@ def judge_loss_history(history: Sequence[Mapping[str, Any]], *, n: int) -> Claim
     after = losses[best:]
     p_value = 1.0
     if after.size >= 4:
+        from scipy import stats  # dear to import, and only fine-tuning has a history
+
         found = stats.kendalltau(np.arange(after.size), after, alternative="greater")
         p_value = float(found.pvalue) if np.isfinite(found.pvalue) else 1.0
     question = "Did more training make it worse?"

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from graft.core.errors import DataError
 from graft.core.types import Estimate
@@ -25,6 +24,7 @@ from graft.evaluation.claims import (
     unsigned_points,
 )
 from graft.evaluation.comparisons import PairedTest, holm, mcnemar_exact
+from graft.evaluation.distributions import student_above, student_quantile
 from graft.evaluation.intervals import proportion
 from graft.evaluation.shift import WORTH_SAYING
 
@@ -179,8 +179,8 @@ def compare_robustness(
         raise DataError(f"answers of shape {a.shape} and {b.shape}", expected="two examples or more, the same for both")
     each = (a - b).mean(axis=1)
     n, mean, error = len(each), float(each.mean()), float(each.std(ddof=1)) / np.sqrt(len(each))
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
-    p_value = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error > 0 else float(mean == 0)
+    reach = float(student_quantile((1 + level) / 2, n - 1)) * error
+    p_value = float(2 * student_above(abs(mean) / error, n - 1)) if error > 0 else float(mean == 0)
     found = Estimate(mean, max(-1.0, mean - reach), min(1.0, mean + reach), n, "student-t-paired", level)
     facts: dict[str, Any] = {
         "difference": found,

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from graft.core.errors import DataError
 from graft.core.seeds import generator
@@ -23,6 +22,7 @@ from graft.evaluation.claims import (
     unsigned_points,
 )
 from graft.evaluation.comparisons import mcnemar_exact
+from graft.evaluation.distributions import fisher_exact
 from graft.evaluation.intervals import proportion
 from graft.evaluation.transport import transport_costs
 
@@ -222,7 +222,7 @@ def judge_shift(
         before, right, right_home = home, int(known.is_correct.sum()), int(home.is_correct.sum())
         loss = unpaired_difference(right_home, len(home), right, len(known))
         table = np.array([[right_home, len(home) - right_home], [right, len(known) - right]])
-        p_value, test = float(stats.fisher_exact(table)[1]), "fisher-exact"
+        p_value, test = fisher_exact(table), "fisher-exact"
     now = float(known.is_correct.mean())
     facts: dict[str, Any] = {"accuracy": proportion(int(known.is_correct.sum()), len(known)), "loss": loss}
     share = f"{float(before.is_correct.mean()):.1%} to {now:.1%}"

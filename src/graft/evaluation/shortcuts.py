@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.spatial import cKDTree
+
+from graft.evaluation.distributions import hypergeometric_at_least, mid_ranks, normal_above
 
 __all__ = ["LEAST_CLASS_SKILL", "LEAST_SKILL", "Shortcut", "find_shortcuts"]
 
@@ -112,12 +113,12 @@ def find_shortcuts(
         if not raw.shape[1]:
             continue
         # Equal values lie in random order: else the first in the file would be everyone's neighbour.
-        ranks = stats.rankdata(raw, axis=0) / n + rng.uniform(0, 1e-6, raw.shape)
+        ranks = mid_ranks(raw) / n + rng.uniform(0, 1e-6, raw.shape)
         near = _without_self(np.asarray(cKDTree(ranks).query(ranks, k=_NEIGHBOURS + 1)[1]))
         said = _said(classes, near, n_classes)
         null = np.array([_accuracy(rng.permutation(classes), near, n_classes) for _ in range(_DRAWS)])
         accuracy, chance = float((said == classes).mean()), float(null.mean())
-        p_value = float(stats.norm.sf((accuracy - chance) / max(float(null.std(ddof=1)), 1e-9)))
+        p_value = float(normal_above((accuracy - chance) / max(float(null.std(ddof=1)), 1e-9)))
         best, class_skill, p_class = _best_class(classes, said, n_classes)
         p_value = 2 * min(p_value, p_class)
         found.append(Shortcut(name, accuracy, chance, p_value, int(numbers[best]), class_skill))
@@ -135,7 +136,7 @@ def _best_class(
     skill = right / np.maximum(counts, 1) - (given - right) / np.maximum(len(classes) - counts, 1)
     skill[counts < _LEAST_OF_CLASS] = -1
     best = int(skill.argmax())
-    p_value = float(stats.hypergeom.sf(right[best] - 1, len(classes), counts[best], given[best]))
+    p_value = hypergeometric_at_least(int(right[best]), len(classes), int(counts[best]), int(given[best]))
     return best, float(skill.max()), min(1.0, p_value * n_classes)
 
 

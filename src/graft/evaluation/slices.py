@@ -8,12 +8,12 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from graft.core.errors import DataError
 from graft.core.types import Estimate
 from graft.evaluation.claims import ALPHA, Claim, strength_of_p, unsigned_points
 from graft.evaluation.comparisons import holm
+from graft.evaluation.distributions import hypergeometric_at_most
 from graft.evaluation.intervals import NoInterval, proportion
 
 __all__ = ["Slice", "benjamini_hochberg", "find_slices", "judge_slices"]
@@ -101,7 +101,7 @@ def find_slices(
         for value, rows in _parts(values):
             if fewest <= rows.size <= n - fewest:
                 hits = int(right[rows].sum())
-                p = float(stats.hypergeom.cdf(hits, n, total, rows.size))
+                p = hypergeometric_at_most(hits, n, total, rows.size)
                 raw.append((column, value, rows, p))
     adjust = holm if correction == "holm" else benjamini_hochberg
     adjusted = adjust([p for *_, p in raw])

@@ -83,13 +83,14 @@ class HeadOnly:
     n_folds : folds of the cross-validation; fewer where a class has fewer examples.
     scalings : feature scalings to choose from.
     n_penalties : length of the penalty path.
-    tolerance : relative gradient at which a fit has converged.
+    tolerance, path_tolerance : relative gradient at which the final fit has converged, and those it is chosen from.
     """
 
     n_folds: int = 5
     scalings: tuple[str, ...] = ("none", "z-score", "unit-norm")
     n_penalties: int = 12
     tolerance: float = 1e-5
+    path_tolerance: float = 1e-3
 
     def fit(
         self,
@@ -137,6 +138,7 @@ class HeadOnly:
                 n_penalties=self.n_penalties,
                 anchors=anchors,
                 tolerance=self.tolerance,
+                path_tolerance=self.path_tolerance,
                 device=device,
                 is_bf16=is_bf16,
                 say=say,

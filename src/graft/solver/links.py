@@ -26,6 +26,8 @@ flag would do too, but threads keep the flag that they were born with: later res
 class Link(ABC):
     """How logits become a loss. Abstract; `SoftmaxLink` and `SigmoidLink` are final."""
 
+    n_classes: int
+
     @abstractmethod
     def loss(self, logits: Tensor, row_weights: Tensor) -> Tensor:
         """Return the weighted sum of losses: (n_problems,)."""
@@ -60,7 +62,7 @@ class SoftmaxLink(Link):
 
     def __init__(self, targets: Tensor, n_classes: int) -> None:
         self.targets: Final = targets
-        self.n_classes: Final = n_classes
+        self.n_classes = n_classes
         self._index: Final = targets[:, None, None]
 
     def _others(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -114,6 +116,7 @@ class SigmoidLink(Link):
     """
 
     def __init__(self, targets: Tensor) -> None:
+        self.n_classes = targets.shape[1]
         self.targets: Final = targets.float()[:, :, None]
         self._sign: Final = 1.0 - 2.0 * self.targets  # +1 for an absent label, -1 for a present one
 

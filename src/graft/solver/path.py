@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from graft.core.threads import each_with_threads, n_threads
 from graft.solver.links import Link
 from graft.solver.newton import State, data_gradient, minimise, norm_of, objective_of
 from graft.solver.rotation import RotatedFeatures
 
-__all__ = ["Level", "solve_path"]
+__all__ = ["ONE_THREAD_BELOW", "Level", "solve_path"]
+
+ONE_THREAD_BELOW = 400_000  # logits (examples x classes x series), for which one thread is faster than two
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def solve_path(
     is_bf16: bool = False,
     start_at: tuple[Tensor, Tensor] | None = None,
 ) -> Iterator[Level]:
-    """Yield the solutions level by level, from the first (strongest) penalty to the last.
+    """Return the solutions level by level, from the first (strongest) penalty to the last.
 
     Each problem minimises ``sum_i w_i loss_i(W z_i + b) / sum_i w_i + penalty / 2 * |W|^2``; the bias is not
     penalised.
@@ -81,6 +84,21 @@ def solve_path(
     A level starts from the better of the last solution and its linear extrapolation in the level number, which
     follows the growth of the margins where classes are separable.
     """
+    levels = _solve(features, link, row_weights, penalties, tolerance, max_newton, is_bf16, start_at)
+    n_logits = features.n_examples * row_weights.shape[1] * link.n_classes
+    return each_with_threads(levels, 1 if n_logits < ONE_THREAD_BELOW else n_threads())
+
+
+def _solve(
+    features: RotatedFeatures,
+    link: Link,
+    row_weights: Tensor,
+    penalties: Tensor,
+    tolerance: float,
+    max_newton: int,
+    is_bf16: bool,
+    start_at: tuple[Tensor, Tensor] | None,
+) -> Iterator[Level]:
     weight = row_weights / row_weights.sum(dim=0, keepdim=True)
     bias = link.prior_bias(weight)
     n, rank, n_series = features.n_examples, features.rank, weight.shape[1]

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from graft.data.audio import decode_recording
 
@@ -64,6 +63,8 @@ def _noise(sound: NDArray[np.float32], rate: int, severity: int, rng: np.random.
 
 
 def _band(sound: NDArray[np.float32], rate: int, severity: int, rng: np.random.Generator) -> NDArray[np.floating]:
+    from scipy import signal  # dear to import, and of no use for pictures and texts
+
     sections = signal.butter(6, _BAND[severity - 1], output="sos")
     return np.asarray(signal.sosfilt(sections, sound))
 
@@ -85,6 +86,8 @@ def _echo(sound: NDArray[np.float32], rate: int, severity: int, rng: np.random.G
     response = room[: len(seconds)] * 10 ** (-3 * seconds / _ECHO_S[severity - 1])
     response *= _ECHO_SHARE[severity - 1] / max(float(np.sqrt(np.square(response).sum())), 1e-12)
     response[0] = 1.0
+    from scipy import signal
+
     wet = signal.fftconvolve(sound, response)[: len(sound)]
     return np.asarray(wet * (_rms(sound) / max(_rms(wet), 1e-12)))
 
