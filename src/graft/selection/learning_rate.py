@@ -31,6 +31,8 @@ __all__ = [
 FACTORS: Final = (0.1, 1 / 3, 1.0, 3.0, 10.0)
 RATE_RUNGS: Final = (Rung(0.125, n_kept=3), Rung(0.2, n_repeats=2))
 
+_CLEAR: Final = 1.645  # standard errors
+
 
 @dataclass(frozen=True)
 class RateSearch:
@@ -118,7 +120,7 @@ def search_rate(
     Notes
     -----
     All runs have the full shape, warm-up and annealing, with fewer steps. Equal losses go to the smaller rate, and the
-    prior is left only for one that is ahead of it by more than a standard error.
+    prior is left only for one that is clearly ahead of it, see `chosen_rate`.
     """
     centre = method.settings.learning_rate or prior_of(method, bed.network)
     limit = math.inf if ceiling is None else ceiling.ceiling
@@ -150,14 +152,14 @@ def chosen_rate(
     ----------
     standings : the leader of the last rung first.
     rate_of : by name of the contestant.
-    centre : name of the one at the prior. It is left only for a rate whose lead over it is more than a standard error
-        of the paired difference: on some ten held-out examples the least loss alone means little.
+    centre : name of the one at the prior. It is left only for a rate that is ahead of it by a one-sided paired test at
+        5 %, as the contest asks of a contender: on some ten held-out examples the least loss alone means little.
     """
     own = next((one for one in standings if one.name == centre), None)
     leader = standings[0]
     is_beside = own is not None and own is not leader and own.rung == leader.rung
-    if own is not None and is_beside and own.log_loss_difference <= own.standard_error:
-        return rate_of[centre], None, "no other rate was ahead of it by more than a standard error"
+    if own is not None and is_beside and own.log_loss_difference <= _CLEAR * own.standard_error:
+        return rate_of[centre], None, "no other rate was clearly ahead of it"
     return vertex_rate(standings, rate_of)
 
 

@@ -90,7 +90,7 @@ def range_test(method: FineTuningMethod, bed: TrialBed, *, centre: float, n_step
         has_diverged=has_diverged,
         high=high,
     )
-    return where.processes.from_main(found)  # type: ignore[no-any-return]
+    return where.processes.from_main(found)
 
 
 def read_curve(rates: list[float], losses: list[float], *, chance: float, has_diverged: bool, high: float) -> RangeTest:

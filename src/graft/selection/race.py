@@ -22,7 +22,7 @@ from graft.selection.trials_executors import Executor, InTurn
 __all__ = ["RATE_POWER", "Contestant", "Race", "Rung", "Standing", "hold_race", "n_planned_runs"]
 
 _FEWEST_STEPS = 4
-RATE_POWER: Final = 0.5
+RATE_POWER: Final = 0.75
 """A run of a share s of the steps takes s to this power of a whole run's rate: the best rate of a run that starts at
 the probe grows with its length, as 0.5 to 1.4 (docs/experiments.md, "The best rate of a short run")."""
 

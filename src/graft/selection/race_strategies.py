@@ -77,7 +77,7 @@ def race_strategies(
     methods: Sequence[FineTuningMethod],
     bed: TrialBed,
     *,
-    strengths: Sequence[str] = get_args(Strength),
+    strengths: Sequence[Strength] = get_args(Strength),
     has_rates: bool = True,
     rungs: Sequence[Rung] = STRATEGY_RUNGS,
     executor: Executor | None = None,
@@ -147,6 +147,6 @@ def _alike(best: FineTuningMethod, whole: Race, by_name: Mapping[str, FineTuning
     return []
 
 
-def _with_strength(method: FineTuningMethod, strength: str) -> FineTuningMethod:
+def _with_strength(method: FineTuningMethod, strength: Strength) -> FineTuningMethod:
     changed: Any = method
-    return replace(changed, settings=replace(method.settings, augmentation=strength))  # type: ignore[no-any-return]
+    return replace(changed, settings=replace(method.settings, augmentation=strength))

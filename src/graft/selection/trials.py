@@ -163,7 +163,7 @@ def trial_bed(
 def with_rate(method: FineTuningMethod, rate: float | None) -> FineTuningMethod:
     """Return the method with another learning rate in its settings; None: its prior."""
     changed: Any = method
-    return replace(changed, settings=replace(method.settings, learning_rate=rate))  # type: ignore[no-any-return]
+    return replace(changed, settings=replace(method.settings, learning_rate=rate))
 
 
 def run_trial(bed: TrialBed, trial: Trial) -> TrialResult:
