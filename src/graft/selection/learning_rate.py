@@ -29,7 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 FACTORS: Final = (0.1, 1 / 3, 1.0, 3.0, 10.0)
-RATE_RUNGS: Final = (Rung(0.125, n_kept=3), Rung(0.2, n_repeats=2))
+RATE_RUNGS: Final = (Rung(0.1, n_kept=3), Rung(0.4))
 
 _CLEAR: Final = 1.645  # standard errors
 
@@ -175,7 +175,7 @@ def vertex_rate(standings: Sequence[Standing], rate_of: Mapping[str, float]) -> 
     rate_of : by name of the contestant.
     """
     last = [one for one in standings if one.rung == standings[0].rung]
-    points = sorted((rate_of[one.name], one.log_loss) for one in last)
+    points = sorted((rate_of[one.name], one.foreseen) for one in last)
     losses = [loss for _, loss in points]
     at = int(np.argmin(losses))  # of equal losses the first, which is the smallest rate
     rate = points[at][0]

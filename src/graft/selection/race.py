@@ -19,12 +19,12 @@ from graft.selection.race_journal import Journal
 from graft.selection.trials import Key, Trial, TrialBed, TrialResult
 from graft.selection.trials_executors import Executor, InTurn
 
-__all__ = ["RATE_POWER", "Contestant", "Race", "Rung", "Standing", "hold_race", "n_planned_runs"]
+__all__ = ["LENGTH_POWER", "Contestant", "Race", "Rung", "Standing", "hold_race", "n_planned_runs"]
 
 _FEWEST_STEPS = 4
-RATE_POWER: Final = 0.75
-"""A run of a share s of the steps takes s to this power of a whole run's rate: the best rate of a run that starts at
-the probe grows with its length, as 0.5 to 1.4 (docs/experiments.md, "The best rate of a short run")."""
+LENGTH_POWER: Final = 0.75
+"""Losses of one contestant over runs of a share s are taken for a + b / s to this power: short runs that start at the
+probe favour small rates and small changes, whole runs do not (docs/experiments.md, "The best rate of a short run")."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,12 @@ class Standing:
     Parameters
     ----------
     name : of the contestant.
-    learning_rate : the highest of a whole run.
+    learning_rate : the highest.
     rung : number of the last rung that it ran, from 0.
     n_steps : of each of its runs there.
     log_loss, accuracy : mean over the held-out examples of that rung.
-    log_loss_difference, standard_error : to the leader of the same rung, example by example; 0 for the leader.
+    foreseen : log-loss of a whole run, where two lengths tell; else `log_loss`.
+    log_loss_difference, standard_error : of foreseen losses to the leader of the same rung, example by example.
     log_losses : by rung.
     seconds : of all its runs.
     has_diverged : whether a run came apart.
@@ -74,6 +75,7 @@ class Standing:
     n_steps: int
     log_loss: float
     accuracy: float
+    foreseen: float
     log_loss_difference: float
     standard_error: float
     log_losses: tuple[float, ...]
@@ -93,11 +95,13 @@ class Race:
     ----------
     standings : who ran furthest first, of these the least loss.
     results : of all trials, by key.
+    planned : steps of a whole run, by name.
     ended_by : ``"rungs"``, or ``"time"`` where the budget ended it before the last rung.
     """
 
     standings: tuple[Standing, ...]
     results: Mapping[Key, TrialResult]
+    planned: Mapping[str, int]
     ended_by: str = "rungs"
 
     @property
@@ -111,12 +115,13 @@ class Race:
         return sum(n_steps for _, n_steps, _ in self.results)
 
     def table(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return losses and right answers (n_rows, n_contestants) of everybody's longest run on the first split.
+        """Return foreseen losses and right answers (n_rows, n_contestants) of everybody's runs on the first split.
 
         Contestants are in the order of the standings. Who left early stands with the short run that it left by.
         """
         last = [self.results[one.name, one.n_steps, 0] for one in self.standings]
-        losses = np.stack([result.losses for result in last], axis=1).astype(np.float64)
+        first = {key: result for key, result in self.results.items() if key[2] == 0}
+        losses = np.stack([_foreseen(_runs(one.name, first), self.planned[one.name]) for one in self.standings], axis=1)
         return losses, np.stack([result.is_right for result in last], axis=1)
 
     def selection(self, *, seed: int = 0) -> SelectionBias | None:
@@ -131,7 +136,8 @@ class Race:
         names = dict.fromkeys(one.name for one in (*self.standings, *other.standings))
         results = {**self.results, **other.results}
         is_short = "time" in (self.ended_by, other.ended_by)
-        return Race(_standings(list(names), results), results, "time" if is_short else "rungs")
+        planned = {**self.planned, **other.planned}
+        return Race(_standings(list(names), results, planned), results, planned, "time" if is_short else "rungs")
 
 
 def n_planned_runs(n_contestants: int, rungs: Sequence[Rung]) -> float:
@@ -139,8 +145,8 @@ def n_planned_runs(n_contestants: int, rungs: Sequence[Rung]) -> float:
 
     Examples
     --------
-    >>> n_planned_runs(5, (Rung(0.125, n_kept=3), Rung(0.4)))
-    1.825
+    >>> round(n_planned_runs(5, (Rung(0.1, n_kept=3), Rung(0.4))), 3)
+    1.7
     """
     total, n = 0.0, n_contestants
     for rung in rungs:
@@ -177,7 +183,7 @@ def hold_race(
     -----
     Halving is synchronous: who goes on does not depend on who was ready first, so one process, many and a resumed race
     give the same result. All contestants of a repeat see the same batches, so that their differences are much less
-    noisy than their losses. Short runs take a smaller rate, see `RATE_POWER`.
+    noisy than their losses. Who has run two lengths is judged by what they foretell of a whole run, see `LENGTH_POWER`.
     """
     executor, processes = executor or InTurn(), bed.where.processes
     have = processes.from_main({} if journal is None else journal.results()) | dict(known or {})
@@ -186,7 +192,7 @@ def hold_race(
     ended_by, step_s = "rungs", 0.0
     for number, rung in enumerate(rungs):
         trials = [
-            Trial(one.name, one.method, _n_steps(one.method, bed, rung), repeat, rung.share**RATE_POWER)
+            Trial(one.name, one.method, _n_steps(one.method, bed, rung), repeat)
             for one in running
             for repeat in range(rung.n_repeats)
         ]
@@ -208,7 +214,8 @@ def hold_race(
         if number + 1 < len(rungs):
             first = sorted(running, key=lambda one: (one.name != kept, by_loss[one.name]))[: rung.n_kept]
             running = [one for one in running if one in first]
-    race = Race(_standings(names, found), found, ended_by)
+    planned = {one.name: one.method.settings.n_steps(bed.n_train) for one in contestants}
+    race = Race(_standings(names, found, planned), found, planned, ended_by)
     if journal is not None and processes.is_main:
         journal.close(race.standings)
     return race
@@ -219,20 +226,22 @@ def _n_steps(method: FineTuningMethod, bed: TrialBed, rung: Rung) -> int:
     return min(planned, max(_FEWEST_STEPS, round(rung.share * planned)))
 
 
-def _standings(names: Sequence[str], found: Mapping[Key, TrialResult]) -> tuple[Standing, ...]:
+def _standings(
+    names: Sequence[str], found: Mapping[Key, TrialResult], planned: Mapping[str, int]
+) -> tuple[Standing, ...]:
     """Return the lines of a leaderboard; equal losses stay in the order of `names`."""
-    runs: dict[str, dict[int, list[TrialResult]]] = {name: {} for name in names}
-    for name, n_steps, repeat in sorted(found):
-        runs[name].setdefault(n_steps, []).append(found[name, n_steps, repeat])
+    runs = {name: _runs(name, found) for name in names}
+    foreseen = {name: _foreseen(runs[name], planned[name]) for name in names}
     lengths = sorted({n_steps for by_length in runs.values() for n_steps in by_length})
     furthest = {name: max(runs[name]) for name in names}
-    order = sorted(names, key=lambda name: (-furthest[name], _loss(runs[name][furthest[name]])))
+    order = sorted(names, key=lambda name: (-furthest[name], float(foreseen[name].mean())))
     lines = []
     for name in order:
         n_steps = furthest[name]
         first = next(other for other in order if n_steps in runs[other] and furthest[other] == n_steps)
-        own, rivals = runs[name][n_steps], runs[first][n_steps]
-        difference = _losses(own) - _losses(rivals) if len(own) == len(rivals) else np.zeros(1)
+        own = runs[name][n_steps]
+        is_paired = len(foreseen[name]) == len(foreseen[first])
+        difference = foreseen[name] - foreseen[first] if is_paired else np.zeros(1)
         n, everything = len(difference), [result for some in runs[name].values() for result in some]
         lines.append(
             Standing(
@@ -242,6 +251,7 @@ def _standings(names: Sequence[str], found: Mapping[Key, TrialResult]) -> tuple[
                 n_steps=n_steps,
                 log_loss=_loss(own),
                 accuracy=float(np.concatenate([result.is_right for result in own]).mean()),
+                foreseen=float(foreseen[name].mean()),
                 log_loss_difference=float(difference.mean()),
                 standard_error=float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0,
                 log_losses=tuple(_loss(runs[name][length]) for length in sorted(runs[name])),
@@ -250,6 +260,24 @@ def _standings(names: Sequence[str], found: Mapping[Key, TrialResult]) -> tuple[
             )
         )
     return tuple(lines)
+
+
+def _runs(name: str, found: Mapping[Key, TrialResult]) -> dict[int, list[TrialResult]]:
+    """Return a contestant's results by steps, each in the order of the repeats."""
+    runs: dict[int, list[TrialResult]] = {}
+    for key in sorted(key for key in found if key[0] == name):
+        runs.setdefault(key[1], []).append(found[key])
+    return runs
+
+
+def _foreseen(runs: Mapping[int, list[TrialResult]], planned: int) -> NDArray[np.float64]:
+    """Return the losses of a whole run, by held-out example, as the two longest runs on the same examples tell."""
+    last, *earlier = sorted(runs, reverse=True)
+    losses = _losses(runs[last])
+    if not earlier or last >= planned or len(runs[earlier[0]]) != len(runs[last]):
+        return losses
+    short, long = ((n_steps / planned) ** -LENGTH_POWER for n_steps in (earlier[0], last))
+    return losses + (long - 1) / (short - long) * (losses - _losses(runs[earlier[0]]))
 
 
 def _losses(results: Sequence[TrialResult]) -> NDArray[np.float64]:

@@ -71,14 +71,12 @@ class Trial:
     method : with its settings, the learning rate among them.
     n_steps : of the whole schedule: a short run warms up and anneals as a long one does.
     repeat : number of the split and the seed, the same for all contestants: they see the same batches.
-    rate_factor : what a whole run's learning rate is multiplied by for this short one.
     """
 
     name: str
     method: FineTuningMethod
     n_steps: int
     repeat: int
-    rate_factor: float = 1.0
 
     @property
     def key(self) -> Key:
@@ -96,7 +94,7 @@ class TrialResult:
     rows : (n_held_out,), positions of the held-out examples.
     losses : (n_held_out,), log-loss in nats after one temperature for all of them, as the contest judges.
     is_right : (n_held_out,).
-    learning_rate : the highest of a whole run of this contestant.
+    learning_rate : the highest.
     seconds : of the whole trial.
     has_diverged : whether the loss or the gradient ceased to be finite.
     """
@@ -179,7 +177,7 @@ def run_trial(bed: TrialBed, trial: Trial) -> TrialResult:
         where = replace(where, folder=None)
     try:
         done = fine_tune(
-            with_rate(trial.method, rate * trial.rate_factor),
+            trial.method,
             bed.network,
             head=bed.head,
             start=bed.starts[number],

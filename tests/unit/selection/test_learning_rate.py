@@ -19,7 +19,7 @@ from graft.training.schedules import rate_factor
 
 
 def standing(rate: float, loss: float, *, rung: int = 1) -> Standing:
-    return Standing(f"{rate:g}", rate, rung, 40, loss, 0.5, 0.0, 0.0, (loss,), 1.0)
+    return Standing(f"{rate:g}", rate, rung, 40, loss, 0.5, loss, 0.0, 0.0, (loss,), 1.0)
 
 
 def vertex(losses: dict[float, float]) -> tuple[float, float | None, str]:
@@ -83,7 +83,7 @@ def test_the_prior_is_left_only_for_a_clear_lead() -> None:
     rates = {"low": 1e-4, "prior": 3e-4, "high": 1e-3}
 
     def chosen(gap: float, error: float) -> float:
-        prior = Standing("prior", 3e-4, 1, 40, 1 + gap, 0.5, gap, error, (1 + gap,), 1.0)
+        prior = Standing("prior", 3e-4, 1, 40, 1 + gap, 0.5, 1 + gap, gap, error, (1 + gap,), 1.0)
         return chosen_rate([standing_of("low", 1.0), prior, standing_of("high", 2.0)], rates, centre="prior")[0]
 
     assert chosen(0.1, 0.07) == 3e-4
@@ -91,4 +91,4 @@ def test_the_prior_is_left_only_for_a_clear_lead() -> None:
 
 
 def standing_of(name: str, loss: float) -> Standing:
-    return Standing(name, 0.0, 1, 40, loss, 0.5, 0.0, 0.0, (loss,), 1.0)
+    return Standing(name, 0.0, 1, 40, loss, 0.5, loss, 0.0, 0.0, (loss,), 1.0)

@@ -183,3 +183,39 @@ def test_a_trial_hears_of_no_held_out_example(bed: TrialBed) -> None:
     rows, held_out = bed.splits[1]
     assert not set(rows) & set(held_out)
     np.testing.assert_array_equal(result.rows, held_out)
+
+
+def result(name: str, n_steps: int, losses: list[float]) -> TrialResult:
+    values = np.array(losses, np.float32)
+    return TrialResult((name, n_steps, 0), np.arange(len(values)), values, values < 1, 1e-3, 1.0)
+
+
+class Told:
+    """Gives results that were made up."""
+
+    def __init__(self, losses: dict[tuple[str, int], list[float]]) -> None:
+        self._losses = losses
+
+    def run(self, bed: TrialBed, trials: Sequence[Trial]) -> Iterator[TrialResult]:
+        for trial in trials:
+            yield result(trial.name, trial.n_steps, self._losses[trial.name, trial.n_steps])
+
+
+def test_two_lengths_foretell_a_whole_run(bed: TrialBed) -> None:
+    """After a quarter of the steps the steep one is still behind, and falls as 1 / s ** 0.75 to where it leads."""
+    method = LPFT(settings(epochs=0.01, fewest_steps=100))
+
+    def loss(share: float, *, floor: float, fall: float) -> list[float]:
+        return [floor + extra + fall / share**0.75 for extra in (0.0, 0.1)]
+
+    flat, steep = {"floor": 1.0, "fall": 0.01}, {"floor": 0.5, "fall": 0.3}
+    told = {
+        (name, round(100 * share)): loss(share, **shape)
+        for name, shape in (("flat", flat), ("steep", steep))
+        for share in (0.1, 0.25)
+    }
+    field = [Contestant(name, method) for name in ("flat", "steep")]
+    race = hold_race(field, bed, (Rung(0.1, n_kept=2), Rung(0.25)), executor=Told(told))
+    assert race.leader.name == "steep"
+    assert race.leader.log_loss > race.standings[1].log_loss
+    assert race.leader.foreseen == pytest.approx(0.5 + 0.05 + 0.3, rel=1e-5)
