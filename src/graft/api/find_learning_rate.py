@@ -103,7 +103,7 @@ def find_learning_rate(
 
     from graft.selection.trials_executors import executor_for
 
-    executor = executor_for(n_jobs=chosen.jobs, ray_address=chosen.ray_address)
+    executor = executor_for(n_jobs=chosen.jobs, ray_address=chosen.ray_address, device=chosen.device)
     found = _searched(str(data), chosen, executor, has_range_test=range_test, say=say, console=console)
     folder = Path(chosen.out)
     facts = {"data": str(data), "model": chosen.model, "batch_size": chosen.batch_size, **found.as_dict()}

@@ -123,7 +123,7 @@ def race_before_contest(
     if where.processes.is_main:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(decided, {"kind": kind})
-    executor = executor_for(n_jobs=config.jobs, ray_address=config.ray_address)
+    executor = executor_for(n_jobs=config.jobs, ray_address=config.ray_address, device=config.device)
     journal = None
     if where.processes.is_main:
         journal = Journal(folder, identity=_telling(config))
@@ -173,7 +173,7 @@ def _affordable(
     config: FitConfig, bed: TrialBed, head: HeadFit, *, n_entries: int, n_contenders: int, left: Callable[[], float]
 ) -> tuple[str, str]:
     """Return which race fits beside the whole contest: all, rate or none; and why none."""
-    first = config.strategy == "auto" and config.race in ("auto", "all")
+    may_race_all = config.strategy == "auto" and config.race in ("auto", "all")
     n_valid = 0 if len(bed.splits) > 1 else len(bed.splits[0][1])
     method = method_of(config, "lp-ft" if config.strategy == "auto" else config.strategy)
     budget = RunBudget(method, left, n_train=bed.n_train, n_valid=n_valid, soup=config.soup)
@@ -185,7 +185,7 @@ def _affordable(
     rate_s = _OVERHEAD * n_race_runs(5, RATE_RUNGS) * run_s / config.jobs
     all_s = _OVERHEAD * n_strategy_runs(n_entries) * run_s / config.jobs
     seconds = bed.where.processes.from_main(left())
-    if first and all_s + 2 * contest_s <= seconds:
+    if may_race_all and all_s + 2 * contest_s <= seconds:
         return "all", ""
     if rate_s + n_contenders * contest_s <= seconds:
         return "rate", ""

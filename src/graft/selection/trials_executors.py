@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
+from graft.core.devices import choose_device
 from graft.core.errors import UsageError
 from graft.core.optional import require
 from graft.selection.trials import Trial, TrialBed, TrialResult, run_trial
@@ -101,8 +102,12 @@ class RayCluster:
             yield ray.get(done[0])
 
 
-def executor_for(*, n_jobs: int = 1, ray_address: str | None = None, n_gpus: float = 0) -> Executor:
+def executor_for(*, n_jobs: int = 1, ray_address: str | None = None, device: str = "auto") -> Executor:
     """Return the executor that the options mean.
+
+    Parameters
+    ----------
+    device : as `graft.core.devices.choose_device` has it; where it is a GPU here, each trial asks a cluster for one.
 
     Raises
     ------
@@ -119,7 +124,7 @@ def executor_for(*, n_jobs: int = 1, ray_address: str | None = None, n_gpus: flo
                 fix="leave --jobs away (Python: jobs=1)",
             )
         require("ray", extra="ray", purpose="--ray-address (Python: ray_address=)")
-        return RayCluster(ray_address, n_gpus=n_gpus)
+        return RayCluster(ray_address, n_gpus=float(choose_device(device).type == "cuda"))
     return LocalProcesses(n_jobs) if n_jobs > 1 else InTurn()
 
 
