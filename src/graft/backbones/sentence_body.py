@@ -100,7 +100,7 @@ def read_sentence_body(find: Callable[[str], Path | None]) -> SentenceBody | Non
     listed = find("modules.json")
     if listed is None:
         return None
-    first = next(iter(json.loads(listed.read_text(encoding="utf-8"))), {})
+    first: dict[str, Any] = next(iter(json.loads(listed.read_text(encoding="utf-8"))), {})
     inner = f"{first.get('path')}/sentence_bert_config.json" if first.get("path") else ""
     settings = _json(find("sentence_bert_config.json") or (find(inner) if inner else None))
     pooling: tuple[str, ...] = ()
