@@ -3,9 +3,13 @@
 from graft.api.check import Checks, check
 from graft.api.demo import demo
 from graft.api.evaluate import evaluate
+from graft.api.find_learning_rate import FoundRate, find_learning_rate
 from graft.api.fit import FitResult, fit
 from graft.api.plan import Plan, plan
 from graft.api.predict import predict
 from graft.api.pretrain import pretrain
 
-__all__ = ["Checks", "FitResult", "Plan", "check", "demo", "evaluate", "fit", "plan", "predict", "pretrain"]
+__all__ = [
+    "Checks", "FitResult", "FoundRate", "Plan", "check", "demo", "evaluate",
+    "find_learning_rate", "fit", "plan", "predict", "pretrain",
+]  # fmt: skip

@@ -75,6 +75,13 @@ class FitConfig:
         held-out examples), head (frozen network, new last layer), lp-ft (head, then all layers), full (all layers,
         fresh head), partial (last blocks), lora (low-rank updates), gradual (block after block), contrastive (all
         layers by contrast between examples, then the head).
+    race
+        Short runs before the contest: auto (all, or rate, where a --time-limit leaves time for it), none, rate (which
+        learning rate) or all (with strategy auto: which strategy, distortion and rate).
+    jobs
+        Short runs of a race at once, each in a process of its own.
+    ray_address
+        Ray cluster that a race runs on: auto, or ray://HOST:10001.
     time_limit
         When the command must end, from its start: 90s, 10m, 1h. Default: none, and auto fine-tunes if 10 minutes do.
     learning_rate
@@ -189,6 +196,9 @@ class FitConfig:
     corruptions: str = "auto"
     unlabeled: str | None = None
     strategy: str = "auto"
+    race: str = "auto"
+    jobs: int = 1
+    ray_address: str | None = None
     time_limit: str | None = None
     learning_rate: float | None = None
     epochs: float = 6.0
@@ -245,6 +255,8 @@ class FitConfig:
             ),
             ("batch_seconds", self.batch_seconds is None or self.batch_seconds > 0, "above 0"),
             ("corruptions", self.corruptions in ("auto", "all", "none"), "auto, all or none"),
+            ("race", self.race in ("auto", "none", "rate", "all"), "auto, none, rate or all"),
+            ("jobs", self.jobs >= 1, "1 or more"),
             ("views", self.views >= 1, "1 or more"),
             ("folds", self.folds >= 2, "2 or more"),
             ("engine", self.engine in ("auto", "eager", "compile", "openvino"), "auto, eager, compile or openvino"),

@@ -285,6 +285,7 @@ def _run(
             decision=decision,
             curve=curve,
             tuned=tuned.task,
+            candidates=tuned.candidates if is_kept else None,
             history=tuned.history,
             say=say,
             console=console,

@@ -52,6 +52,7 @@ def verdict_figures(
     decision: Decision,
     curve: LabelsCurve,
     tuned: Task | None = None,
+    candidates: Candidates | None = None,
     history: list[dict[str, Any]] | None = None,
     say: Callable[[str], None],
     console: Console | None = None,
@@ -65,6 +66,7 @@ def verdict_figures(
     baselines : predictions of the test split.
     curve : of the probe over training sizes.
     tuned : over the fine-tuned network, where that is the kept model; None: the probe is.
+    candidates : all that a fine-tuned model was chosen from; of the probe's the head knows.
     history : looks at held-out examples while training.
     """
     test = judged.predictions["test"]
@@ -79,7 +81,6 @@ def verdict_figures(
         train = _said(embedded, "train", head.logits(embedded.features["train"].matrix), decision)
     else:
         train, change = _passed_again(embedded, tuned, config, decision, say=say, console=console)
-    candidates = None
     if tuned is None and head.losses_of_all is not None and head.is_right_of_all is not None:
         candidates = Candidates(head.is_right_of_all > 0.5, head.losses_of_all)
     ones = {name: b for name, b in baselines.items() if isinstance(b, Predictions)}

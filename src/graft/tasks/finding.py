@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from graft.backbones.sentence_body import encoder_folder
 from graft.core.errors import DataError, UsageError, did_you_mean
 from graft.data.folders import is_file_of, walk
 from graft.data.kinds import KINDS, PICTURE, RECORDING, TEXT, ExampleKind
@@ -160,5 +161,6 @@ def _of_model(folder: Path) -> ExampleKind | None:
     if processor.is_file():
         settings = json.loads(processor.read_text(encoding="utf-8"))
         return next(kind for kind in KINDS if kind.modality == ("audio" if "sampling_rate" in settings else "image"))
-    is_text = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"))
+    encoder = encoder_folder(folder)
+    is_text = any((encoder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"))
     return TEXT if is_text else None

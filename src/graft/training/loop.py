@@ -37,7 +37,11 @@ from graft.training.replicas import align, batch_parts, place, sum_gradients
 from graft.training.schedules import rate_factor
 from graft.training.sharded import is_sharding_wanted, refuse_unshardable, sharded_copy, whole, write_whole
 
-__all__ = ["Training", "train"]
+__all__ = ["DivergedError", "Training", "train"]
+
+
+class DivergedError(ModelError):
+    """The loss or the gradient ceased to be finite."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,10 @@ def train(
 
     Raises
     ------
+    DivergedError
+        When the loss or the gradient is not finite.
     ModelError
-        When the loss or the gradient is not finite, or nothing is trainable.
+        When nothing is trainable.
     DataError
         When a batch has no target.
     UsageError
@@ -290,8 +296,8 @@ def _seed(seed: int, device: torch.device) -> None:
         torch.mps.manual_seed(seed)
 
 
-def _diverged(step: int, *, value: float, norm: float, rate: float) -> ModelError:
-    return ModelError(
+def _diverged(step: int, *, value: float, norm: float, rate: float) -> DivergedError:
+    return DivergedError(
         f"training came apart in step {step}: loss {value:g}, norm of the gradient {norm:g},"
         f" learning rate {rate:.3g}; the weights before this step are untouched",
         expected="finite numbers",
