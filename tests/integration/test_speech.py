@@ -139,3 +139,13 @@ def test_long_recording_is_heard_in_windows_in_flat_memory(run: Path, tmp_path: 
         texts.append(found)
     assert [round(found.duration_s) for found in texts] == [120, 360]
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_other_commands_say_what_they_are_for(run: Path) -> None:
+    from graft.core.errors import ModelError
+
+    table = run.parent / "data" / "table.csv"
+    with pytest.raises(UsageError, match="graft check of transcribed speech"):
+        graft.check(table, model=str(run.parent / "m"))
+    with pytest.raises(ModelError, match="holds a speech recogniser"):
+        graft.evaluate(run, table)

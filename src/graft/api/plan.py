@@ -139,10 +139,11 @@ def plan(
         from graft.backbones.loading import ImageModel
         from graft.core.errors import UsageError
         from graft.data.readers import read_splits
-        from graft.tasks.finding import find_task
+        from graft.tasks.finding import find_task, refuse_transcripts
         from graft.tasks.registry import task_class
 
         task_name = find_task(data, chosen.model, wanted=chosen.task)
+        refuse_transcripts(task_name, verb="plan")
         splits = read_splits(
             data,
             kind=task_class(task_name).kind,

@@ -16,7 +16,7 @@ from graft.data.saved import is_saved, read_saved
 from graft.data.tables import TABLE_SUFFIXES, Table, read_table
 from graft.tasks.registry import TASKS, task_class
 
-__all__ = ["find_task"]
+__all__ = ["find_task", "refuse_transcripts"]
 
 _SAMPLE = 20
 _LONGEST_PATH = 1000
@@ -53,6 +53,22 @@ def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
     is_in_doubt = own is None or (own is TEXT and Path(data).expanduser().is_dir())
     kind = (of_model if is_in_doubt else None) or own or PICTURE
     return next((name for name in TASKS if task_class(name).kind is kind), next(iter(TASKS)))
+
+
+def refuse_transcripts(task_name: str, *, verb: str) -> None:
+    """Raise where a command that wants classes is given transcripts.
+
+    Raises
+    ------
+    UsageError
+        When the task is speech recognition.
+    """
+    if task_name == "automatic-speech-recognition":
+        raise UsageError(
+            f"graft {verb} of transcribed speech",
+            expected="examples with classes; of transcripts, graft fit tells what it left out, and why",
+            fix="graft fit DATA --model MODEL --out RUN; for classes of recordings: --task audio-classification",
+        )
 
 
 def _is_transcribed(path: Path) -> bool:
