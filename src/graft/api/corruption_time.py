@@ -13,14 +13,14 @@ __all__ = ["FEWEST_TO_JUDGE", "MOST_EXAMPLES", "budget_s", "foreseen_s", "reserv
 MOST_EXAMPLES: Final = 300
 FEWEST_TO_JUDGE: Final = 30
 """Test examples; fewer could show a loss of 20 points or so at best."""
-_SHARE, _AT_LEAST_S = 0.1, 1.0  # of the run's own seconds
+_SHARE, _FREE_S, _AT_LEAST_S = 0.25, 8.0, 1.0  # of the run's own seconds, beyond the first few
 _RESERVED, _RESERVED_ALL = 0.1, 0.5  # of a time limit, at most; the second where all corruptions are wanted
 _PACE = 0.9  # reading and making worse takes time beside the network's
 
 
 def budget_s(config: FitConfig, seconds: float) -> float:
     """Return the most that corruptions may take after a run of so many seconds; infinite where all are wanted."""
-    return float("inf") if config.corruptions == "all" else max(_SHARE * seconds, _AT_LEAST_S)
+    return float("inf") if config.corruptions == "all" else max(_SHARE * (seconds - _FREE_S), _AT_LEAST_S)
 
 
 def foreseen_s(
@@ -40,7 +40,7 @@ def foreseen_s(
     >>> from graft.data.kinds import PICTURE
     >>> config = FitConfig(model="m", out="run")
     >>> foreseen_s(config, PICTURE, n_test=1_000, example_s=1.0, seconds=100.0, is_tuned=False)
-    10.0
+    23.0
     >>> foreseen_s(config, PICTURE, n_test=20, example_s=1.0, seconds=100.0, is_tuned=False)
     0.0
     """
