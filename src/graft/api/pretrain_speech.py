@@ -25,7 +25,7 @@ def pretrain_speech(
     batch_seconds: float = 24.0,
     learning_rate: float = 1e-3,
     augmentation: str = "light",
-    precision: str = "auto",
+    precision: str = "fp32",
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -44,7 +44,7 @@ def pretrain_speech(
     epochs : passes over the data.
     batch_seconds : of a batch, filled up.
     learning_rate : the highest, of AdamW.
-    precision : auto, bf16 or fp32.
+    precision : fp32, auto or bf16; with convolutions that move, bf16 gave gradients that are no numbers on a CPU.
     resume : go on after an interrupt; a finished run is returned as it is.
     overwrite : throw away what is in `out`.
 
