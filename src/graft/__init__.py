@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from graft.core.version import VERSION
 
 __version__ = VERSION
-__all__ = ["GraftError", "__version__", "check", "demo", "evaluate", "fit", "plan", "predict", "pretrain"]
+__all__ = ["GraftError", "__version__", "check", "demo", "evaluate", "fit", "plan", "predict", "pretrain", "rank"]
 
 if TYPE_CHECKING:
-    from graft.api import check, demo, evaluate, fit, plan, predict, pretrain
+    from graft.api import check, demo, evaluate, fit, plan, predict, pretrain, rank
     from graft.core.errors import GraftError
 
 

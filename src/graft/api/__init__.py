@@ -7,5 +7,8 @@ from graft.api.fit import FitResult, fit
 from graft.api.plan import Plan, plan
 from graft.api.predict import predict
 from graft.api.pretrain import pretrain
+from graft.api.rank import Ranking, rank
 
-__all__ = ["Checks", "FitResult", "Plan", "check", "demo", "evaluate", "fit", "plan", "predict", "pretrain"]
+__all__ = [
+    "Checks", "FitResult", "Plan", "Ranking", "check", "demo", "evaluate", "fit", "plan", "predict", "pretrain", "rank",
+]  # fmt: skip

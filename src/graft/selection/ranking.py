@@ -14,7 +14,7 @@ from graft.core.seeds import generator
 from graft.selection.ranking_evidence import PairedLoss, compare_pairs, tied_with
 from graft.selection.ranking_signals import Signals, measure_signals
 
-__all__ = ["Candidate", "Standing", "first_rows", "rank_candidates", "score_of"]
+__all__ = ["Candidate", "Standing", "first_rows", "rank_candidates", "score_of", "size_bonus"]
 
 FIRST_EXAMPLES: Final = 200
 FIRST_A_CLASS: Final = 10
@@ -85,13 +85,15 @@ def score_of(signals: Signals, n_parameters: int) -> float:
     The mean of the head's and the neighbours' log-loss, each as a share of chance, less a twentieth for each decade of
     parameters: what fine-tuning adds grows with the network (docs/decisions/021).
     """
-    size = _A_DECADE * float(np.log10(max(n_parameters, 1)))
-    return (signals.loss_share + min(signals.knn_loss_share, 2.0)) / 2 - size
+    return float(signals.both.mean()) - size_bonus(n_parameters)
 
 
-def first_rows(
-    labels: NDArray[np.integer[Any]], n: int, *, order: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def size_bonus(n_parameters: int) -> float:
+    """Return what the size of a network counts for in `score_of`."""
+    return _A_DECADE * float(np.log10(max(n_parameters, 1)))
+
+
+def first_rows(labels: NDArray[np.integer[Any]], n: int, *, order: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return `n` rows, sorted, of which a larger `n` gives all and more: classes in their shares, two of each first.
 
     Parameters
@@ -164,7 +166,7 @@ def rank_candidates(
         n_next = min(n_all, n_now * _GROWTH)
         tied = tied_with(names[0], pairs) if names else set()
         kept = [name for i, name in enumerate(names) if i < max(2, -(-len(names) // 2)) or name in tied]
-        ahead = took * (n_next / max(n_now, 1)) * len(kept) / max(len(names), 1)
+        ahead = 1.2 * took * (n_next / n_now - 1) * len(kept) / max(len(names), 1)
         if n_next <= n_now or len(names) < 2 or time.monotonic() + ahead > end:
             break
         alive = [candidate for candidate in alive if candidate.name in kept]
@@ -174,9 +176,7 @@ def rank_candidates(
     return tuple(replace(s, is_tied=s.name in tied) for s in ranked), tuple(pairs), tuple(left_out)
 
 
-def _in_time(
-    alive: Sequence[Candidate], end: float, left_out: list[tuple[str, str]] | None
-) -> Any:
+def _in_time(alive: Sequence[Candidate], end: float, left_out: list[tuple[str, str]] | None) -> Any:
     for place, candidate in enumerate(alive):
         if place and time.monotonic() > end:
             if left_out is not None:

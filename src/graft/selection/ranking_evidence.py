@@ -107,7 +107,17 @@ def tie_sentences(ranked: Sequence[str], pairs: Sequence[PairedLoss]) -> list[st
     ----------
     ranked : names, the best first.
     """
-    left, told = list(ranked), []
+    left, told = list(ranked), list[str]()
+    if len(left) < 2:
+        return [f"{left[0]} is the only candidate: there is nothing to compare it with"] if left else []
+    leader = left[0]
+    lower = [p.a for p in pairs if p.b == leader and p.is_apart]
+    if lower:
+        told.append(
+            f"{', '.join(lower)} had a lower log-loss than {leader}, which leads by its neighbours and its size"
+        )
+    elif not tied_with(leader, pairs):
+        told.append(f"{leader} is better than every other that was compared with it")
     while left:
         leader = left.pop(0)
         group = [name for name in left if name in tied_with(leader, pairs)]
@@ -116,6 +126,4 @@ def tie_sentences(ranked: Sequence[str], pairs: Sequence[PairedLoss]) -> list[st
             n = min(p.n for p in pairs if leader in (p.a, p.b) and (p.a in group or p.b in group))
             names = [leader, *group]
             told.append(f"{', '.join(names[:-1])} and {names[-1]} can't be told apart at n={n:,}")
-        elif not told:
-            told.append(f"{leader} is better than every other that was compared with it")
     return told

@@ -30,22 +30,23 @@ class Signals:
     ----------
     log_loss, accuracy : out of fold, of the penalised head on the frozen features. Of label sets the mean over
         examples, and the share of examples whose labels are all right.
-    knn_log_loss, knn_accuracy : of the nearest neighbours in the other folds.
+    knn_accuracy : of the nearest neighbours in the other folds.
     log_evidence : LogME, for information.
     h_score : for information; None where an example may have several labels.
     losses, is_right : (n_examples,), of the head, out of fold: what paired tests are made of.
+    knn_losses : (n_examples,), log-loss of the neighbours.
     chance_log_loss : mean log-loss of the classes' shares, which a score is measured against.
     seconds : that head, neighbours and the rest took.
     """
 
     log_loss: Estimate | NoInterval
     accuracy: Estimate | NoInterval
-    knn_log_loss: float
     knn_accuracy: float
     log_evidence: float
     h_score: float | None
     losses: NDArray[np.float64]
     is_right: NDArray[np.bool_]
+    knn_losses: NDArray[np.float64]
     chance_log_loss: float
     seconds: float
 
@@ -63,6 +64,16 @@ class Signals:
     def knn_loss_share(self) -> float:
         """The same of the nearest neighbours."""
         return self.knn_log_loss / max(self.chance_log_loss, 1e-12)
+
+    @property
+    def knn_log_loss(self) -> float:
+        """Mean log-loss of the nearest neighbours."""
+        return float(self.knn_losses.mean())
+
+    @property
+    def both(self) -> NDArray[np.float64]:
+        """(n_examples,), the mean of head's and neighbours' log-loss, each as a share of chance."""
+        return np.asarray((self.losses + self.knn_losses) / (2 * max(self.chance_log_loss, 1e-12)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -111,12 +122,12 @@ def measure_signals(
     return Signals(
         log_loss=mean_estimates({"": losses}, seed=seed)[""],
         accuracy=proportion(int(is_right.sum()), len(is_right)),
-        knn_log_loss=float(knn_losses.mean()),
         knn_accuracy=float(knn_right.mean()),
         log_evidence=log_evidence(features, columns),
         h_score=None if targets.ndim == 2 else h_score(features, targets, n_classes=n_classes),
         losses=losses,
         is_right=is_right,
+        knn_losses=knn_losses,
         chance_log_loss=_chance(columns, is_multi_label=targets.ndim == 2),
         seconds=time.perf_counter() - started,
     )

@@ -51,7 +51,9 @@ def log_evidence(features: NDArray[np.floating[Any]], targets: NDArray[np.floati
     squares = singular**2  # (rank,)
     inside = (left.T @ y) ** 2  # (rank, n_columns)
     outside = np.maximum((y**2).sum(axis=0) - inside.sum(axis=0), 0.0)
-    return float(np.mean([_of_column(squares, z, rest, n, n_features) for z, rest in zip(inside.T, outside, strict=True)]))
+    return float(
+        np.mean([_of_column(squares, z, rest, n, n_features) for z, rest in zip(inside.T, outside, strict=True)])
+    )
 
 
 def _of_column(squares: NDArray[np.float64], z: NDArray[np.float64], rest: float, n: int, n_features: int) -> float:
@@ -115,7 +117,7 @@ def h_score(features: NDArray[np.floating[Any]], targets: NDArray[np.integer[Any
     x = np.asarray(features, dtype=np.float64)
     n, n_features = x.shape
     centred = x - x.mean(axis=0)
-    left, singular, right = np.linalg.svd(centred, full_matrices=False)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
     eigenvalues = singular**2 / n
     mean = float(eigenvalues.sum()) / n_features
     if mean <= 0:
@@ -129,9 +131,7 @@ def h_score(features: NDArray[np.floating[Any]], targets: NDArray[np.integer[Any
     return float((1 - share) * (between / ((1 - share) * eigenvalues + share * mean)).sum())
 
 
-def _ledoit_wolf(
-    centred: NDArray[np.float64], eigenvalues: NDArray[np.float64], mean: float, n_features: int
-) -> float:
+def _ledoit_wolf(centred: NDArray[np.float64], eigenvalues: NDArray[np.float64], mean: float, n_features: int) -> float:
     """Return the share of the scaled identity that Ledoit and Wolf's estimate of the covariance has."""
     n = len(centred)
     squared = float((eigenvalues**2).sum())

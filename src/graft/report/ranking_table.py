@@ -1,0 +1,55 @@
+"""A ranking of pretrained models in the terminal: a line a model, and what can be said of their differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from graft.report import wording as w
+
+__all__ = ["print_ranking"]
+
+
+def print_ranking(ranking: Mapping[str, Any], *, console: Console) -> None:
+    """Print a ranking.
+
+    Parameters
+    ----------
+    ranking : as `graft.api.rank.Ranking.as_dict` gives it.
+    """
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("model", overflow="fold")
+    for title in ("parameters", "n", "log-loss", "accuracy", "95 % interval", "neighbours", "examples/s", "seconds"):
+        table.add_column(title, justify="right")
+    for row in ranking["standings"]:
+        speed = row["examples_per_s"]
+        table.add_row(
+            Text(w.plain(row["name"])),
+            f"{row['n_parameters'] / 1e6:,.1f} M",
+            w.count(row["n"]),
+            w.decimal(row["log_loss"]["value"]),
+            w.percent(row["accuracy"]["value"]),
+            w.interval(row["accuracy"]),
+            w.percent(row["knn_accuracy"]),
+            "–" if speed is None else f"{speed:,.0f}",
+            f"{row['seconds']:,.1f}",
+        )
+    console.print()
+    console.print(table)
+    console.print()
+    for sentence in ranking["told"]:
+        console.print(Text(f"{sentence}."))
+    if bias := ranking["selection_bias"]:
+        corrected = bias["corrected"]
+        console.print(
+            Text(
+                f"The best of {bias['n_candidates']} has {bias['plain']:.1%} out of fold; corrected for the choice"
+                f" {corrected['value']:.1%} ({100 * corrected['low']:.1f} to {100 * corrected['high']:.1f})."
+            )
+        )
+    for left in ranking["left_out"]:
+        console.print(Text(f"left out: {w.plain(left['name'])}, {w.plain(left['why'])}"), style="dim")
