@@ -25,6 +25,7 @@ def keep_pages() -> None:
     libc = ctypes.CDLL("libc.so.6")
     libc.mallopt(-3, 1 << 30)
     libc.mallopt(-1, 1 << 30)
+    libc.mallopt(-8, 1)  # one arena: those of single threads would not keep theirs
 
 
 def rows_of(folder: str, name: str) -> tuple[list[str], list[str]]:

@@ -45,6 +45,7 @@ def test_the_package_itself() -> None:
         "check",
         "demo",
         "evaluate",
+        "find_learning_rate",
         "fit",
         "plan",
         "predict",

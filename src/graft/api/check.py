@@ -172,10 +172,11 @@ def _found(
     from graft.core.run_folder import Run
     from graft.data.readers import read_splits
     from graft.evaluation.imbalance import imbalance_of
-    from graft.tasks.finding import find_task
+    from graft.tasks.finding import find_task, refuse_transcripts
     from graft.tasks.registry import task_class
 
     task_name = find_task(data, config.model, wanted=config.task)
+    refuse_transcripts(task_name, verb="check")
     splits = read_splits(
         data,
         kind=task_class(task_name).kind,

@@ -36,7 +36,7 @@ class FitConfig:
     test
         Test split, when it is not part of the data.
     task
-        What is classified: auto (found from the data), image-classification or text-classification.
+        Auto (found from the data), image-, text- or audio-classification, or automatic-speech-recognition.
     path_column
         Column of a table that holds the files.
     text_column
@@ -49,6 +49,14 @@ class FitConfig:
         An example may have any number of labels; |, ; or , stand between them. Lists of labels say so themselves.
     group_column
         Column of a table whose equal values must stay on one side of every split.
+    transcripts
+        Form of transcripts to be learned: auto, plain (small letters, no punctuation), lower or keep (as written).
+    vocabulary
+        Letters of a CTC network: auto (the checkpoint's where they suffice), checkpoint or transcripts.
+    language
+        Language of speech for Whisper's prompt, such as en or german.
+    batch_seconds
+        Seconds of speech a batch, filled up (default: a sixteenth of the data, 16 to 120 s).
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits
@@ -58,8 +66,8 @@ class FitConfig:
     shift_data
         Other data of the same classes, with labels or without, to say what the model loses there.
     corruptions
-        Distort test examples and see what that costs: auto (what a tenth of the run's time so far or 1 s do), all (all
-        kinds and severities) or none.
+        Distort test examples and see what that costs: auto (what a quarter of the run's seconds beyond 8, at
+        least 1, do), all (all kinds and severities) or none.
     unlabeled
         Files without labels, of which RUN/label-next.csv then lists the 50 to label next.
     strategy
@@ -67,6 +75,13 @@ class FitConfig:
         held-out examples), head (frozen network, new last layer), lp-ft (head, then all layers), full (all layers,
         fresh head), partial (last blocks), lora (low-rank updates), gradual (block after block), contrastive (all
         layers by contrast between examples, then the head).
+    race
+        Short runs before the contest: auto (all, or rate, where a --time-limit leaves time for it), none, rate (which
+        learning rate) or all (with strategy auto: which strategy, distortion and rate).
+    jobs
+        Short runs of a race at once, each in a process of its own.
+    ray_address
+        Ray cluster that a race runs on: auto, or ray://HOST:10001.
     time_limit
         When the command must end, from its start: 90s, 10m, 1h. Default: none, and auto fine-tunes if 10 minutes do.
     learning_rate
@@ -170,6 +185,10 @@ class FitConfig:
     label_column: str | None = None
     multi_label: bool = False
     group_column: str | None = None
+    transcripts: str = "auto"
+    vocabulary: str = "auto"
+    language: str | None = None
+    batch_seconds: float | None = None
     test_fraction: float = 0.2
     fix_splits: bool = False
     corrections: str | None = None
@@ -177,6 +196,9 @@ class FitConfig:
     corruptions: str = "auto"
     unlabeled: str | None = None
     strategy: str = "auto"
+    race: str = "auto"
+    jobs: int = 1
+    ray_address: str | None = None
     time_limit: str | None = None
     learning_rate: float | None = None
     epochs: float = 6.0
@@ -225,7 +247,16 @@ class FitConfig:
         checks: list[tuple[str, bool, str]] = [
             ("test_fraction", 0.0 < self.test_fraction < 1.0, "a share between 0 and 1"),
             ("strategy", self.strategy in STRATEGIES, ", ".join(STRATEGIES)),
+            ("transcripts", self.transcripts in ("auto", "plain", "lower", "keep"), "auto, plain, lower or keep"),
+            (
+                "vocabulary",
+                self.vocabulary in ("auto", "checkpoint", "transcripts"),
+                "auto, checkpoint or transcripts",
+            ),
+            ("batch_seconds", self.batch_seconds is None or self.batch_seconds > 0, "above 0"),
             ("corruptions", self.corruptions in ("auto", "all", "none"), "auto, all or none"),
+            ("race", self.race in ("auto", "none", "rate", "all"), "auto, none, rate or all"),
+            ("jobs", self.jobs >= 1, "1 or more"),
             ("views", self.views >= 1, "1 or more"),
             ("folds", self.folds >= 2, "2 or more"),
             ("engine", self.engine in ("auto", "eager", "compile", "openvino"), "auto, eager, compile or openvino"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
-from graft.api.tuning import Tuned
+from graft.api.tuned import Tuned
 from graft.core.decision import AnyPredictions, Decision
 from graft.core.errors import UsageError
 from graft.data.dataset import Splits

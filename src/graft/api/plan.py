@@ -44,7 +44,7 @@ class MethodPlan:
     step_s, epoch_s : seconds of an optimizer step and of a pass over the training pictures.
     n_steps : of a run.
     n_runs : with which the contest ends at most.
-    seconds : of each part of `fit`: start, pass, head, pictures, contest, end, total.
+    seconds : of each part of `fit`: start, pass, head, pictures, contest, end, corruptions, total.
     fits : ``"yes"``, ``"no"``, ``"2 of 3 folds"`` or ``"40 % of steps"``: into the time limit, or into the 10 minutes
         of ``--strategy auto``.
     """
@@ -139,10 +139,11 @@ def plan(
         from graft.backbones.loading import ImageModel
         from graft.core.errors import UsageError
         from graft.data.readers import read_splits
-        from graft.tasks.finding import find_task
+        from graft.tasks.finding import find_task, refuse_transcripts
         from graft.tasks.registry import task_class
 
         task_name = find_task(data, chosen.model, wanted=chosen.task)
+        refuse_transcripts(task_name, verb="plan")
         splits = read_splits(
             data,
             kind=task_class(task_name).kind,

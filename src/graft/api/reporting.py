@@ -13,7 +13,7 @@ from graft.api import stations
 from graft.api.check import write_checks
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
-from graft.api.tuning import Tuned
+from graft.api.tuned import Tuned
 from graft.core.decision import AnyPredictions
 from graft.core.files import write_json
 from graft.core.findings import Finding

@@ -15,12 +15,14 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, seconds_of
 from graft.api.contenders import contenders
+from graft.api.corruption_time import reserved_s
 from graft.api.embedding import Embedded, extractor_for
 from graft.api.label_names import LabelNames
+from graft.api.racing import race_before_contest
 from graft.api.training_examples import examples_of
+from graft.api.tuned import Tuned
 from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
-from graft.core.decision import AnyPredictions, Decision
 from graft.core.errors import UsageError
 from graft.core.files import read_json, write_json
 from graft.core.memory import seconds_since_process_start
@@ -31,13 +33,11 @@ from graft.methods.contest import Contest, hold_contest, refuse_soup
 from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadFit
 from graft.methods.verdict import ALPHAS
-from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 
 __all__ = [
     "AUTO_BUDGET_S",
     "Deadline",
-    "Tuned",
     "forget",
     "network_logits",
     "tune",
@@ -65,48 +65,6 @@ class Deadline:
     def left_s(self, *, reserve_s: float = 0.0) -> float:
         """Return the seconds until the deadline, less what is kept in reserve; infinite without a limit."""
         return float("inf") if self.limit_s is None else self.limit_s - seconds_since_process_start() - reserve_s
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What the strategy came to.
-
-    Parameters
-    ----------
-    contest : the contender and the evidence; None: the strategy was the head alone, or nothing could be tried.
-    task : over the fine-tuned network; None: the probe is kept.
-    facts : JSON values for ``strategy.json``, metrics and report.
-    notes : sentences for the report.
-    """
-
-    contest: Contest | None
-    task: Task | None
-    facts: dict[str, Any]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """Looks at held-out examples in the run that is kept; none where it was made on all examples."""
-        if self.task is None or self.contest is None or self.contest.final is None:
-            return []
-        return list(self.contest.final.training.history)
-
-    def out_of_fold(self, embedded: Embedded, decision: Decision) -> AnyPredictions | None:
-        """Return the kept fine-tuned model's predictions of training examples that its runs had not seen."""
-        if self.contest is None or self.contest.verdict is None:
-            return None
-        train = embedded.splits["train"]
-        if (self.contest.rows >= len(train)).any():
-            return None
-        rows = self.contest.rows
-        ids = [train.ids[i] for i in rows]
-        return decision.predictions(
-            ids,
-            train.labels[rows],
-            logits=self.contest.verdict.logits,
-            label_names=embedded.label_names,
-            split="out_of_fold",
-        )
 
 
 def tune(
@@ -146,7 +104,7 @@ def tune(
         return _left_out(name, f"{name} left out: {told}", say=say)
     training = folder / "training"
     decided = training / "decision.json"
-    reserve = _reserve_s(embedded, run)
+    reserve = _reserve_s(embedded, config, run, limit_s=deadline.limit_s)
     began = seconds_since_process_start()
     budget_s = deadline.left_s(reserve_s=reserve)
     if is_auto and deadline.limit_s is None:
@@ -168,6 +126,29 @@ def tune(
         return float(processes.from_main(budget_s - (seconds_since_process_start() - began)))
 
     has_valid = len(parts) > 1
+    where = Where(
+        device=config.device,
+        precision=config.precision,
+        folder=training,
+        checkpoint_every_s=60 * config.checkpoint_minutes,
+        resume=run.is_resumed,
+        processes=processes,
+        console=console,
+    )
+    raced = race_before_contest(
+        methods,
+        embedded,
+        head,
+        config,
+        examples,
+        names=names,
+        folder=training / "race",
+        where=where,
+        seconds_left=seconds_left if is_bounded else None,
+        is_limited=deadline.limit_s is not None,
+        say=say,
+    )
+    methods = raced.methods
     held: list[Contest] = []
     for number, method in enumerate(methods):
         held.append(
@@ -190,34 +171,28 @@ def tune(
                 is_cut_short=deadline.limit_s is not None,
                 is_kept_anyway=not is_auto,
                 seed=config.seed,
-                where=Where(
-                    device=config.device,
-                    precision=config.precision,
-                    folder=training if number == 0 else training / method.name,
-                    checkpoint_every_s=60 * config.checkpoint_minutes,
-                    resume=run.is_resumed,
-                    processes=processes,
-                    console=console,
-                ),
+                where=where if number == 0 else where.inside(method.name),
                 say=say,
             )
         )
     leader = _leader(held)
     contest = leader or held[0]
-    notes = tuple(note for one in held for note in one.notes)
+    notes = (*raced.notes, *(note for one in held for note in one.notes))
     facts: dict[str, Any] = {"strategy": config.strategy, "method": contest.method, "contender": None, **contest.facts}
+    if raced.facts is not None:
+        facts["race"] = raced.facts
     if len(held) > 1:
         facts["contenders"] = [{"method": one.method, **one.facts} for one in held]
     if contest.network is None:
         if contest.verdict is None and processes.is_main and deadline.limit_s is None:
             write_json(decided, {"decision": "left out", "why": contest.notes[0]})
         facts |= {"kept": "head", "why": contest.facts.get("left_out", "not better on held-out examples")}
-        return Tuned(contest, None, facts, notes)
+        return Tuned(contest, None, facts, notes, tuple(held))
     facts |= {"kept": contest.method, "why": "better on held-out examples" if leader else "asked for"}
     tuned = model.with_network(contest.network)
     if processes.is_main and contest.save_adapter is not None:
         contest.save_adapter(folder / "adapter")
-    return Tuned(contest, task_class(embedded.task.name)(tuned), facts, notes)
+    return Tuned(contest, task_class(embedded.task.name)(tuned), facts, notes, tuple(held))
 
 
 def _leader(held: list[Contest]) -> Contest | None:
@@ -257,7 +232,7 @@ def forget(folder: Path) -> None:
     training = folder / "training"
     for path in (*training.glob("**/*.npy"), *training.glob("**/*.npz"), training / "decision.json"):
         path.unlink(missing_ok=True)
-    for path in training.glob("**/checkpoints"):
+    for path in (*training.glob("**/checkpoints"), training / "race"):
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -268,14 +243,16 @@ def _left_out(name: str, note: str, *, say: Callable[[str], None]) -> Tuned:
     )
 
 
-def _reserve_s(embedded: Embedded, run: Run) -> float:
-    """Return the seconds that saving, predicting the test split, judging and the report will take."""
+def _reserve_s(embedded: Embedded, config: FitConfig, run: Run, *, limit_s: float | None) -> float:
+    """Return the seconds that saving, predicting the test split, judging, corruptions and the report will take."""
     n_test = sum(len(part) for name, part in embedded.splits.items() if name != "train")
     n_forward = max(1, embedded.n_computed)
     an_example = embedded.seconds.get("forward", 0.0) / n_forward if embedded.n_computed else 0.01
+    n_judged = len(embedded.splits["test"]) if "test" in embedded.splits else 0
     return (
         5.0
         + 1.3 * n_test * max(an_example, 0.002)
         + embedded.seconds.get("engine", 0.0)
         + 0.4 * run.seconds.get("head", 0.0)
+        + reserved_s(config, embedded.task.kind, n_test=n_judged, example_s=an_example, limit_s=limit_s)
     )

@@ -65,6 +65,7 @@ class Workers:
         before, met = torch.get_num_threads(), threading.Barrier(n + 1)
 
         def begin() -> None:
+            torch.get_num_threads()  # at the first look torch takes the number of the last that was set, and once only
             torch.set_num_threads(threads_each)
             met.wait()
 

@@ -33,7 +33,7 @@ from graft.training.loop import Training, train
 
 __all__ = [
     "FineTuned", "Where", "family_of", "fine_tune", "held_out_figures", "mend_dropout",
-    "training_precision",
+    "planned_rate", "training_precision",
 ]  # fmt: skip
 
 _RECALIBRATION_EXAMPLES = 1024
@@ -93,6 +93,11 @@ def family_of(network: nn.Module) -> str:
     """Return the architecture's family, for example ``"resnet"``, as the network's configuration states it."""
     config: Any = getattr(network, "config", None)
     return str(getattr(config, "model_type", type(network).__name__))
+
+
+def planned_rate(method: FineTuningMethod, network: nn.Module) -> float:
+    """Return the highest rate of a run: that of the settings, else the method's prior for the network."""
+    return method.settings.learning_rate or method.learning_rate(family_of(network)) * width_factor(network)
 
 
 def training_precision(network: nn.Module, device: torch.device, *, wanted: str = "auto") -> Precision:
@@ -191,7 +196,7 @@ def fine_tune(
     prepared = without_word_table(prepared, settings, n_examples=len(examples))
     prepared = _suited_to_pooling(prepared, head, power=2 if settings.optimizer == "sgd" else 1)
     n_trainable = sum(p.numel() for p in prepared.network.parameters() if p.requires_grad)
-    rate = settings.learning_rate or method.learning_rate(family) * width_factor(network)
+    rate = planned_rate(method, network)
     recipe = settings.recipe(n_steps or settings.n_steps(len(rows)), learning_rate=rate, seed=seed)
     batch_size = min(settings.batch_size, max(len(rows), where.processes.n))
     frozen_s, loss = 0.0, task.loss

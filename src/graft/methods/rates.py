@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from torch import nn
 from graft.backbones.depth import Block, block_numbers
 from graft.training.optimizers import ParameterGroup
 
-__all__ = ["LORA_FACTOR", "layer_groups", "prior_rate", "width_factor"]
+__all__ = ["LORA_FACTOR", "batch_factor", "layer_groups", "prior_rate", "width_factor"]
 
 # AdamW at batches of 32. Convolutional networks: measured here (docs/experiments.md, "Learning rates of LP-FT").
 # Transformers: the usual 2e-5 of BERT (Devlin et al. 2019, appendix A.3) and 1e-5 of CLIP's ViT.
@@ -30,12 +31,30 @@ _PRIORS: Final[Mapping[str, float]] = {
 }
 _OTHER: Final = 2e-5
 _BASE_WIDTH: Final = 768
+_BATCH: Final = 32
 LORA_FACTOR: Final = 10.0  # Biderman et al., LoRA Learns Less and Forgets Less, 2024; METHODS of the project
 
 
 def prior_rate(family: str) -> float:
     """Return the learning rate for all layers of a family of architectures, for AdamW and batches of 32."""
     return _PRIORS.get(family, _OTHER)
+
+
+def batch_factor(batch_size: int, optimizer: str) -> float:
+    """Return what a rate for batches of 32 is multiplied by for another size: its square root, under SGD the ratio.
+
+    References
+    ----------
+    Malladi et al., On the SDEs and Scaling Rules for Adaptive Gradient Algorithms, 2022, section 3; Goyal et al.,
+    Accurate, Large Minibatch SGD, 2017, section 2.1.
+
+    Examples
+    --------
+    >>> batch_factor(128, "adamw"), batch_factor(128, "sgd"), batch_factor(32, "adamw")
+    (2.0, 4.0, 1.0)
+    """
+    ratio = batch_size / _BATCH
+    return ratio if optimizer == "sgd" else math.sqrt(ratio)
 
 
 def width_factor(network: nn.Module) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor
 from graft.core.errors import UsageError
 from graft.training.mixing import Mixing
 from graft.training.recipe import Recipe
+from graft.training.schedules import Schedule
 
 __all__ = ["FineTuning"]
 
@@ -52,7 +53,7 @@ class FineTuning:
     micro_batch_size: int | None = None
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.01
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     warmup_fraction: float = 0.1
     clip_norm: float | None = 1.0
     ema_decay: float | None = None

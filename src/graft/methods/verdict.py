@@ -35,6 +35,7 @@ class Verdict:
     figures : JSON values: both models' accuracy and log-loss, the differences with their intervals, and McNemar's test.
         Where an example may have several labels, ``"score"`` says so, and accuracy is the share of exact label sets.
     thresholds : (n_classes,), probabilities from which on the contender gives a label; None: one class an example.
+    is_right_of_all, losses_of_all : (n_held_out, 1 + n_alphas), of the probe and the contender at every share.
     """
 
     alpha: float
@@ -43,6 +44,8 @@ class Verdict:
     is_better: bool
     figures: dict[str, Any]
     thresholds: NDArray[np.float64] | None = None
+    is_right_of_all: NDArray[np.bool_] | None = None
+    losses_of_all: NDArray[np.float32] | None = None
 
 
 def judge_contender(
@@ -109,6 +112,10 @@ def judge_contender(
             **tests,
             **figures,
         },
+        is_right_of_all=np.stack([one.is_correct for one in (probe, *(row[3] for row in tried))], axis=1),
+        losses_of_all=np.stack([log_losses_of(one) for one in (probe, *(row[3] for row in tried))], axis=1).astype(
+            np.float32
+        ),
         thresholds=contender.thresholds if isinstance(contender, MultiLabelPredictions) else None,
     )
 

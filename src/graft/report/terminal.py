@@ -16,7 +16,7 @@ from graft.report.verdict import build_verdict
 __all__ = ["print_summary"]
 
 _SHOWN = (
-    "Classes", "Groups", "Strategy", "Weakest point",
+    "Classes", "Groups", "Strategy", "Rate", "Weakest point",
     "Overfitting", "Training", "Confidence", "Other data", "More labels", "Kinds of example", "Choice",
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from graft.report import class_facts
 from graft.report import wording as w
 from graft.report.leading import headline_of, is_multi_label, lead_of, split_of
+from graft.report.sections.race import rate_sentence
 
 __all__ = ["TOPICS", "Fact", "Verdict", "build_verdict"]
 
@@ -78,6 +79,7 @@ def build_verdict(
         *(_claimed(metrics, "calibrated") or filter(None, [_calibration(metrics)])),
         *_claimed(metrics, "shift", "more_labels"),
         _strategy(metrics),
+        _fact("Rate", rate_sentence(metrics.get("strategy"))),
         *_claimed(metrics, "loses_pretraining", "costs_robustness"),
         _fact("Weakest point", class_facts.weakest_point(metrics, noun=noun)),
         *_claimed(metrics, "slices_fail"),

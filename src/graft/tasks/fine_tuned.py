@@ -146,6 +146,12 @@ def load_fine_tuned(folder: Path, *, preprocessing: str | None = None) -> FineTu
             fix="name the run's folder, or finish an interrupted run with graft fit ... --resume",
         )
     record = read_json(folder / "graft.json") | {"named_preprocessing": preprocessing}
+    if record.get("task") == "automatic-speech-recognition":
+        raise ModelError(
+            f"{folder} holds a speech recogniser",
+            expected="a model of classes",
+            fix="graft predict RUN FILES writes what is said; graft fit judges on a test split (--test DATA)",
+        )
     label_names = tuple(record["label_names"])
     config = read_json(folder / "config.json")
     found = tuple(config.get("id2label", {}).get(str(i), "") for i in range(len(label_names)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from graft.core.errors import UsageError
+from graft.training.schedules import Schedule
 
 __all__ = ["Recipe"]
 
@@ -48,7 +49,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     momentum: float = 0.9
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     warmup_fraction: float = 0.05
     clip_norm: float | None = 1.0
     ema_decay: float | None = None
@@ -67,7 +68,7 @@ class Recipe:
             )
         words: dict[str, tuple[str, tuple[str, ...]]] = {
             "optimizer": (self.optimizer, ("adamw", "sgd")),
-            "schedule": (self.schedule, ("cosine", "linear", "constant")),
+            "schedule": (self.schedule, get_args(Schedule)),
             "batch_norm": (self.batch_norm, ("train", "frozen")),
         }
         for name, (word, known) in words.items():

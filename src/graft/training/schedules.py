@@ -7,19 +7,23 @@ and a resumed run needs no state.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Final, Literal
 
-__all__ = ["rate_factor"]
+__all__ = ["EXPONENTIAL_SPAN", "Schedule", "rate_factor"]
+
+Schedule = Literal["cosine", "linear", "constant", "exponential"]
+EXPONENTIAL_SPAN: Final = 1e4
 
 
-def rate_factor(progress: float, *, schedule: Literal["cosine", "linear", "constant"], warmup_fraction: float) -> float:
+def rate_factor(progress: float, *, schedule: Schedule, warmup_fraction: float) -> float:
     """Return what the highest learning rate is multiplied by, 0 to 1.
 
     Parameters
     ----------
     progress : share of the run that is done, 0 to 1; of a step take its middle, ``(step + 0.5) / n_steps``, so that
         neither the first nor the last step is without effect.
-    schedule : ``"cosine"`` falls to 0 as half a cosine, ``"linear"`` in a line, ``"constant"`` not at all.
+    schedule : ``"cosine"`` falls to 0 as half a cosine, ``"linear"`` in a line, ``"constant"`` not at all;
+        ``"exponential"`` rises over the whole run, from a ten-thousandth, evenly in the logarithm: a range test.
     warmup_fraction : share of the run in which the factor rises from 0 to 1 in a line.
 
     References
@@ -32,6 +36,8 @@ def rate_factor(progress: float, *, schedule: Literal["cosine", "linear", "const
     [0.5, 1.0, 0.5, 0.0]
     """
     progress = min(max(progress, 0.0), 1.0)
+    if schedule == "exponential":
+        return float(EXPONENTIAL_SPAN ** (progress - 1))
     if progress < warmup_fraction:
         return progress / warmup_fraction
     if schedule == "constant" or warmup_fraction >= 1:

