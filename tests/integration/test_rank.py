@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-
-import graft
-from graft.core.errors import UsageError
 
 
 def test_rank_orders_named_models_and_leaves_the_test_split_alone(
