@@ -18,7 +18,7 @@ from graft.core.memory import available_memory
 from graft.data.dataset import LabeledDataset
 from graft.selection.ranking import Candidate
 
-__all__ = ["candidate_of", "wanted_entries"]
+__all__ = ["candidate_of", "entry_of", "wanted_entries"]
 
 _BYTES_A_PARAMETER = 8  # float32 weights, and as much again for an engine's copy of them
 
@@ -52,6 +52,12 @@ def wanted_entries(
         else:
             kept.append(entry)
     return kept, left_out
+
+
+def entry_of(name: str) -> CatalogEntry:
+    """Return what the catalog says of a model; of one that it does not hold, an entry with nothing but its name."""
+    known = (entry for modality in ("image", "text", "audio") for entry in read_catalog(modality))
+    return next((entry for entry in known if entry.id == name), CatalogEntry(id=name, modality=""))
 
 
 def candidate_of(

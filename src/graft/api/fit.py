@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from graft.api.config import FitConfig, read_config_file
+from graft.api.model_choice import choose_model, is_choice
 from graft.core.errors import Interrupted, UsageError
 from graft.core.files import read_json
 from graft.core.memory import seconds_since_process_start
@@ -108,7 +109,11 @@ def fit(
             return FitResult(folder, read_json(folder / "metrics.json") if processes.is_main else {})
         run.seconds["start-up"] = started
         try:
-            return _run(str(data), chosen, run, folder, processes, say=say, console=talk)
+            ranking = None
+            if is_choice(chosen.model):
+                with run.phase("ranking"):
+                    chosen, ranking = choose_model(str(data), chosen, processes, say=say)
+            return _run(str(data), chosen, run, folder, processes, ranking=ranking, say=say, console=talk)
         except KeyboardInterrupt as error:
             raise Interrupted(
                 "interrupted; the features computed so far are kept",
@@ -164,6 +169,7 @@ def _run(
     folder: Path,
     processes: Processes,
     *,
+    ranking: dict[str, Any] | None,
     say: Callable[[str], None],
     console: Console,
 ) -> FitResult:
@@ -270,7 +276,7 @@ def _run(
             out_of_fold = tuned.out_of_fold(embedded, decision)
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
         groups = grouping.judge_by_group(embedded, judged.predictions["test"], groups)
-        told = {"decision": choice, "groups": groups, "windows": windows}
+        told = {"decision": choice, "groups": groups, "windows": windows, "ranking": ranking}
         judged.metrics.update({name: facts for name, facts in told.items() if facts is not None})
     with run.phase("checks"):
         metric = judged.metrics["headline"]

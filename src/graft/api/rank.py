@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graft.selection.ranking import Candidate, Standing
     from graft.selection.ranking_evidence import PairedLoss
 
-__all__ = ["RankConfig", "Ranking", "rank"]
+__all__ = ["RankConfig", "Ranking", "rank", "ranked"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ def rank(
     from graft.report.ranking_table import print_ranking
 
     names = [str(model) for model in models or ()]
-    found = _ranked(
+    found = ranked(
         str(data), chosen, names, catalog or not names, [*(licence or ())], end=began + seconds, began=began, say=say
     )
     if json is not None:
@@ -139,7 +139,7 @@ def rank(
     return found
 
 
-def _ranked(
+def ranked(
     data: str,
     config: FitConfig,
     models: list[str],
@@ -150,6 +150,13 @@ def _ranked(
     began: float,
     say: Callable[[str], None],
 ) -> Ranking:
+    """Return the ranking, as `rank` does, of options that are gathered already.
+
+    Parameters
+    ----------
+    has_catalog : whether Graft's own list is ranked as well.
+    end, began : readings of ``time.monotonic``.
+    """
     import numpy as np
 
     from graft.api.candidates import candidate_of, wanted_entries

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from graft.report import wording as w
+from graft.report.sections.ranking import corrected_choice, short_names
 
 __all__ = ["print_ranking"]
 
@@ -21,14 +22,15 @@ def print_ranking(ranking: Mapping[str, Any], *, console: Console) -> None:
     ----------
     ranking : as `graft.api.rank.Ranking.as_dict` gives it.
     """
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    short = short_names([row["name"] for row in ranking["standings"]])
     table.add_column("model", overflow="fold")
-    for title in ("parameters", "n", "log-loss", "accuracy", "95 % interval", "neighbours", "examples/s", "seconds"):
-        table.add_column(title, justify="right")
+    for title in ("size", "n", "log-loss", "accuracy", "95 % interval", "kNN", "a second", "s"):
+        table.add_column(title, justify="right", no_wrap=True)
     for row in ranking["standings"]:
         speed = row["examples_per_s"]
         table.add_row(
-            Text(w.plain(row["name"])),
+            Text(w.plain(short[row["name"]])),
             f"{row['n_parameters'] / 1e6:,.1f} M",
             w.count(row["n"]),
             w.decimal(row["log_loss"]["value"]),
@@ -36,20 +38,16 @@ def print_ranking(ranking: Mapping[str, Any], *, console: Console) -> None:
             w.interval(row["accuracy"]),
             w.percent(row["knn_accuracy"]),
             "–" if speed is None else f"{speed:,.0f}",
-            f"{row['seconds']:,.1f}",
+            f"{row['seconds']:,.0f}",
         )
     console.print()
     console.print(table)
     console.print()
     for sentence in ranking["told"]:
+        for long, own in short.items():
+            sentence = sentence.replace(long, own)
         console.print(Text(f"{sentence}."))
-    if bias := ranking["selection_bias"]:
-        corrected = bias["corrected"]
-        console.print(
-            Text(
-                f"The best of {bias['n_candidates']} has {bias['plain']:.1%} out of fold; corrected for the choice"
-                f" {corrected['value']:.1%} ({100 * corrected['low']:.1f} to {100 * corrected['high']:.1f})."
-            )
-        )
+    if corrected := corrected_choice(ranking["selection_bias"]):
+        console.print(Text(corrected))
     for left in ranking["left_out"]:
         console.print(Text(f"left out: {w.plain(left['name'])}, {w.plain(left['why'])}"), style="dim")

@@ -19,7 +19,7 @@ __all__ = ["Candidate", "Standing", "first_rows", "rank_candidates", "score_of",
 FIRST_EXAMPLES: Final = 200
 FIRST_A_CLASS: Final = 10
 _GROWTH: Final = 3
-_A_DECADE: Final = 0.05  # of loss share that ten times the parameters are worth (docs/decisions/021)
+_A_DECADE: Final = 0.05  # of loss share that ten times the parameters are worth (docs/decisions/023)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def score_of(signals: Signals, n_parameters: int) -> float:
     """Return what candidates are ordered by, smaller is better.
 
     The mean of the head's and the neighbours' log-loss, each as a share of chance, less a twentieth for each decade of
-    parameters: what fine-tuning adds grows with the network (docs/decisions/021).
+    parameters: what fine-tuning adds grows with the network (docs/decisions/023).
     """
     return float(signals.both.mean()) - size_bonus(n_parameters)
 
