@@ -197,6 +197,7 @@ def _run(
         from graft.api.check import corrected, inspect_data
         from graft.api.further import further_figures
         from graft.api.labels_curve import LabelsCurve
+        from graft.api.rank import hold_out_test
         from graft.data.readers import read_splits
         from graft.tasks.registry import task_class
     deadline = tuning.Deadline.of(config)
@@ -213,6 +214,8 @@ def _run(
             text_pair_column=config.text_pair_column,
             multi_label=config.multi_label,
         )
+        if ranking is not None:
+            splits, _ = hold_out_test(splits, config)
         deciding.refuse_for_label_sets(splits, config)
         for note in splits.notes:
             say(note)

@@ -55,5 +55,5 @@ def choose_model(
         say(sentence)
     place = place_on_disk(entry_of(found.best)) or found.best
     say(f"model: {found.best}, the first of {len(found.standings)} by {found.standings[0].signals.n:,} examples")
-    left = {} if limit is None else {"time_limit": f"{max(1.0, limit - (time.monotonic() - began)):.0f}s"}
-    return replace(config, model=str(place), **left), found.as_dict()
+    left = config.time_limit if limit is None else f"{max(1.0, limit - (time.monotonic() - began)):.0f}s"
+    return replace(config, model=str(place), time_limit=left), found.as_dict()

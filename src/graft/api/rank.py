@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from graft.core.files import write_json
 from graft.core.process import prepare_process
 
 if TYPE_CHECKING:
-    from graft.data.dataset import LabeledDataset, Splits
+    from graft.data.dataset import Splits
     from graft.evaluation.selection_bias import SelectionBias
     from graft.selection.ranking import Candidate, Standing
     from graft.selection.ranking_evidence import PairedLoss
 
-__all__ = ["RankConfig", "Ranking", "rank", "ranked"]
+__all__ = ["RankConfig", "Ranking", "hold_out_test", "rank", "ranked"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,11 @@ def ranked(
         text_pair_column=config.text_pair_column,
         multi_label=config.multi_label,
     )
-    train, groups = _without_test(splits, config, say=say)
+    had_test = splits.test is not None
+    splits, groups = hold_out_test(splits, config)
+    train = splits.train
+    if not had_test:
+        say(splits.notes[-1])
     entries, left_out = wanted_entries(
         kind.modality, models, has_catalog=has_catalog, licences=licences, is_offline=config.offline
     )
@@ -225,10 +229,11 @@ def ranked(
     return Ranking(standings, pairs, (*left_out, *late), tuple(told), bias, len(train), time.monotonic() - began)
 
 
-def _without_test(splits: Splits, config: FitConfig, *, say: Callable[[str], None]) -> tuple[LabeledDataset, Any]:
-    """Return the training examples and their groups; where no test split is given, one is held out and not looked at.
+def hold_out_test(splits: Splits, config: FitConfig) -> tuple[Splits, Any]:
+    """Return the splits with a test, held out where none is given, and the groups of train.
 
-    Examples of equal content share a group, as those do that the user says belong together.
+    Examples of equal content share a group, as those do that the user says belong together. A fit whose model a ranking
+    chose takes the same test: no example of it had a part in the choice.
     """
     import numpy as np
 
@@ -240,9 +245,12 @@ def _without_test(splits: Splits, config: FitConfig, *, say: Callable[[str], Non
     groups = np.asarray(groups, dtype=np.int64)
     if train.groups is not None:
         groups = join_groups(groups, train.groups)
-    if splits.test is None:
-        shares = {"train": 1 - config.test_fraction, "test": config.test_fraction}
-        rows = stratified_split(train.labels, groups=groups, fractions=shares, seed=config.seed)["train"]
-        say(f"no test split given: {len(train) - len(rows):,} of {len(train):,} examples are left alone for one")
-        train, groups = train.select(rows), groups[rows]
-    return train, groups
+    if splits.test is not None:
+        return splits, groups
+    shares = {"train": 1 - config.test_fraction, "test": config.test_fraction}
+    rows = stratified_split(train.labels, groups=groups, fractions=shares, seed=config.seed)
+    note = (
+        f"no test split given: {len(rows['test']):,} of {len(train):,} examples are held out before models are ranked"
+    )
+    parts = {name: train.select(rows[name]) for name in ("train", "test")}
+    return replace(splits, **parts, notes=(*splits.notes, note)), groups[rows["train"]]

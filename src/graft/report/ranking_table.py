@@ -25,10 +25,9 @@ def print_ranking(ranking: Mapping[str, Any], *, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     short = short_names([row["name"] for row in ranking["standings"]])
     table.add_column("model", overflow="fold")
-    for title in ("size", "n", "log-loss", "accuracy", "95 % interval", "kNN", "a second", "s"):
+    for title in ("size", "n", "log-loss", "accuracy", "95 % interval", "kNN", "s"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in ranking["standings"]:
-        speed = row["examples_per_s"]
         table.add_row(
             Text(w.plain(short[row["name"]])),
             f"{row['n_parameters'] / 1e6:,.1f} M",
@@ -37,7 +36,6 @@ def print_ranking(ranking: Mapping[str, Any], *, console: Console) -> None:
             w.percent(row["accuracy"]["value"]),
             w.interval(row["accuracy"]),
             w.percent(row["knn_accuracy"]),
-            "–" if speed is None else f"{speed:,.0f}",
             f"{row['seconds']:,.0f}",
         )
     console.print()

@@ -83,8 +83,8 @@ class Signals:
             "accuracy": self.accuracy.as_dict(),
             "knn_log_loss": self.knn_log_loss,
             "knn_accuracy": self.knn_accuracy,
-            "log_evidence": self.log_evidence,
-            "h_score": self.h_score,
+            "log_evidence": _finite(self.log_evidence),
+            "h_score": _finite(self.h_score),
             "loss_share": self.loss_share,
             "knn_loss_share": self.knn_loss_share,
         }
@@ -159,6 +159,11 @@ def _losses(
         return np.logaddexp(0, np.where(targets == 1, -z, z)).mean(axis=1), ((z > 0) == (targets == 1)).all(axis=1)
     z = z - z.max(axis=1, keepdims=True)
     return np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets], z.argmax(axis=1) == targets
+
+
+def _finite(value: float | None) -> float | None:
+    """Return the value, and None where it is not defined, as of features that are all equal."""
+    return value if value is not None and np.isfinite(value) else None
 
 
 def _chance(columns: NDArray[np.float64], *, is_multi_label: bool) -> float:
