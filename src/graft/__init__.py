@@ -9,11 +9,11 @@ from graft.core.version import VERSION
 __version__ = VERSION
 __all__ = [
     "GraftError", "__version__", "check", "demo", "evaluate", "find_learning_rate", "fit",
-    "plan", "predict", "pretrain",
+    "plan", "predict", "pretrain", "rank",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from graft.api import check, demo, evaluate, find_learning_rate, fit, plan, predict, pretrain
+    from graft.api import check, demo, evaluate, find_learning_rate, fit, plan, predict, pretrain, rank
     from graft.core.errors import GraftError
 
 

@@ -50,6 +50,7 @@ def test_the_package_itself() -> None:
         "plan",
         "predict",
         "pretrain",
+        "rank",
     ]
     for name in graft.__all__:
         assert getattr(graft, name)

@@ -8,8 +8,9 @@ from graft.api.fit import FitResult, fit
 from graft.api.plan import Plan, plan
 from graft.api.predict import predict
 from graft.api.pretrain import pretrain
+from graft.api.rank import Ranking, rank
 
 __all__ = [
-    "Checks", "FitResult", "FoundRate", "Plan", "check", "demo", "evaluate",
-    "find_learning_rate", "fit", "plan", "predict", "pretrain",
+    "Checks", "FitResult", "FoundRate", "Plan", "Ranking", "check", "demo", "evaluate",
+    "find_learning_rate", "fit", "plan", "predict", "pretrain", "rank",
 ]  # fmt: skip

@@ -22,7 +22,8 @@ class FitConfig:
     Parameters
     ----------
     model
-        Pretrained model: hub id, folder, torchvision:ARCH (with weights), or timm/NAME.
+        Pretrained model: hub id, folder, torchvision:ARCH (with weights), or timm/NAME; auto (the first of
+        Graft's list by graft rank), or a folder of checkpoints (the first of these).
     out
         Folder of the run, made by it.
     weights

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from graft.api.config import FitConfig, read_config_file
+from graft.api.model_choice import choose_model, is_choice
 from graft.core.errors import Interrupted, UsageError
 from graft.core.files import read_json
 from graft.core.memory import seconds_since_process_start
@@ -108,7 +109,11 @@ def fit(
             return FitResult(folder, read_json(folder / "metrics.json") if processes.is_main else {})
         run.seconds["start-up"] = started
         try:
-            return _run(str(data), chosen, run, folder, processes, say=say, console=talk)
+            ranking = None
+            if is_choice(chosen.model):
+                with run.phase("ranking"):
+                    chosen, ranking = choose_model(str(data), chosen, processes, say=say)
+            return _run(str(data), chosen, run, folder, processes, ranking=ranking, say=say, console=talk)
         except KeyboardInterrupt as error:
             raise Interrupted(
                 "interrupted; the features computed so far are kept",
@@ -164,6 +169,7 @@ def _run(
     folder: Path,
     processes: Processes,
     *,
+    ranking: dict[str, Any] | None,
     say: Callable[[str], None],
     console: Console,
 ) -> FitResult:
@@ -191,6 +197,7 @@ def _run(
         from graft.api.check import corrected, inspect_data
         from graft.api.further import further_figures
         from graft.api.labels_curve import LabelsCurve
+        from graft.api.rank import hold_out_test
         from graft.data.readers import read_splits
         from graft.tasks.registry import task_class
     deadline = tuning.Deadline.of(config)
@@ -207,6 +214,8 @@ def _run(
             text_pair_column=config.text_pair_column,
             multi_label=config.multi_label,
         )
+        if ranking is not None:
+            splits, _ = hold_out_test(splits, config)
         deciding.refuse_for_label_sets(splits, config)
         for note in splits.notes:
             say(note)
@@ -270,7 +279,7 @@ def _run(
             out_of_fold = tuned.out_of_fold(embedded, decision)
         judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
         groups = grouping.judge_by_group(embedded, judged.predictions["test"], groups)
-        told = {"decision": choice, "groups": groups, "windows": windows}
+        told = {"decision": choice, "groups": groups, "windows": windows, "ranking": ranking}
         judged.metrics.update({name: facts for name, facts in told.items() if facts is not None})
     with run.phase("checks"):
         metric = judged.metrics["headline"]

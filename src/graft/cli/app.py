@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 import graft
-from graft.cli import check, demo, doctor, evaluate, find_lr, fit, plan, predict, pretrain, report
+from graft.cli import check, demo, doctor, evaluate, find_lr, fit, plan, predict, pretrain, rank, report
 from graft.cli.config_file import with_config_file
 from graft.core.errors import GraftError, Interrupted
 from graft.core.job_errors import is_mine_to_tell, is_of_several, lost_another
@@ -29,6 +29,7 @@ for _verb in (
     fit.fit,
     check.check,
     plan.plan,
+    rank.rank,
     find_lr.find_lr,
     predict.predict,
     evaluate.evaluate,

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "PeakMemory", "is_out_of_memory", "keep_freed_pages", "peak_memory", "peak_memory_mib",
+    "PeakMemory",
+    "available_memory",
+    "is_out_of_memory",
+    "keep_freed_pages",
+    "peak_memory",
+    "peak_memory_mib",
     "seconds_since_process_start",
 ]  # fmt: skip
 
@@ -131,3 +136,14 @@ def seconds_since_process_start() -> float:
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
     except (OSError, IndexError, ValueError, AttributeError):
         return 0.0
+
+
+def available_memory() -> int | None:
+    """Return the bytes of memory that new work may take without swapping; None where this system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        return None
+    return None

@@ -17,6 +17,7 @@ from graft.report.budget import MOST_PAGE_BYTES, ExampleBudget, Limits
 from graft.report.leading import is_multi_label, split_of
 from graft.report.sections import calibration, classes, confusion, cost, curve, data_checks, first, mistakes, repeat
 from graft.report.sections import race as racing
+from graft.report.sections import ranking as ranks
 from graft.report.sections import selection as selecting
 from graft.report.sections import shift as shifting
 from graft.report.verdict import build_verdict
@@ -127,6 +128,7 @@ def render(
         slices=shifting.slice_rows(metrics),
         selection=selecting.selection_table(leaderboard, most=limits.rows),
         race=racing.race_facts((metrics.get("strategy") or {}).get("race")),
+        ranking=ranks.ranking_facts(metrics.get("ranking")),
         checks=data_checks.check_sections(checks, budget),
         cost=cost.cost_rows(metrics),
         notes=[w.clipped(note, 600) for note in list(manifest.get("notes") or ())[:_MOST_NOTES]],

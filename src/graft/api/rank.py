@@ -1,0 +1,256 @@
+"""`rank`: which of several pretrained models to begin with, on these data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from graft.api.config import FitConfig, seconds_of
+from graft.api.fit import _gather
+from graft.core.errors import GraftError, ModelError, UsageError
+from graft.core.files import write_json
+from graft.core.process import prepare_process
+
+if TYPE_CHECKING:
+    from graft.data.dataset import Splits
+    from graft.evaluation.selection_bias import SelectionBias
+    from graft.selection.ranking import Candidate, Standing
+    from graft.selection.ranking_evidence import PairedLoss
+
+__all__ = ["RankConfig", "Ranking", "hold_out_test", "rank", "ranked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
+    __doc__ = FitConfig.__doc__
+
+    model: str = "auto"
+    out: str = "run"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Pretrained models, the best first, and what can be said of their differences.
+
+    Parameters
+    ----------
+    standings : the candidates that were looked at, the best first.
+    pairs : paired comparisons of those that met on the same examples.
+    left_out : names and reasons.
+    told : in words, who can't be told apart.
+    bias : the winner's out-of-fold accuracy, corrected for having been chosen (BBC-CV); None: nothing was chosen.
+    n_examples : training examples that there were; the test split is not among them.
+    seconds : that all of it took.
+    """
+
+    standings: tuple[Standing, ...]
+    pairs: tuple[PairedLoss, ...]
+    left_out: tuple[tuple[str, str], ...]
+    told: tuple[str, ...]
+    bias: SelectionBias | None
+    n_examples: int
+    seconds: float
+
+    @property
+    def best(self) -> str:
+        """The name of the first."""
+        return self.standings[0].name
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "best": self.best,
+            "standings": [standing.as_dict() for standing in self.standings],
+            "pairs": [pair.as_dict() for pair in self.pairs],
+            "left_out": [{"name": name, "why": why} for name, why in self.left_out],
+            "told": list(self.told),
+            "selection_bias": None if self.bias is None else self.bias.as_dict(),
+            "n_examples": self.n_examples,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def rank(
+    data: str | Path,
+    *,
+    models: Sequence[str | Path] | None = None,
+    catalog: bool = False,
+    budget: str = "5m",
+    licence: Sequence[str] | None = None,
+    json: str | Path | None = None,
+    config: str | Path | None = None,
+    console: Console | None = None,
+    **options: Any,
+) -> Ranking:
+    """Rank pretrained models by what their frozen features know of the labels; the test split is not read.
+
+    Parameters
+    ----------
+    data : as in `graft.fit`.
+    models : hub ids and folders; a folder of folders stands for all checkpoints in it.
+    catalog : take Graft's own list for this kind of example as well; without `models` it is taken anyway.
+    budget : time for all of it, such as ``"90s"`` or ``"5m"``.
+    licence : short names; only models that state one of them are looked at.
+    json : a file for the result as JSON.
+    console : where it is printed; None: standard output.
+    **options : further fields of `FitConfig`; with ``offline=True`` only what is on disk is looked at.
+
+    Raises
+    ------
+    UsageError
+        When no candidate is left, or the budget is no time.
+    ModelError
+        When no candidate could be loaded.
+    DataError, ResourceError
+        As `graft.fit` does.
+
+    Examples
+    --------
+    >>> found = rank("flowers", models=["microsoft/resnet-18", "facebook/dinov2-small"])  # doctest: +SKIP
+    >>> found.best, found.told  # doctest: +SKIP
+    ('facebook/dinov2-small', ('facebook/dinov2-small is better than every other that was compared with it',))
+    """
+    prepare_process()
+    began = time.monotonic()
+    seconds = seconds_of(budget)
+    if seconds is None:
+        raise UsageError(f"--budget {budget} (Python: budget=)", expected="a time such as 90s, 5m or 1h")
+    options["out"] = options.get("out") or "run"
+    chosen = _gather(model=options.pop("model", None) or "auto", out=options.pop("out"), config=config, options=options)
+    console = console or Console()
+
+    def say(text: str) -> None:
+        console.print(f"· {text}", style="dim", markup=False, highlight=False)
+
+    from graft.report.ranking_table import print_ranking
+
+    names = [str(model) for model in models or ()]
+    found = ranked(
+        str(data), chosen, names, catalog or not names, [*(licence or ())], end=began + seconds, began=began, say=say
+    )
+    if json is not None:
+        write_json(Path(json), found.as_dict())
+    print_ranking(found.as_dict(), console=console)
+    return found
+
+
+def ranked(
+    data: str,
+    config: FitConfig,
+    models: list[str],
+    has_catalog: bool,
+    licences: list[str],
+    *,
+    end: float,
+    began: float,
+    say: Callable[[str], None],
+) -> Ranking:
+    """Return the ranking, as `rank` does, of options that are gathered already.
+
+    Parameters
+    ----------
+    has_catalog : whether Graft's own list is ranked as well.
+    end, began : readings of ``time.monotonic``.
+    """
+    import numpy as np
+
+    from graft.api.candidates import candidate_of, wanted_entries
+    from graft.data.readers import read_splits
+    from graft.evaluation.selection_bias import selection_bias
+    from graft.selection.ranking import rank_candidates, size_bonus
+    from graft.selection.ranking_evidence import tie_sentences
+    from graft.tasks.finding import find_task
+    from graft.tasks.registry import task_class
+
+    task_name = find_task(data, models[0] if models else "", wanted=config.task)
+    kind = task_class(task_name).kind
+    splits = read_splits(
+        data,
+        kind=kind,
+        valid=config.valid,
+        test=config.test,
+        path_column=config.path_column,
+        label_column=config.label_column,
+        group_column=config.group_column,
+        text_column=config.text_column,
+        text_pair_column=config.text_pair_column,
+        multi_label=config.multi_label,
+    )
+    had_test = splits.test is not None
+    splits, groups = hold_out_test(splits, config)
+    train = splits.train
+    if not had_test:
+        say(splits.notes[-1])
+    entries, left_out = wanted_entries(
+        kind.modality, models, has_catalog=has_catalog, licences=licences, is_offline=config.offline
+    )
+    candidates: list[Candidate] = []
+    errors: list[GraftError] = []
+    for place, entry in enumerate(entries):
+        if candidates and time.monotonic() > end:
+            left_out += [(late.id, "the budget ended before it was loaded") for late in entries[place:]]
+            break
+        try:
+            candidates.append(candidate_of(entry, task_name, train, config, n_examples=len(splits.train), say=say))
+        except (ModelError, UsageError) as error:
+            errors.append(error)
+            left_out.append((entry.id, error.got))
+            say(f"{entry.id} left out: {error.got}")
+    if not candidates:
+        if errors:
+            raise errors[0]
+        raise UsageError(
+            f"no pretrained model of {kind.noun}s is left: {len(left_out)} left out",
+            expected="at least one that is on disk or may be fetched, under a licence that is wanted",
+            fix="--models FOLDER_OR_ID ... (Python: models=[...]), without --offline, or other --licence",
+        )
+    standings, pairs, late = rank_candidates(
+        candidates,
+        train.labels,
+        n_classes=len(train.label_names),
+        groups=groups,
+        n_folds=config.folds,
+        seconds=max(1.0, end - time.monotonic()),
+        seed=config.seed,
+        say=say,
+    )
+    last = [standing for standing in standings if standing.round == standings[0].round]
+    bias = None
+    if len(last) > 1:
+        right = np.stack([standing.signals.is_right for standing in last], axis=1).astype(float)
+        by = np.stack([size_bonus(standing.n_parameters) - standing.signals.both for standing in last], axis=1)
+        bias = selection_bias(right, criterion=by, seed=config.seed)
+    told = tie_sentences([standing.name for standing in standings], pairs)
+    return Ranking(standings, pairs, (*left_out, *late), tuple(told), bias, len(train), time.monotonic() - began)
+
+
+def hold_out_test(splits: Splits, config: FitConfig) -> tuple[Splits, Any]:
+    """Return the splits with a test, held out where none is given, and the groups of train.
+
+    Examples of equal content share a group, as those do that the user says belong together. A fit whose model a ranking
+    chose takes the same test: no example of it had a part in the choice.
+    """
+    import numpy as np
+
+    from graft.data.joining import join_groups
+    from graft.data.splitting import stratified_split
+
+    train = splits.train
+    _, groups = np.unique(train.content_hashes(), return_inverse=True)
+    groups = np.asarray(groups, dtype=np.int64)
+    if train.groups is not None:
+        groups = join_groups(groups, train.groups)
+    if splits.test is not None:
+        return splits, groups
+    shares = {"train": 1 - config.test_fraction, "test": config.test_fraction}
+    rows = stratified_split(train.labels, groups=groups, fractions=shares, seed=config.seed)
+    note = (
+        f"no test split given: {len(rows['test']):,} of {len(train):,} examples are held out before models are ranked"
+    )
+    parts = {name: train.select(rows[name]) for name in ("train", "test")}
+    return replace(splits, **parts, notes=(*splits.notes, note)), groups[rows["train"]]

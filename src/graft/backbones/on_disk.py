@@ -1,0 +1,44 @@
+"""Where the weights of a catalog entry lie on this machine, without asking anybody."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from graft.backbones.catalog import CatalogEntry
+
+__all__ = ["place_on_disk"]
+
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+
+
+def place_on_disk(entry: CatalogEntry) -> str | None:
+    """Return the folder, or the hub id where the hub's cache holds its files; None: it would have to be fetched."""
+    if (Path(entry.id) / "config.json").is_file():
+        return entry.id
+    if entry.package and (folder := _in_package(entry.package)):
+        return folder
+    return entry.id if _is_cached(entry) else None
+
+
+def _in_package(package: str) -> str | None:
+    module, _, inside = package.partition("/")
+    spec = importlib.util.find_spec(module)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(place) / inside
+        if (folder / "config.json").is_file():
+            return str(folder)
+    return None
+
+
+def _is_cached(entry: CatalogEntry) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    def has(name: str) -> bool:
+        return isinstance(try_to_load_from_cache(entry.id, name, revision=entry.revision or None), str)
+
+    try:
+        return has("config.json") and any(map(has, _WEIGHTS))
+    except HFValidationError:
+        return False

@@ -1,0 +1,91 @@
+"""`graft fit` with a folder of models in place of one: the first of a ranking is taken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from graft.core.errors import UsageError
+from graft.core.processes import Processes
+from small_things import make_folders
+
+Run = Callable[..., Any]
+QUICK = ("--workers", 0, "--device", "cpu", "--precision", "fp32")
+
+
+@pytest.fixture(scope="module")
+def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three colours, 14 pictures each."""
+    return make_folders(tmp_path_factory.mktemp("forty"), 14, seed=5)
+
+
+@pytest.fixture(scope="module")
+def models(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint, one that is blind to its pictures, and one that is broken."""
+    import shutil
+
+    import torch
+    from transformers import AutoModelForImageClassification
+
+    place = tmp_path_factory.mktemp("models")
+    shutil.copytree(checkpoint, place / "seeing")
+    shutil.copytree(checkpoint, place / "blind")
+    network = AutoModelForImageClassification.from_pretrained(checkpoint)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    network.save_pretrained(place / "blind")
+    shutil.copytree(checkpoint, place / "broken")
+    (place / "broken" / "model.safetensors").write_bytes(b"no weights")
+    return place
+
+
+def test_the_better_one_is_first_and_the_test_split_is_left_alone(
+    here: Run, forty: Path, models: Path, tmp_path: Path
+) -> None:
+    told = here("rank", forty, "--models", models, "--json", tmp_path / "r.json", "--cache", tmp_path / "cache", *QUICK)
+    assert told.code == 0, told.err
+    found = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    names = [Path(row["name"]).name for row in found["standings"]]
+    assert names == ["seeing", "blind"]
+    assert Path(found["best"]).name == "seeing"
+    assert [Path(row["name"]).name for row in found["left_out"]] == ["broken"]
+    assert found["n_examples"] < 42  # some are left for a test
+    first, second = found["standings"]
+    assert first["log_loss"]["value"] < second["log_loss"]["value"]
+    assert first["accuracy"]["low"] < first["accuracy"]["value"] < first["accuracy"]["high"]
+    assert "seeing is better than every other" in " ".join(told.out.split())
+
+
+def test_fit_takes_the_first_and_the_report_says_so(here: Run, forty: Path, models: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    told = here(
+        "fit", forty, "--model", models, "--out", run, "--cache", tmp_path / "cache", "--strategy", "head", *QUICK
+    )
+    assert told.code == 0, told.err
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    assert Path(metrics["ranking"]["best"]).name == "seeing"
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert "Which pretrained model" in report
+    table = pd.read_parquet(run / "predictions.parquet")
+    assert (
+        int((table["split"] == "test").sum()) == 42 - metrics["ranking"]["n_examples"]
+    )  # those that the ranking left alone
+    assert (run / "model" / "model.safetensors").is_file()
+    again = here("fit", forty, "--model", models, "--out", run, "--cache", tmp_path / "cache", "--strategy", "head",
+                 "--resume", *QUICK)  # fmt: skip
+    assert again.code == 0
+    assert "nothing to do" in again.out
+
+
+def test_several_processes_do_not_each_choose(models: Path) -> None:
+    from graft.api.config import FitConfig
+    from graft.api.model_choice import choose_model
+
+    with pytest.raises(UsageError, match="2 processes"):
+        choose_model("data", FitConfig(model=str(models), out="run"), Processes(0, 2), say=print)

@@ -1,0 +1,55 @@
+"""`graft rank` from data to table and JSON, on little pictures and tiny networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from small_things import make_checkpoint
+
+
+def test_rank_compares_the_checkpoints_of_a_folder(here: Callable[..., Any], divided: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_checkpoint(tmp_path / "models" / f"tiny{seed}", seed=seed)
+    told = here("rank", divided, "--models", tmp_path / "models", "--offline", "--json", tmp_path / "rank.json")
+    assert told.code == 0, told.err
+    found = json.loads((tmp_path / "rank.json").read_text(encoding="utf-8"))
+    names = [row["name"] for row in found["standings"]]
+    assert {Path(name).name for name in names} == {"tiny0", "tiny1"}
+    assert found["best"] == names[0]
+    assert found["n_examples"] == 24  # train alone: the 15 test pictures are not looked at
+    assert [row["n"] for row in found["standings"]] == [24, 24]
+    assert len(found["pairs"]) == 1
+    assert found["selection_bias"]["n_candidates"] == 2
+    assert "log-loss" in told.out
+
+
+def test_rank_holds_a_test_split_out_where_none_is_given(
+    here: Callable[..., Any], pictures: Path, tmp_path: Path, checkpoint: Path
+) -> None:
+    told = here("rank", pictures, "--models", checkpoint, "--offline", "--json", tmp_path / "rank.json")
+    assert told.code == 0, told.err
+    found = json.loads((tmp_path / "rank.json").read_text(encoding="utf-8"))
+    assert 24 <= found["n_examples"] < 36
+    assert "only candidate" in found["told"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--budget", "soon"), 2, "--budget soon"),
+        (("--models", "nobody/has-this", "--offline"), 2, "no pretrained model of pictures is left"),
+        (("--catalog", "--licence", "no-such-licence"), 2, "no pretrained model of pictures is left"),
+    ],
+)
+def test_what_cannot_be_ranked_is_said(
+    here: Callable[..., Any], divided: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    told = here("rank", divided, *words)
+    assert told.code == code
+    assert said in told.err
+    assert "To fix" in told.err or "Expected" in told.err
