@@ -23,6 +23,7 @@ BENCHES = {
     "multi_label": [],
     "imbalance": [],
     "checks": [],
+    "near_texts": [],
     "text_accuracy": [],
     "text_job": [],
     "audio_speakers": [],

@@ -1,4 +1,4 @@
-"""What every registered task must be able to do. A new task needs its row in `EXAMPLES`, and no other change here."""
+"""What every registered task with pooled features must be able to do; a new one needs a row in `EXAMPLES`."""
 
 from __future__ import annotations
 
@@ -89,11 +89,14 @@ EXAMPLES: dict[str, Callable[[], Example]] = {
 }
 
 
+WITHOUT_FEATURES = {"automatic-speech-recognition"}  # test_speech_task.py
+
+
 def test_every_task_has_its_examples() -> None:
-    assert set(EXAMPLES) == set(TASKS)
+    assert set(EXAMPLES) | WITHOUT_FEATURES == set(TASKS)
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture(params=sorted(EXAMPLES))
 def example(request: pytest.FixtureRequest) -> Example:
     return EXAMPLES[request.param]()
 

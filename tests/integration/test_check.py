@@ -19,8 +19,8 @@ from small_texts import TARGETS, TEXTS, make_text_checkpoint
 from small_things import make_folders
 
 CHECKS = {
-    "copies_across_splits", "copies", "conflicting_labels", "label_errors", "shortcuts", "groups", "outliers",
-    "small_classes", "imbalance",
+    "copies_across_splits", "copies", "conflicting_labels", "nearly_the_same", "label_errors", "shortcuts", "groups",
+    "outliers", "small_classes", "imbalance",
 }  # fmt: skip
 
 
@@ -136,6 +136,10 @@ def test_texts_and_groups(here: Callable[..., Any], tmp_path: Path) -> None:
     assert told.code == 0, told.err
     found = findings(out)
     assert "test/16" in {s["id"] for s in found["copies_across_splits"]["suspects"]}
+    alike = found["nearly_the_same"]
+    assert (alike["severity"], set(alike["details"]["n"])) == ("note", {"train", "test"})
+    assert alike["n"] == sum(alike["details"]["n"].values())
+    assert all(s["id"] != s["other"] and s["id"] != "test/16" for s in alike["suspects"])
     assert (found["groups"]["severity"], found["groups"]["n"]) == ("warning", 16)
     assert found["shortcuts"]["severity"] == "ok"
 

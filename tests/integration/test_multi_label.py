@@ -86,6 +86,25 @@ def test_lists_are_found_and_all_figures_are_there(colours: Path) -> None:
     assert read_json(colours / "manifest.json")["class_counts"] == [sum(k in own for own in train) for k in LABELS]
 
 
+def test_kinds_of_example_and_distortions_are_judged_by_exact_sets(colours: Path) -> None:
+    metrics = read_json(colours / "metrics.json")
+    exact = metrics["test"]["exact_match"]["value"]
+    columns = {part["column"] for part in metrics["slices"]}
+    assert {"the number of labels", *(f"the label {label}" for label in LABELS)} & columns
+    for part in metrics["slices"]:
+        n, rest = part["n"], 40 - part["n"]
+        assert (n * part["accuracy"]["value"] + rest * part["rest"]["value"]) / 40 == pytest.approx(exact)
+    corruptions = metrics["shift"]["corruptions"]
+    assert corruptions["n"] == 40
+    assert corruptions["clean"] == pytest.approx(exact, abs=0.1)  # by another engine, perhaps
+    claims = {claim["name"]: claim for claim in metrics["claims"]}
+    assert {"slices_fail", "shift:distortions"} <= set(claims)
+    assert "exactly their own labels" in claims["shift:distortions"]["sentence"]
+    report = (colours / "report.html").read_text(encoding="utf-8")
+    assert "Corruptions by severity" in report
+    assert "Exact label sets by kind of example" in report
+
+
 def test_the_checkpoint_is_one_of_several_labels_with_equal_scores(colours: Path, tables: Path) -> None:
     from transformers import pipeline
 

@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from graft.api.more_baselines import add_baselines
 from graft.api.report import compare_runs, read_predictions
+from graft.evaluation.comparisons import mcnemar_exact
+from graft.evaluation.intervals import wilson
 
 
 @pytest.fixture
@@ -44,6 +47,22 @@ def test_what_is_not_there_is_said(copy: Path, here: Callable[..., Any]) -> None
         assert f"the run has no {name}" in told.out
         assert f"the run has no {name}" in page
     assert "<img " not in page
+
+
+def test_baselines_that_came_later_stand_in_all_that_tells_of_the_run(copy: Path) -> None:
+    before = json.loads((copy / "metrics.json").read_text(encoding="utf-8"))["baselines"]
+    test = read_predictions(copy)["test"]
+    is_right = np.zeros(len(test), bool)
+    new = {"accuracy": wilson(0, len(test)).as_dict(), "paired": mcnemar_exact(test.is_correct, is_right).as_dict()}
+    metrics = add_baselines(copy, {"pixel_knn": new})
+    assert json.loads((copy / "metrics.json").read_text(encoding="utf-8"))["baselines"] == metrics["baselines"]
+    assert list(metrics["baselines"]) == [*before, "pixel_knn"]
+    for name, old in before.items():
+        assert metrics["baselines"][name]["paired"]["adjusted_p_value"] >= old["paired"]["p_value"]
+    own = metrics["baselines"]["pixel_knn"]["paired"]
+    assert own["adjusted_p_value"] >= own["p_value"]
+    assert "Nearest neighbours on pixels" in (copy / "report.html").read_text(encoding="utf-8")
+    assert "nearest neighbours on the pixels" in (copy / "model" / "README.md").read_text(encoding="utf-8")
 
 
 def test_predictions_come_back_as_they_were(finished: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
 from graft.api.headline import Headline
+from graft.api.near_meaning import near_meaning
 from graft.core.decision import AnyPredictions
 from graft.core.findings import MOST_EXAMPLES, Finding, Suspect
 from graft.core.text import counted
@@ -45,6 +46,7 @@ def check_data(embedded: Embedded, out_of_fold: AnyPredictions, headline: Headli
         lambda: _across(embedded, headline),
         lambda: _within(embedded),
         lambda: _conflicts(embedded, headline),
+        lambda: near_meaning(embedded, headline),
         lambda: _label_errors(embedded, out_of_fold, headline),
         lambda: _shortcuts(embedded, config),
         lambda: _groups(embedded, headline),

@@ -36,7 +36,7 @@ class FitConfig:
     test
         Test split, when it is not part of the data.
     task
-        What is classified: auto (found from the data), image-classification or text-classification.
+        Auto (found from the data), image-, text- or audio-classification, or automatic-speech-recognition.
     path_column
         Column of a table that holds the files.
     text_column
@@ -49,6 +49,14 @@ class FitConfig:
         An example may have any number of labels; |, ; or , stand between them. Lists of labels say so themselves.
     group_column
         Column of a table whose equal values must stay on one side of every split.
+    transcripts
+        Form of transcripts to be learned: auto, plain (small letters, no punctuation), lower or keep (as written).
+    vocabulary
+        Letters of a CTC network: auto (the checkpoint's where they suffice), checkpoint or transcripts.
+    language
+        Language of speech for Whisper's prompt, such as en or german.
+    batch_seconds
+        Seconds of speech a batch, filled up (default: a sixteenth of the data, 16 to 120 s).
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits
@@ -177,6 +185,10 @@ class FitConfig:
     label_column: str | None = None
     multi_label: bool = False
     group_column: str | None = None
+    transcripts: str = "auto"
+    vocabulary: str = "auto"
+    language: str | None = None
+    batch_seconds: float | None = None
     test_fraction: float = 0.2
     fix_splits: bool = False
     corrections: str | None = None
@@ -235,6 +247,13 @@ class FitConfig:
         checks: list[tuple[str, bool, str]] = [
             ("test_fraction", 0.0 < self.test_fraction < 1.0, "a share between 0 and 1"),
             ("strategy", self.strategy in STRATEGIES, ", ".join(STRATEGIES)),
+            ("transcripts", self.transcripts in ("auto", "plain", "lower", "keep"), "auto, plain, lower or keep"),
+            (
+                "vocabulary",
+                self.vocabulary in ("auto", "checkpoint", "transcripts"),
+                "auto, checkpoint or transcripts",
+            ),
+            ("batch_seconds", self.batch_seconds is None or self.batch_seconds > 0, "above 0"),
             ("corruptions", self.corruptions in ("auto", "all", "none"), "auto, all or none"),
             ("race", self.race in ("auto", "none", "rate", "all"), "auto, none, rate or all"),
             ("jobs", self.jobs >= 1, "1 or more"),

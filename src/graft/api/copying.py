@@ -30,7 +30,15 @@ from graft.data.traits import Traits, unpacked
 if TYPE_CHECKING:
     from graft.api.embedding import Embedded
 
-__all__ = ["copies_between", "copies_within", "groups_for_folds", "joined_features", "move_leaked", "read_all_traits"]
+__all__ = [
+    "copies_between",
+    "copies_within",
+    "groups_for_folds",
+    "joined_features",
+    "move_leaked",
+    "own_texts",
+    "read_all_traits",
+]
 
 _ROUNDS = 3  # of moving: a copy of what was moved is moved in the next
 
@@ -63,7 +71,7 @@ def copies_within(embedded: Embedded, name: str = "train") -> NDArray[np.int64]:
     part, features = embedded.splits[name], embedded.features[name]
     groups = duplicate_groups(features.keys, perceptual=features.perceptual, features=features.matrix)
     if embedded.task.kind is TEXT:
-        return join_groups(groups, led_groups(len(part), *near_texts(_texts(part))))
+        return join_groups(groups, led_groups(len(part), *near_texts(own_texts(part))))
     if embedded.task.kind is PICTURE and name in embedded.traits:
         looks, rows = _looks(embedded, name)
         more = rows[aligned_copies(looks, classes=_classes(part, rows)).pairs]
@@ -85,7 +93,7 @@ def copies_between(embedded: Embedded, name: str) -> SplitOverlap:
     )
     pairs = [found.pairs]
     if embedded.task.kind is TEXT:
-        near, overlap = near_texts([*_texts(train), *_texts(part)])
+        near, overlap = near_texts([*own_texts(train), *own_texts(part)])
         n, twins = len(train), dict[int, int]()
         for (a, b), share in zip(near.tolist(), overlap.tolist(), strict=True):
             if b >= n and (a < n or (share == 1.0 and a in twins)):
@@ -198,5 +206,6 @@ def _classes(part: LabeledDataset, rows: NDArray[np.int64]) -> NDArray[np.int64]
     return None if part.is_multi_label else np.asarray(part.labels[rows], dtype=np.int64)
 
 
-def _texts(part: LabeledDataset) -> list[str]:
+def own_texts(part: LabeledDataset) -> list[str]:
+    """Return the texts of a split."""
     return [content.decode("utf-8", errors="replace") for content in part]

@@ -34,7 +34,7 @@ class DemoResult:
     ----------
     out : the demo's folder.
     run : the folder that `graft.fit` wrote, with ``report.html`` and ``model/``.
-    metrics : as in ``metrics.json``, with two more baselines, ``from_scratch_plain`` and ``pixel_knn``.
+    metrics : as in ``metrics.json``; two of its baselines are the demo's own, ``from_scratch_plain`` and ``pixel_knn``.
     """
 
     out: Path
@@ -90,6 +90,7 @@ def demo(
     data = write_digits(out / "data", per_class=_PER_CLASS, seed=seed)
     console.print(f"[bold]2  A new last layer[/bold] for digits, from {_PER_CLASS} labels a class: {data}")
     from graft.api.fit import fit
+    from graft.api.more_baselines import add_baselines
 
     # Mirrored digits are other digits, or none.
     fitted = fit(
@@ -114,8 +115,8 @@ def demo(
     names = {"from_scratch_plain": "trained from scratch", "pixel_knn": "nearest in pixels"}
     for name, baseline in more.items():
         console.print(f"   {names[name]:<22}{_told(baseline)}", highlight=False)
-    metrics = {**fitted.metrics, "baselines": {**fitted.metrics.get("baselines", {}), **more}}
-    console.print(f"   Report: {run / 'report.html'}", highlight=False, soft_wrap=True)
+    metrics = add_baselines(run, more)
+    console.print(f"   Report, with these: {run / 'report.html'}", highlight=False, soft_wrap=True)
     return DemoResult(out, run, metrics)
 
 

@@ -167,6 +167,14 @@ def _run(
     say: Callable[[str], None],
     console: Console,
 ) -> FitResult:
+    with uncollected(), run.phase("task"):
+        from graft.tasks.finding import find_task
+
+        task_name = find_task(data, config.model, wanted=config.task)
+    if task_name == "automatic-speech-recognition":  # without pooled features: the stations are others
+        from graft.api.fit_speech import fit_speech
+
+        return FitResult(run.folder, fit_speech(data, config, run, folder, processes, say=say, console=console))
     with uncollected(), run.phase("imports"):
         from graft.api import (
             copying,
@@ -184,11 +192,9 @@ def _run(
         from graft.api.further import further_figures
         from graft.api.labels_curve import LabelsCurve
         from graft.data.readers import read_splits
-        from graft.tasks.finding import find_task
         from graft.tasks.registry import task_class
     deadline = tuning.Deadline.of(config)
     with uncollected(), run.phase("data"):
-        task_name = find_task(data, config.model, wanted=config.task)
         splits = read_splits(
             data,
             kind=task_class(task_name).kind,

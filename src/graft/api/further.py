@@ -38,8 +38,6 @@ def further_figures(
     tuned : over the fine-tuned network, where that is the kept model; None: the probe is.
     seconds_left : until the time limit.
     """
-    if not isinstance(judged.predictions["test"], Predictions):
-        return
     extractor = extractor_for((tuned or embedded.task).model, config, say=_silent, console=None)
     shift, claims = shift_figures(
         embedded,
@@ -57,7 +55,9 @@ def further_figures(
     if shift:
         judged.metrics["shift"] = shift
     judged.metrics["claims"] = [*judged.metrics.get("claims", []), *(claim.as_dict() for claim in claims)]
-    if config.unlabeled is not None:
+    if config.unlabeled is not None and not isinstance(judged.predictions["test"], Predictions):
+        say("--unlabeled left out: what to label next is not said yet for examples with any number of labels")
+    elif config.unlabeled is not None:
         judged.metrics["label_next"] = label_next(
             run.folder, embedded, config, extractor=extractor, tuned=tuned, decision=decision, say=say
         )

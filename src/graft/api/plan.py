@@ -44,7 +44,7 @@ class MethodPlan:
     step_s, epoch_s : seconds of an optimizer step and of a pass over the training pictures.
     n_steps : of a run.
     n_runs : with which the contest ends at most.
-    seconds : of each part of `fit`: start, pass, head, pictures, contest, end, total.
+    seconds : of each part of `fit`: start, pass, head, pictures, contest, end, corruptions, total.
     fits : ``"yes"``, ``"no"``, ``"2 of 3 folds"`` or ``"40 % of steps"``: into the time limit, or into the 10 minutes
         of ``--strategy auto``.
     """

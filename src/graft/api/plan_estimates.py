@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from graft.api.config import FitConfig, seconds_of
+from graft.api.corruption_time import foreseen_s, reserved_s
 from graft.api.plan_measures import MethodMeasure, PassMeasure
 from graft.api.tuning import AUTO_BUDGET_S
 from graft.backbones.loading import ImageModel
+from graft.data.kinds import PICTURE
 from graft.methods.budget import affordable_folds, fewest_steps, measuring_s, n_planned_runs, planned_run_s
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
@@ -104,10 +106,22 @@ class Job:
 
     @property
     def end_s(self) -> float:
-        """Seconds from the end of fine-tuning to the report, as `graft.api.tuning` reserves them."""
+        """Seconds from the end of fine-tuning to the report, without corruptions, as `graft.api.tuning` has them."""
         n_held_out = self.n_valid + self.n_test
         a_picture = max(self.measured.forward_s, 0.002)
         return _END_S + 1.3 * n_held_out * a_picture + self.measured.engine_s + 0.4 * self.head_s
+
+    @property
+    def example_s(self) -> float:
+        """Seconds a picture, read, preprocessed and passed, as in the pass over all of them."""
+        return (self.pass_s - self.measured.engine_s) / max(1, self.n_pass)
+
+    @property
+    def reserved_s(self) -> float:
+        """Seconds of a time limit that are left for corruptions."""
+        return reserved_s(
+            self.config, PICTURE, n_test=self.n_test, example_s=self.measured.forward_s, limit_s=self.limit_s
+        )
 
     def seconds(self, settings: FineTuning | None = None, measure: MethodMeasure | None = None) -> dict[str, float]:
         """Return the seconds of each part of `fit` and of all; without a method those of the head alone."""
@@ -116,6 +130,13 @@ class Job:
             own = planned_run_s(settings, measure.cost, n_train=self.n_train, n_valid=self.n_valid)
             parts |= {"pictures": self.decoded_s(self.n_train + self.n_valid), "contest": self.n_runs * own}
         parts["end"] = self.end_s
+        own = sum(parts.values())
+        worse = foreseen_s(
+            self.config, PICTURE, n_test=self.n_test, example_s=self.example_s, seconds=own,
+            is_tuned=settings is not None,
+        )  # fmt: skip
+        left = float("inf") if self.limit_s is None else max(0.0, self.limit_s - own)
+        parts["corruptions"] = min(worse, left)
         return {**parts, "total": sum(parts.values())}
 
     def fit(self, method: FineTuningMethod, measure: MethodMeasure) -> Fit:
@@ -124,7 +145,7 @@ class Job:
         is_named = self.config.strategy != "auto" or method.name != "lp-ft"  # auto tries no other
         budget_s = AUTO_BUDGET_S
         if limit_s is not None:
-            budget_s = limit_s - self.start_s - self.pass_s - self.head_s - self.end_s
+            budget_s = limit_s - self.start_s - self.pass_s - self.head_s - self.end_s - self.reserved_s
             if not is_named:
                 budget_s = min(budget_s, AUTO_BUDGET_S)
         budget_s -= self.decoded_s(self.n_train + self.n_valid)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graft.core.process import prepare_process
 
 if TYPE_CHECKING:
-    from graft.deploy.prediction import Prediction
     from graft.tasks.fine_tuned import FineTunedModel
 
-__all__ = ["predict"]
+__all__ = ["is_speech_run", "predict"]
 
 
 def predict(
@@ -29,8 +28,11 @@ def predict(
     preprocessing: str | None = None,
     coverage: float | None = None,
     say: Callable[[str], None] = lambda text: None,
-) -> Iterator[Prediction]:
+) -> Iterator[Any]:
     """Yield a prediction for each picture, text or recording, in order; memory does not grow with their number.
+
+    Of a model of classes these are `graft.deploy.prediction.Prediction`, of a speech recogniser
+    `graft.deploy.transcription.Transcript`.
 
     Parameters
     ----------
@@ -64,10 +66,24 @@ def predict(
     from graft.deploy.inputs import list_examples
     from graft.deploy.prediction import predict_examples
     from graft.tasks.fine_tuned import load_fine_tuned
+    from graft.tasks.speech_saved import is_speech_model
 
     paths = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     folder = Path(run)
     model_folder = folder if (folder / "graft.json").is_file() else folder / "model"
+    if is_speech_model(model_folder):
+        from graft.api.transcribe import transcribe
+
+        yield from transcribe(
+            model_folder,
+            paths,
+            precision=precision,
+            device=device,
+            skip_unreadable=skip_unreadable,
+            coverage=coverage,
+            say=say,
+        )
+        return
     fine_tuned = load_fine_tuned(model_folder, preprocessing=preprocessing)
     threshold = None if coverage is None else _threshold(fine_tuned, coverage, say=say)
     chosen_device = choose_device(device)
@@ -92,6 +108,16 @@ def predict(
         threshold=threshold,
         say=say,
     )
+
+
+def is_speech_run(run: str | Path) -> bool:
+    """Return whether a run's model recognises speech."""
+    from graft.core.files import read_json
+
+    for path in (Path(run) / "graft.json", Path(run) / "model" / "graft.json"):
+        if path.is_file():
+            return bool(read_json(path).get("task") == "automatic-speech-recognition")
+    return False
 
 
 def _threshold(fine_tuned: FineTunedModel, coverage: float, *, say: Callable[[str], None]) -> float:

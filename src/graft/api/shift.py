@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
+from graft.api.corruption_time import FEWEST_TO_JUDGE, MOST_EXAMPLES, budget_s
 from graft.api.embedding import Embedded, extractor_for
 from graft.api.other_data import predict_other, read_other
 from graft.api.passes import Joined, head_weights, pass_through
 from graft.backbones.extraction import Extractor
 from graft.backbones.source import Readable
-from graft.core.decision import Decision
+from graft.core.decision import AnyPredictions, Decision
 from graft.core.seeds import generator
-from graft.core.types import Predictions
+from graft.core.types import MultiLabelPredictions, Predictions
 from graft.data.corruptions.corrupted import SEVERITIES, CorruptedExamples, corruptions_of
 from graft.evaluation.claims import Claim
 from graft.evaluation.robustness import compare_robustness, judge_corruptions, measure_corruptions
@@ -28,9 +29,6 @@ from graft.tasks.base import Task
 
 __all__ = ["Plan", "corruption_figures", "figures_of_other", "plan_corruptions", "shift_figures"]
 
-MOST_EXAMPLES = 300
-_FEWEST_TO_JUDGE = 30  # test examples; fewer could show a loss of 20 points or so at best
-_SHARE, _AT_LEAST_S = 0.1, 1.0  # of the run's own seconds, that corruptions may cost
 _ENOUGH = 100  # examples, for which severities are given up before more examples are
 _ORDER = (3, 5, 1, 4, 2)  # in which severities are kept
 _PROBE = 0.2  # of the time that is kept for the frozen network, where another is judged
@@ -81,8 +79,8 @@ def plan_corruptions(
         if n >= min(most, _ENOUGH):
             break
     kept = names
-    if n < min(most, _FEWEST_TO_JUDGE):
-        n = min(most, _FEWEST_TO_JUDGE)
+    if n < min(most, FEWEST_TO_JUDGE):
+        n = min(most, FEWEST_TO_JUDGE)
         kept = names[: max(0, int((can / n - n_extra) // len(severities)))]
     told = []
     if n < most:
@@ -108,7 +106,9 @@ def shift_figures(
     seconds_left: float = float("inf"),
     say: Callable[[str], None],
 ) -> tuple[dict[str, Any], list[Claim]]:
-    """Return what ``metrics.json`` holds under ``shift``, and the claims made of it; nothing for label sets.
+    """Return what ``metrics.json`` holds under ``shift``, and the claims made of it.
+
+    Of examples with any number of labels those are right that were given exactly their own; other data is not judged.
 
     Parameters
     ----------
@@ -122,10 +122,10 @@ def shift_figures(
     found: dict[str, Any] = {}
     claims: list[Claim] = []
     test = predictions["test"]
-    if not isinstance(test, Predictions):
-        return found, claims
     kept = tuned or embedded.task
-    if config.shift_data is not None:
+    if config.shift_data is not None and not isinstance(test, Predictions):
+        say("--shift-data left out: other data is not judged yet for examples with any number of labels")
+    elif config.shift_data is not None:
         names, kind = embedded.label_names, kept.kind
         other = read_other(config.shift_data, label_names=names, kind=kind, config=config, option="shift-data")
         said, _ = predict_other(
@@ -142,7 +142,6 @@ def shift_figures(
         claims.append(claim)
     if config.corruptions == "none":
         return found, claims
-    budget = float("inf") if config.corruptions == "all" else max(_SHARE * seconds, _AT_LEAST_S)
     figures, more = corruption_figures(
         embedded,
         test,
@@ -151,7 +150,7 @@ def shift_figures(
         kept=kept,
         decision=decision,
         probe=None if tuned is None else (head, probe_decision),
-        seconds=min(budget, seconds_left),
+        seconds=min(budget_s(config, seconds), seconds_left),
         say=say,
     )
     if figures:
@@ -190,7 +189,7 @@ def figures_of_other(
 
 def corruption_figures(
     embedded: Embedded,
-    test: Predictions,
+    test: AnyPredictions,
     config: FitConfig,
     *,
     extractor: Extractor,
@@ -207,8 +206,9 @@ def corruption_figures(
     probe : the head on the frozen network, where the kept model is another; the two are compared on the same examples.
     seconds : that it may take; what there is no time for is left out, and said.
     """
-    known = np.flatnonzero(test.targets >= 0)
-    if len(known) < _FEWEST_TO_JUDGE and config.corruptions != "all":
+    is_multi_label = isinstance(test, MultiLabelPredictions)
+    known = np.flatnonzero(test.is_known if isinstance(test, MultiLabelPredictions) else test.targets >= 0)
+    if len(known) < FEWEST_TO_JUDGE and config.corruptions != "all":
         return {}, []
     if seconds < 1.0:
         say("corruptions left out: the time limit leaves no time for them")
@@ -260,11 +260,11 @@ def corruption_figures(
         return {}, []
     left_out = plan.left_out
     if len(worse) < len(cells):
-        late = ", ".join(f"{corruption} {severity}" for corruption, severity in cells[len(worse) :])
-        left_out = f"{left_out}{'; ' * bool(left_out)}not reached in time: {late}"
+        told = f"{len(cells) - len(worse)} of {len(cells)} corruptions by severity not reached in time"
+        left_out = f"{left_out}{'; ' * bool(left_out)}{told}"
     clean = is_right(rows, features)
     measured = measure_corruptions(clean, worse)
-    claims = [judge_corruptions(clean, measured)]
+    claims = [judge_corruptions(clean, measured, is_multi_label=is_multi_label)]
     figures: dict[str, Any] = {
         "n": int(plan.n),
         "clean": float(clean.mean()),
@@ -288,20 +288,18 @@ def corruption_figures(
             ]
             tuned = np.stack([worse[cell] for cell in cells[: n_whole - 1]], axis=1)
             shares = (float(clean.mean()), float(right[0].mean()))
-            claim = compare_robustness(tuned, np.stack(right[1:], axis=1), clean=shares)
+            claim = compare_robustness(tuned, np.stack(right[1:], axis=1), clean=shares, is_multi_label=is_multi_label)
             claims.append(claim)
             figures["beside_probe"] = claim.as_dict()["evidence"]
     figures["seconds"] = round(time.monotonic() - started, 2)
     return figures, claims
 
 
-def _said(part: Any, rows: NDArray[np.int64], logits: NDArray[np.floating[Any]], decision: Decision) -> Predictions:
-    said = decision.predictions(
+def _said(part: Any, rows: NDArray[np.int64], logits: NDArray[np.floating[Any]], decision: Decision) -> AnyPredictions:
+    return decision.predictions(
         [part.ids[int(row)] for row in rows],
         part.labels[rows],
         logits=logits,
         label_names=part.label_names,
         split="test",
     )
-    assert isinstance(said, Predictions)
-    return said

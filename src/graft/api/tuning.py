@@ -15,6 +15,7 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, seconds_of
 from graft.api.contenders import contenders
+from graft.api.corruption_time import reserved_s
 from graft.api.embedding import Embedded, extractor_for
 from graft.api.label_names import LabelNames
 from graft.api.racing import race_before_contest
@@ -103,7 +104,7 @@ def tune(
         return _left_out(name, f"{name} left out: {told}", say=say)
     training = folder / "training"
     decided = training / "decision.json"
-    reserve = _reserve_s(embedded, run)
+    reserve = _reserve_s(embedded, config, run, limit_s=deadline.limit_s)
     began = seconds_since_process_start()
     budget_s = deadline.left_s(reserve_s=reserve)
     if is_auto and deadline.limit_s is None:
@@ -242,14 +243,16 @@ def _left_out(name: str, note: str, *, say: Callable[[str], None]) -> Tuned:
     )
 
 
-def _reserve_s(embedded: Embedded, run: Run) -> float:
-    """Return the seconds that saving, predicting the test split, judging and the report will take."""
+def _reserve_s(embedded: Embedded, config: FitConfig, run: Run, *, limit_s: float | None) -> float:
+    """Return the seconds that saving, predicting the test split, judging, corruptions and the report will take."""
     n_test = sum(len(part) for name, part in embedded.splits.items() if name != "train")
     n_forward = max(1, embedded.n_computed)
     an_example = embedded.seconds.get("forward", 0.0) / n_forward if embedded.n_computed else 0.01
+    n_judged = len(embedded.splits["test"]) if "test" in embedded.splits else 0
     return (
         5.0
         + 1.3 * n_test * max(an_example, 0.002)
         + embedded.seconds.get("engine", 0.0)
         + 0.4 * run.seconds.get("head", 0.0)
+        + reserved_s(config, embedded.task.kind, n_test=n_judged, example_s=an_example, limit_s=limit_s)
     )

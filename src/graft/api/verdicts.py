@@ -14,7 +14,7 @@ from graft.api.config import FitConfig
 from graft.api.embedding import Embedded, extractor_for
 from graft.api.labels_curve import LabelsCurve
 from graft.api.stations import Judged
-from graft.core.decision import Decision
+from graft.core.decision import AnyPredictions, Decision
 from graft.core.seeds import derive_seed, generator
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.data.traits import trait_columns
@@ -71,7 +71,7 @@ def verdict_figures(
     """
     test = judged.predictions["test"]
     if isinstance(test, MultiLabelPredictions):
-        return {"claims": [claim.as_dict() for claim in judge(test, baselines=baselines, seed=config.seed)]}
+        return _of_label_sets(embedded, test, baselines, config)
     held_out = judged.predictions.get("out_of_fold", judged.predictions.get("valid"))
     valid = held_out if isinstance(held_out, Predictions) else None
     more_labels = curve.get(say=say)
@@ -113,6 +113,18 @@ def verdict_figures(
     return found
 
 
+def _of_label_sets(
+    embedded: Embedded, test: MultiLabelPredictions, baselines: dict[str, Any], config: FitConfig
+) -> dict[str, Any]:
+    """Return claims and slices where an example may have any number of labels: right is an exact set of labels."""
+    columns = _columns(embedded, test, seed=config.seed)
+    claims = judge(test, baselines=baselines, slices=columns, seed=config.seed)
+    keep = np.flatnonzero(test.is_known)
+    known = {name: [values[int(i)] for i in keep] for name, values in columns.items()}
+    slices = find_slices(test.is_correct[keep], known)
+    return {"claims": [claim.as_dict() for claim in claims], "slices": [part.as_dict() for part in slices[:20]]}
+
+
 def feature_clusters(features: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.int64]:
     """Return the cluster of each example by k-means on unit features, about one for 30 examples, at most 12.
 
@@ -133,19 +145,29 @@ def feature_clusters(features: NDArray[np.float32], *, seed: int = 0) -> NDArray
     return np.asarray(cluster, dtype=np.int64)
 
 
-def _columns(embedded: Embedded, test: Predictions, *, seed: int) -> dict[str, list[Any]]:
-    """Return what slices are made of: the true class, clusters of the pretrained features, and plain traits."""
-    names = [None if t < 0 else test.label_names[int(t)] for t in test.targets]
-    columns: dict[str, list[Any]] = {"class": names}
+def _columns(embedded: Embedded, test: AnyPredictions, *, seed: int) -> dict[str, list[Any]]:
+    """Return what slices are made of: the true class or each label, clusters of features, and plain traits."""
+    columns: dict[str, list[Any]]
+    if isinstance(test, MultiLabelPredictions):
+        columns = {
+            f"the label {label}": ["given" if own == 1 else None for own in test.targets[:, i]]
+            for i, label in enumerate(test.label_names)
+        }
+        counts = np.where(test.is_known, (test.targets == 1).sum(axis=1), -1)
+        names = []
+        columns["the number of labels"] = [None if n < 0 else str(n) for n in counts]
+    else:
+        names = [None if t < 0 else test.label_names[int(t)] for t in test.targets]
+        columns = {"class": names}
     matrix = embedded.features["test"].matrix
     if len(matrix) >= 2 * _A_CLUSTER:
         cluster = feature_clusters(matrix, seed=seed)
         called = {}
-        for c in np.unique(cluster):
+        for c in np.unique(cluster) if names else ():
             inside = [name for i in np.flatnonzero(cluster == c) if (name := names[int(i)]) is not None]
             most = max(sorted(set(inside)), key=inside.count) if inside else "?"
             called[int(c)] = f"{int(c) + 1}, mostly {most}"
-        columns["the cluster of alike examples"] = [called[int(c)] for c in cluster]
+        columns["the cluster of alike examples"] = [called.get(int(c), str(int(c) + 1)) for c in cluster]
     return columns | _trait_columns(embedded)
 
 

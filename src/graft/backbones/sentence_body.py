@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SentenceBody", "read_sentence_body", "write_sentence_body"]
+__all__ = ["SentenceBody", "encoder_folder", "read_sentence_body", "write_sentence_body"]
 
 _MODES = {
     "cls": "cls_token",
@@ -75,6 +75,21 @@ class SentenceBody:
         return found
 
 
+def encoder_folder(folder: Path) -> Path:
+    """Return where the encoder lies: the folder itself, or in older ones of sentence-transformers one inside.
+
+    These name it in ``modules.json``, as a rule ``0_Transformer``.
+    """
+    listed = folder / "modules.json"
+    if (folder / "config.json").is_file() or not listed.is_file():
+        return folder
+    for module in json.loads(listed.read_text(encoding="utf-8")):
+        if _name(str(module.get("type", ""))) == "Transformer" and module.get("path"):
+            inner = folder / str(module["path"])
+            return inner if (inner / "config.json").is_file() else folder
+    return folder
+
+
 def read_sentence_body(find: Callable[[str], Path | None]) -> SentenceBody | None:
     """Return what a checkpoint says to sentence-transformers; None: it is none of theirs.
 
@@ -82,10 +97,12 @@ def read_sentence_body(find: Callable[[str], Path | None]) -> SentenceBody | Non
     ----------
     find : gives the place of one of the checkpoint's files by its name in it; None: there is no such file.
     """
-    settings = _json(find("sentence_bert_config.json"))
     listed = find("modules.json")
     if listed is None:
         return None
+    first: dict[str, Any] = next(iter(json.loads(listed.read_text(encoding="utf-8"))), {})
+    inner = f"{first.get('path')}/sentence_bert_config.json" if first.get("path") else ""
+    settings = _json(find("sentence_bert_config.json") or (find(inner) if inner else None))
     pooling: tuple[str, ...] = ()
     pooling_settings: dict[str, Any] = {}
     after: list[tuple[str, Mapping[str, Path]]] = []

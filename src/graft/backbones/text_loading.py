@@ -14,7 +14,7 @@ from graft.backbones.catalog import Backbone
 from graft.backbones.heads import Head, find_head_on
 from graft.backbones.licences import stated_licence
 from graft.backbones.loading import as_model_error, hash_weights, quiet_transformers
-from graft.backbones.sentence_body import SentenceBody, read_sentence_body, write_sentence_body
+from graft.backbones.sentence_body import SentenceBody, encoder_folder, read_sentence_body, write_sentence_body
 from graft.backbones.text_families import Family, family_of_text
 from graft.backbones.text_pooling import graft_pooling, mark_pooling
 from graft.backbones.text_source import TextSource
@@ -127,7 +127,8 @@ def load_text_model(
         When the model is not there, is none of texts, or has no linear head.
     """
     folder = Path(model)
-    if folder.exists() and not (folder / "config.json").is_file():
+    encoder = encoder_folder(folder) if folder.is_dir() else folder
+    if folder.exists() and not (encoder / "config.json").is_file():
         raise ModelError(
             f"{model} holds no config.json",
             expected="a folder written by save_pretrained: config.json, model.safetensors and a tokenizer",
@@ -137,7 +138,8 @@ def load_text_model(
         "revision": revision or "main",
         "local_files_only": is_offline or folder.exists(),
     }
-    network, lacking, tokenizer = _loaded(model, label_names, **where, trust_remote_code=trust_remote_code)
+    source = str(encoder) if folder.exists() else model
+    network, lacking, tokenizer = _loaded(source, label_names, **where, trust_remote_code=trust_remote_code)
     body = read_sentence_body(_finder(model, **where))
     own_length = None if body is None else body.max_tokens
     tokens = Tokens(tokenizer, label=model, max_tokens=_length(max_tokens, own_length, tokenizer, network.config))

@@ -27,7 +27,7 @@ def predict(
     preprocessing: str | None = None,
     coverage: float | None = None,
 ) -> None:
-    """Predict the label of files or texts, as a stream.
+    """Predict the label of files or texts, or write down what is said in recordings, as a stream.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def predict(
     inputs
         Files and folders; folders are searched in depth. Of texts: tables.
     out
-        File to write, .csv or .jsonl. Default: standard output.
+        File to write, .csv or .jsonl; of speech .txt, .jsonl, .srt or .vtt. Default: standard output.
     format
-        csv or jsonl. Default: by the ending of OUT, else csv.
+        csv or jsonl; of speech txt, jsonl, srt or vtt. Default: by the ending of OUT, else csv or txt.
     engine
         How the network runs: auto, eager, compile or openvino.
     precision
@@ -59,18 +59,28 @@ def predict(
         Also give each the set of likely classes that holds the right one so often, such as 0.9 (conformal prediction).
     """
     import sys
+    from collections.abc import Callable
     from contextlib import nullcontext
+    from functools import partial
 
     from rich.console import Console
 
+    from graft.api.predict import is_speech_run
     from graft.api.predict import predict as run_predict
     from graft.core.errors import UsageError
     from graft.core.files import atomic_path
     from graft.deploy.writers import WRITERS
 
-    form = format or ("jsonl" if out is not None and out.suffix == ".jsonl" else "csv")
-    if form not in WRITERS:
-        raise UsageError(f"--format {form}", expected=" or ".join(WRITERS))
+    ending = format or ("" if out is None else out.suffix.removeprefix("."))
+    if is_speech_run(run):
+        from graft.deploy.transcript_writers import transcript_writer
+
+        write: Callable[..., int] = transcript_writer(ending, inputs)
+    else:
+        form = format or ("jsonl" if ending == "jsonl" else "csv")
+        if form not in WRITERS:
+            raise UsageError(f"--format {form}", expected=" or ".join(WRITERS))
+        write = partial(WRITERS[form], has_sets=coverage is not None)
     errors = Console(stderr=True, highlight=False, emoji=False)
     predictions = run_predict(
         run,
@@ -88,9 +98,9 @@ def predict(
     )
     with atomic_path(out) if out is not None else nullcontext(None) as place:
         if place is None:
-            n = WRITERS[form](predictions, sys.stdout, has_sets=coverage is not None)
+            n = write(predictions, sys.stdout)
         else:
             with open(place, "w", encoding="utf-8", newline="") as file:
-                n = WRITERS[form](predictions, file, has_sets=coverage is not None)
+                n = write(predictions, file)
     if out is not None:
         errors.print(f"{n:,} predictions: {out}", markup=False)

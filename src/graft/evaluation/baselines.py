@@ -20,6 +20,7 @@ BASELINE_WORDS: Final = {
     "probe": "the frozen network with a new head",
     "pixel_knn": "nearest neighbours on the pixels",
     "from_scratch": "the same network trained from scratch",
+    "from_scratch_plain": "the same network trained from scratch on undistorted pictures",
     "scratch": "the same network trained from scratch",
 }
 """What the baselines are called within a sentence."""

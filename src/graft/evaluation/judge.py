@@ -92,7 +92,7 @@ def judge(
     [('signal', 'yes'), ('calibrated', 'no')]
     """
     if isinstance(predictions, MultiLabelPredictions):
-        return _of_label_sets(predictions, baselines or {}, evaluation, seed=seed)
+        return _of_label_sets(predictions, baselines or {}, evaluation, slices=slices, seed=seed)
     judged = with_targets(predictions)
     others = {name: aligned(b, judged, name=name) for name, b in (baselines or {}).items()}
     if evaluation is None:
@@ -162,6 +162,7 @@ def _of_label_sets(
     baselines: Mapping[str, Any],
     evaluation: Evaluation | MultiLabelEvaluation | None,
     *,
+    slices: Mapping[str, Sequence[Any] | NDArray[Any]] | None,
     seed: int,
 ) -> list[Claim]:
     """Return the claims that make sense where an example may have several labels, and which are not judged."""
@@ -177,4 +178,9 @@ def _of_label_sets(
     why = "not yet for examples with any number of labels"
     claims.append(not_judged("overfits", "Does it overfit?", why=why, n=len(judged)))
     claims.append(not_judged("more_labels", "Would more labels help?", why=why, n=len(judged)))
+    if slices is not None:
+        keep = np.flatnonzero(predictions.is_known)
+        known = {name: [values[int(i)] for i in keep] for name, values in slices.items()}
+        found = find_slices(judged.is_correct, known)
+        claims.append(judge_slices(found, n=len(judged), is_multi_label=True))
     return claims

@@ -104,13 +104,14 @@ def measure_corruptions(
     return found
 
 
-def judge_corruptions(clean: NDArray[np.bool_], measured: list[Corrupted]) -> Claim:
+def judge_corruptions(clean: NDArray[np.bool_], measured: list[Corrupted], *, is_multi_label: bool = False) -> Claim:
     """Return whether the model loses on distorted examples, and on which distortions; judged at medium severity.
 
     Parameters
     ----------
     clean : (n_examples,), as `measure_corruptions` was given.
     measured : what it returned; not empty.
+    is_multi_label : right is what was given exactly its own labels.
     """
     question = "Does it lose on distorted examples?"
     severities = sorted({cell.severity for cell in measured}, key=lambda s: (abs(s - _MEDIUM), s))
@@ -118,7 +119,7 @@ def judge_corruptions(clean: NDArray[np.bool_], measured: list[Corrupted]) -> Cl
     worst, n, base = cells[0], clean.size, float(clean.mean())
     facts = {"severity": severities[0], "clean": base, "corruptions": [cell.as_dict() for cell in cells]}
     name, test = "shift:distortions", "mcnemar-exact, Holm over the corruptions"
-    told = f"{base:.1%} to {worst.accuracy.value:.1%}"
+    told = f"{base:.1%} to {worst.accuracy.value:.1%}{' with exactly their own labels' if is_multi_label else ''}"
     losing = [c for c in cells if c.adjusted_p_value <= ALPHA and c.loss.value > 0]
     if losing:
         others = [c.corruption for c in cells if c.loss.high < 2 * WORTH_SAYING and c not in losing]
@@ -153,7 +154,12 @@ def _listed(names: list[str]) -> str:
 
 
 def compare_robustness(
-    tuned: NDArray[np.bool_], probe: NDArray[np.bool_], *, clean: tuple[float, float], level: float = 0.95
+    tuned: NDArray[np.bool_],
+    probe: NDArray[np.bool_],
+    *,
+    clean: tuple[float, float],
+    level: float = 0.95,
+    is_multi_label: bool = False,
 ) -> Claim:
     """Return whether fine-tuning cost robustness: the fine-tuned network beside the frozen one on the same distortions.
 
@@ -163,6 +169,7 @@ def compare_robustness(
         right on the same examples made worse.
     clean : accuracy of the two on the same examples as they are.
     level : of the interval.
+    is_multi_label : right is what was given exactly its own labels.
 
     Raises
     ------
@@ -192,8 +199,9 @@ def compare_robustness(
         "n_corruptions": a.shape[1],
     }
     question = "Did fine-tuning cost robustness?"
+    right = "wholly right" if is_multi_label else "right"
     told = (
-        f"on distorted examples it has {a.mean():.1%} right, the frozen network with a new head {b.mean():.1%}"
+        f"on distorted examples it has {a.mean():.1%} {right}, the frozen network with a new head {b.mean():.1%}"
         f" ({signed_points(mean)}, {span_points(found)}); undistorted {clean[0]:.1%} and {clean[1]:.1%}"
     )
     own, test = "costs_robustness", "paired t over examples"

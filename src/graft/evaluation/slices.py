@@ -152,13 +152,14 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return [float(a) for a in adjusted]
 
 
-def judge_slices(slices: Sequence[Slice], *, n: int) -> Claim:
+def judge_slices(slices: Sequence[Slice], *, n: int, is_multi_label: bool = False) -> Claim:
     """Return whether any kind of example fails more than the others, and which.
 
     Parameters
     ----------
     slices : as `find_slices` gives them.
     n : all examples.
+    is_multi_label : right is what was given exactly its own labels.
     """
     question = "Are there kinds of example that it fails on?"
     facts = {"n_slices": len(slices), "worst": [s.as_dict() for s in slices[:5]]}
@@ -172,7 +173,8 @@ def judge_slices(slices: Sequence[Slice], *, n: int) -> Claim:
         gap = (worst.rest.value or 0.0) - (worst.accuracy.value or 0.0)
         sentence = (
             f"Yes, {len(failing)} of {len(slices)}: worst where {worst.column} is {worst.value} ({worst.rows.size} test"
-            f" examples): {worst.accuracy.value or 0.0:.1%} right, {unsigned_points(gap)} below the rest."
+            f" examples): {worst.accuracy.value or 0.0:.1%}"
+            f" {'with exactly their own labels' if is_multi_label else 'right'}, {unsigned_points(gap)} below the rest."
         )
         strength = strength_of_p(worst.adjusted_p_value)
         return Claim("slices_fail", question, "yes", strength, sentence, facts, test, worst.adjusted_p_value, n)

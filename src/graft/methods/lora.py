@@ -59,12 +59,14 @@ class LoRA:
                 expected="linear layers or convolutions that are not grouped",
                 fix="--strategy lp-ft (Python: strategy='lp-ft')",
             )
+        # A head that is the word table itself (Whisper's) stays: trained apart from it, it could not be saved.
+        is_tied = head == "proj_out" and bool(getattr(network.config, "tie_word_embeddings", False))
         config = LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=targets,
-            modules_to_save=[head],
+            modules_to_save=None if is_tied else [head],
         )
         with warnings.catch_warnings():  # peft asks transformers for a property that is about to be renamed
             warnings.simplefilter("ignore", FutureWarning)
@@ -74,7 +76,9 @@ class LoRA:
         updates = tuple(name for name in names if ".lora_" in name)
         rest = tuple(name for name in names if ".lora_" not in name)
         # The head is a full matrix: it gets a full layer's rate.
-        groups = (ParameterGroup(updates), ParameterGroup(rest, rate_factor=1 / LORA_FACTOR, is_new=True))
+        groups: tuple[ParameterGroup, ...] = (ParameterGroup(updates),)
+        if rest:
+            groups = (*groups, ParameterGroup(rest, rate_factor=1 / LORA_FACTOR, is_new=True))
 
         def merged(trained: nn.Module) -> nn.Module:
             own: Any = copy.deepcopy(trained)  # merging takes the adapters away, and they are still to be saved

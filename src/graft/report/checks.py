@@ -16,6 +16,7 @@ _NAMES = {
     "copies_across_splits": "Copies across splits",
     "copies": "Copies within train",
     "conflicting_labels": "Copies with other labels",
+    "nearly_the_same": "Nearly the same",
     "label_errors": "Likely label errors",
     "shortcuts": "Shortcuts",
     "groups": "Groups on both sides",
@@ -24,6 +25,7 @@ _NAMES = {
     "imbalance": "Imbalance",
 }
 _MARKS = {"warning": ("!", "bold red"), "note": ("·", "yellow"), "ok": ("✓", "green"), "not checked": ("–", "dim")}
+_BESIDE = {"nearly_the_same": "much like"}
 _WORST = 3
 
 
@@ -48,7 +50,7 @@ def check_rows(findings: Sequence[Mapping[str, Any]], *, n_examples: int = _WORS
             "severity": finding["severity"],
             "text": w.plain(finding["text"]),
             "without": _cost(finding.get("without")),
-            "examples": [_example(s) for s in finding["suspects"][:n_examples]],
+            "examples": [_example(s, finding["check"]) for s in finding["suspects"][:n_examples]],
         }
         for finding in findings
     ]
@@ -76,12 +78,12 @@ def _cost(without: Mapping[str, Any] | None) -> str:
     return f"{name} {w.percent(without['value'])}; without them {w.percent(without['without'])} ({without['how']})"
 
 
-def _example(suspect: Mapping[str, Any]) -> str:
+def _example(suspect: Mapping[str, Any], check: str) -> str:
     told = w.plain(suspect["id"])
     if suspect.get("label"):
         told += f", '{w.plain(suspect['label'])}'"
     if suspect.get("suggested"):
         told += f", perhaps '{w.plain(suspect['suggested'])}'"
     if suspect.get("other"):
-        told += f", copy of {w.plain(suspect['other'])}"
+        told += f", {_BESIDE.get(check, 'copy of')} {w.plain(suspect['other'])}"
     return told

@@ -43,6 +43,7 @@ _TITLES = {
     "probe": "Frozen network, new head",
     "pixel_knn": "Nearest neighbours on pixels",
     "from_scratch": "Trained from scratch",
+    "from_scratch_plain": "From scratch, undistorted",
     "scratch": "Trained from scratch",
 }
 # Name in tables, and within a sentence.

@@ -7,9 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from graft.backbones.sentence_body import encoder_folder
 from graft.core.errors import DataError, UsageError, did_you_mean
 from graft.data.folders import is_file_of, walk
-from graft.data.kinds import KINDS, PICTURE, TEXT, ExampleKind
+from graft.data.kinds import KINDS, PICTURE, RECORDING, TEXT, ExampleKind
+from graft.data.manifests import is_manifest
 from graft.data.saved import is_saved, read_saved
 from graft.data.tables import TABLE_SUFFIXES, Table, read_table
 from graft.tasks.registry import TASKS, task_class
@@ -45,10 +47,44 @@ def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
                 fix="leave it away, or name one (Python: task=)",
             )
         return wanted
+    if _is_transcribed(Path(data).expanduser()):
+        return "automatic-speech-recognition"
     own, of_model = _of_data(Path(data).expanduser()), _of_model(Path(model))
     is_in_doubt = own is None or (own is TEXT and Path(data).expanduser().is_dir())
     kind = (of_model if is_in_doubt else None) or own or PICTURE
     return next((name for name in TASKS if task_class(name).kind is kind), next(iter(TASKS)))
+
+
+def _is_transcribed(path: Path) -> bool:
+    """Return whether data are recordings with what is said: a manifest, or a text beside a sound."""
+    if path.is_file():
+        return path.suffix.lower() in TABLE_SUFFIXES and _is_manifest(path)
+    if not path.is_dir() or is_saved(path):
+        return False
+    sounds: set[str] = set()
+    texts: set[str] = set()
+    for number, (name, is_hidden) in enumerate(walk(str(path))):
+        if is_hidden:
+            continue
+        stem, suffix = Path(name).stem, Path(name).suffix.lower()
+        if suffix in TABLE_SUFFIXES and "/" not in name:
+            return _is_manifest(path / name)
+        if name.endswith(".trans.txt"):
+            return True
+        if suffix in RECORDING.suffixes:
+            sounds.add(f"{Path(name).parent}/{stem}")
+        elif suffix in (".txt", ".lab"):
+            texts.add(f"{Path(name).parent}/{stem}")
+        if sounds & texts or number > _MOST_TEXTS:
+            break
+    return bool(sounds & texts)
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        return is_manifest(read_table([path])) and _of_table(path) is RECORDING
+    except DataError:
+        return False  # whoever reads the data says what is wrong with it
 
 
 def _of_data(path: Path) -> ExampleKind | None:
@@ -109,5 +145,6 @@ def _of_model(folder: Path) -> ExampleKind | None:
     if processor.is_file():
         settings = json.loads(processor.read_text(encoding="utf-8"))
         return next(kind for kind in KINDS if kind.modality == ("audio" if "sampling_rate" in settings else "image"))
-    is_text = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"))
+    encoder = encoder_folder(folder)
+    is_text = any((encoder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"))
     return TEXT if is_text else None

@@ -12,6 +12,7 @@ __all__ = ["TASKS", "task_class"]
 
 TASKS: Mapping[str, str] = {
     "audio-classification": "graft.tasks.audio_classification:AudioClassification",
+    "automatic-speech-recognition": "graft.tasks.speech_recognition:SpeechRecognition",
     "image-classification": "graft.tasks.image_classification:ImageClassification",
     "text-classification": "graft.tasks.text_classification:TextClassification",
 }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BestWeights", "HeldOut"]
+__all__ = ["BestWeights", "HeldOut", "best_line"]
 
 
 @dataclass(frozen=True)
@@ -19,25 +19,41 @@ class HeldOut:
 
     Parameters
     ----------
-    evaluate : gives figures of a network in eval mode; ``"log_loss"`` must be among them, and decides.
+    evaluate : gives figures of a network in eval mode; ``"log_loss"`` must be among them.
     every_steps : optimizer steps between two evaluations; there is one more after the last step.
-    patience : evaluations without a better log-loss after which training stops; None: it runs to its end.
+    patience : evaluations without a better figure after which training stops; None: it runs to its end.
+    decided_by : the figure whose least value decides; the log-loss decides between equals.
     """
 
     evaluate: Callable[[nn.Module], Mapping[str, float]]
     every_steps: int
     patience: int | None = None
+    decided_by: str = "log_loss"
+
+
+def best_line(history: Sequence[Mapping[str, Any]], *, decided_by: str = "log_loss") -> dict[str, Any] | None:
+    """Return the line of held-out figures with the least deciding figure, then the least log-loss; None: there is none.
+
+    Examples
+    --------
+    >>> best_line([{"log_loss": 3.0, "wer": 1.0}, {"log_loss": 2.0, "wer": 1.0}], decided_by="wer")["log_loss"]
+    2.0
+    """
+    lines = [line for line in history if math.isfinite(line["log_loss"])]
+    return dict(min(lines, key=lambda line: (line[decided_by], line["log_loss"]))) if lines else None
 
 
 class BestWeights:
-    """The weights of least held-out log-loss so far, and all figures.
+    """The best weights so far on held-out examples, and all figures.
 
     Parameters
     ----------
     network : whose trainable parameters and buffers are kept.
+    decided_by : the figure whose least value decides; the log-loss decides between equals.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, decided_by: str = "log_loss") -> None:
+        self._decided_by = decided_by
         trainable = {name for name, p in network.named_parameters() if p.requires_grad}
         parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
         self._live = {
@@ -50,12 +66,11 @@ class BestWeights:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The line of the history with the least log-loss."""
-        lines = [line for line in self.history if math.isfinite(line["log_loss"])]
-        return min(lines, key=lambda line: line["log_loss"]) if lines else None
+        """The line of the history that decides."""
+        return best_line(self.history, decided_by=self._decided_by)
 
     def n_since_best(self) -> int:
-        """Return how many evaluations came after the best one."""
+        """Return how many looks came after the best one."""
         best = self.best
         return 0 if best is None else sum(line["step"] > best["step"] for line in self.history)
 

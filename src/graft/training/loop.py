@@ -27,7 +27,7 @@ from graft.training.checkpoints import (
     write_checkpoint,
 )
 from graft.training.freezing import set_training_mode
-from graft.training.held_out import BestWeights, HeldOut
+from graft.training.held_out import BestWeights, HeldOut, best_line
 from graft.training.interrupts import as_interrupted, stop_on_signals
 from graft.training.losses import Loss
 from graft.training.optimizers import ParameterGroup, StartPull, build_optimizer
@@ -55,8 +55,8 @@ class Training:
     seconds : time spent in steps, those before a resume included.
     precision : what was computed in, and why.
     device : where.
-    history : held-out figures by step; the network has the weights of the least log-loss among them.
-    ended_by : ``"steps"``, ``"patience"`` or ``"time"``.
+    history : held-out figures by step; the network has the weights of the best among them.
+    ended_by, decided_by : ``"steps"``, ``"patience"`` or ``"time"``; the held-out figure that chose the weights.
     """
 
     n_steps: int
@@ -66,12 +66,13 @@ class Training:
     device: str
     history: tuple[dict[str, Any], ...] = field(default=())
     ended_by: str = "steps"
+    decided_by: str = "log_loss"
 
     @property
     def best_step(self) -> int:
-        """Finished steps at the least held-out log-loss; all steps where nothing was held out."""
-        finite = [line for line in self.history if math.isfinite(line["log_loss"])]
-        return int(min(finite, key=lambda line: line["log_loss"])["step"]) if finite else self.n_steps
+        """Finished steps at the best held-out look; all steps where nothing was held out."""
+        best = best_line(self.history, decided_by=self.decided_by)
+        return self.n_steps if best is None else int(best["step"])
 
 
 def train(
@@ -92,8 +93,8 @@ def train(
 ) -> Training:
     """Train `network` in place and leave it in eval mode.
 
-    It ends with the weights of the least held-out log-loss, where something is held out; else with the averaged ones,
-    where the recipe averages; else with the last.
+    It ends with the weights of the best held-out look, where something is held out; else with the averaged ones, where
+    the recipe averages; else with the last.
 
     Parameters
     ----------
@@ -129,10 +130,9 @@ def train(
     Notes
     -----
     On a CPU a resumed run equals an uninterrupted one bit for bit. Torch's random state is a function of the recipe's
-    seed, the step and the process inside, and is put back at the end.
-
-    The gradient of a step is that of the sum of all its losses divided by their number, over micro-batches and
-    processes: how a batch is cut makes no difference but for rounding.
+    seed, the step and the process inside, and is put back at the end. The gradient of a step is that of the sum of all
+    its losses divided by their number, over micro-batches and processes: how a batch is cut makes no difference but for
+    rounding.
     """
     processes, at = place(device)
     computed_in = choose_precision(at, wanted=precision)
@@ -150,7 +150,7 @@ def train(
         network,
         optimizer,
         average=None if recipe.ema_decay is None else WeightAverage(network, decay=recipe.ema_decay),
-        best=None if held_out is None else BestWeights(network),
+        best=None if held_out is None else BestWeights(network, decided_by=held_out.decided_by),
         pull=StartPull(optimizer, strength=recipe.l2_sp) if recipe.l2_sp else None,
         scaler=torch.amp.GradScaler(at.type) if computed_in.name == "fp16" else None,
     )
@@ -283,6 +283,7 @@ def train(
         device=str(at),
         history=tuple(state.best.history) if state.best is not None else (),
         ended_by=ended_by,
+        decided_by="log_loss" if held_out is None else held_out.decided_by,
     )
 
 

@@ -81,6 +81,8 @@ def step_progress(
             told = "" if held_out is None else f", held out {held_out['log_loss']:.3f}"
             if held_out is not None and "accuracy" in held_out:
                 told += f" ({held_out['accuracy']:.1%} right)"
+            if held_out is not None and "wer" in held_out:
+                told += f" ({held_out['wer']:.1%} of words wrong)"
             rate = "" if speed is None else f"{speed:.1f}/s"
             progress.update(task, completed=step, loss=loss, rate=rate, held_out=told, refresh=True)
 

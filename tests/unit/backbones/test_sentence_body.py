@@ -108,3 +108,19 @@ def test_an_own_pooling_that_no_classifier_can_say_is_kept_for_the_body(tmp_path
     (tmp_path / "model").mkdir()
     model.save_processor(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "1_Pooling" / "config.json").read_text())["pooling_mode_max_tokens"]
+
+
+def test_older_folders_keep_the_encoder_in_one_of_its_own(tmp_path: Path) -> None:
+    new = load(tmp_path / "new", "mean_tokens")
+    old = make_sentence_checkpoint(tmp_path / "old", modes=("mean_tokens",))
+    inner = old / "0_Transformer"
+    inner.mkdir()
+    for path in [p for p in old.iterdir() if p.is_file() and p.name != "modules.json"]:
+        path.rename(inner / path.name)
+    modules = json.loads((old / "modules.json").read_text())
+    modules[0]["path"] = inner.name
+    (old / "modules.json").write_text(json.dumps(modules))
+    model = load_text_model(str(old), label_names=LABELS)
+    assert model.body is not None
+    assert (model.body.pooling, model.tokens.max_tokens) == (("mean",), 7)
+    assert model.backbone.weights_hash == new.backbone.weights_hash

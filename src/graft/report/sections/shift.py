@@ -8,7 +8,7 @@ from typing import Any
 
 from graft.report import figures
 from graft.report import wording as w
-from graft.report.leading import split_of
+from graft.report.leading import is_multi_label, split_of
 
 __all__ = ["shift_facts", "slice_rows"]
 
@@ -28,7 +28,9 @@ def shift_facts(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         accuracy = (claim.get("evidence") or {}).get("accuracy") or {}
         if kind == "shift" and isinstance(accuracy, Mapping) and accuracy.get("value") is not None:
             found.append((name, accuracy, claim))
-    if not found:
+    corruptions = (metrics.get("shift") or {}).get("corruptions") or {}
+    cells = corruptions.get("cells") or ()
+    if not found and not cells:
         return None
     home = metrics.get(split_of(metrics), {}).get("accuracy")
     graded = [(m["kind"], int(m["level"]), e) for name, e, _ in found if (m := _SEVERITY.fullmatch(name))]
@@ -46,7 +48,20 @@ def shift_facts(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         loss = (claim.get("evidence") or {}).get("loss") or {}
         if loss.get("value") is not None:
             row["loss"] = f"{-100 * loss['value']:+.1f}".replace("-", "−")
-    return {"axis": axis, "rows": rows if single else [], "grid": _grid(graded) if is_graded else None}
+    grid = _grid(graded) if is_graded else None
+    if cells:
+        grid = _grid([(cell["corruption"], cell["severity"], cell["accuracy"]) for cell in cells])
+        grid |= {
+            "clean": w.percent(corruptions["clean"]),
+            "n": w.count(corruptions["n"]),
+            "left_out": w.plain(corruptions["left_out"]),
+        }
+    return {"axis": axis, "rows": rows if single else [], "grid": grid, "measure": _measure_of(metrics)}
+
+
+def _measure_of(metrics: Mapping[str, Any]) -> str:
+    """Return what is counted as right: an answer, or an exact set of labels."""
+    return w.metric_name("exact_match")[0] if is_multi_label(metrics) else w.metric_name("accuracy")[0]
 
 
 def _grid(graded: list[tuple[str, int, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -60,7 +75,7 @@ def _grid(graded: list[tuple[str, int, Mapping[str, Any]]]) -> dict[str, Any]:
             {"text": w.percent(v, unit=False), "ink": 0 if v is None else round(10 + 50 * v / best)} for v in shares
         ]
         rows.append({"name": w.clipped(kind, 60), "cells": cells})
-    return {"levels": levels, "rows": rows}
+    return {"levels": levels, "rows": rows, "clean": "", "n": "", "left_out": ""}
 
 
 def slice_rows(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -75,4 +90,4 @@ def slice_rows(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         row["rest"], row["p"] = w.percent(s["rest"]["value"]), w.p_value(s["adjusted_p_value"])
         row["score"] = s["accuracy"]["value"]
         row["fails"] = s["adjusted_p_value"] <= 0.05
-    return {"axis": axis, "rows": rows[:_OPEN_SLICES], "more": rows[_OPEN_SLICES:]}
+    return {"axis": axis, "rows": rows[:_OPEN_SLICES], "more": rows[_OPEN_SLICES:], "measure": _measure_of(metrics)}

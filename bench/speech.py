@@ -1,0 +1,167 @@
+"""Real spoken strings, recognised by a small encoder that has heard only synthesised speech before fine-tuning.
+
+Digits: strings of 3 to 5 of the free spoken digits with pauses between; of six speakers four train, one is held out to
+choose by and one to judge with, in all six rotations; 5, 20 and 60 strings to train with. yesno: 60 recordings of eight
+words of one speaker, in six folds. Each is fine-tuned from ``--encoder`` (made by `scripts/speak_strings.py` and
+`graft.api.pretrain_speech`), and learned from scratch by the same network on the same strings. Cells are kept in
+``--work``: run again, it goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from rich.console import Console
+
+from graft import fit, predict
+from graft.api.pretrain_speech import pretrain_speech
+from graft.core.seeds import generator
+from graft.evaluation.speech import Transcripts, evaluate_speech
+from measure import Bar, finish, options, shared, table
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+RATE_HZ = 8_000
+_HELD_OUT = {"valid": 20, "test": 60}
+Row = dict[str, str]
+
+
+def main() -> None:
+    parser = options(__doc__ or "")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder that graft.api.pretrain_speech wrote")
+    parser.add_argument("--work", type=Path, required=True, help="folder for strings, runs and cells.jsonl")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[60, 20, 5])
+    parser.add_argument("--corpora", nargs="+", default=["digits", "yesno"])
+    parser.add_argument("--folds", type=int, default=6)
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    cells = args.work / "cells.jsonl"
+    found = [json.loads(line) for line in cells.read_text().splitlines()] if cells.exists() else []
+    done = {(c["corpus"], c["n"], c["fold"], c["arm"]) for c in found}
+    for corpus, n, fold, arm in wanted(args):
+        if (corpus, n, fold, arm) in done:
+            continue
+        folder = args.work / f"{corpus}-{n}-{fold}"
+        data = (digits if corpus == "digits" else yesno)(folder, n, fold)
+        for cell in ran(data, folder, arm, args):
+            found.append({"corpus": corpus, "n": n, "fold": fold, **cell})
+            with open(cells, "a", encoding="utf-8") as file:
+                file.write(json.dumps(found[-1]) + "\n")
+    summary = summed(found)
+    table(["corpus, strings, how", "words wrong", "95 % interval", "rests on"], [list(s["row"]) for s in summary])
+    by_name = {s["name"]: s["wer"] for s in summary}
+    tuned, scratch = by_name.get("digits 60 tuned", 1.0), by_name.get("digits 60 scratch", 1.0)
+    bars = [
+        Bar("digits, 60 strings: words wrong, at most, in percent", 100 * tuned, 15.0, is_least=False),
+        Bar("digits, 60 strings: share of scratch's errors, at most, in percent", 100 * tuned / scratch, 50.0,
+            is_least=False),
+        Bar("yesno: words wrong, at most, in percent", 100 * by_name.get("yesno 40 tuned", 1.0), 3.0, is_least=False),
+    ]  # fmt: skip
+    finish("speech", args, {"summary": summary, "cells": found}, bars)
+
+
+def wanted(args: Any) -> Iterator[tuple[str, int, int, str]]:
+    """Yield the cells: corpus, strings to train with, fold, how."""
+    for fold in range(1 if args.quick else args.folds):
+        for corpus in args.corpora:
+            for n in args.sizes if corpus == "digits" else [40]:
+                for arm in ("tuned", "scratch"):
+                    yield corpus, n, fold, arm
+
+
+def digits(folder: Path, n: int, fold: int) -> Path:
+    """Write strings of digits of a rotation of speakers; return their table."""
+    source = shared() / "data" / "fsdd"
+    rows = [json.loads(line) for line in (source / "metadata.jsonl").read_text().splitlines()]
+    speakers = sorted({row["speaker"] for row in rows})
+    role = {speakers[fold]: "test", speakers[(fold + 1) % len(speakers)]: "valid"}
+    train = [name for name in speakers if name not in role]
+    by_speaker = {name: [row for row in rows if row["speaker"] == name] for name in speakers}
+    strings: list[Row] = []
+    (folder / "wav").mkdir(parents=True, exist_ok=True)
+    plan = [(train[i % len(train)], "train") for i in range(n)]
+    plan += [(name, split) for name, split in role.items() for _ in range(_HELD_OUT[split])]
+    for number, (speaker, split) in enumerate(plan):
+        random = generator(fold, "string", split, number)
+        parts, said = [], []
+        for i in random.integers(0, len(by_speaker[speaker]), random.integers(3, 6)):
+            row = by_speaker[speaker][int(i)]
+            wave, _ = soundfile.read(source / row["audio"], dtype="float32")
+            parts += [wave, np.zeros(round(random.uniform(0.05, 0.3) * RATE_HZ), np.float32)]
+            said.append(WORDS[int(row["label"])])
+        name = f"wav/{split}{number:03d}.wav"
+        soundfile.write(folder / name, np.concatenate(parts), RATE_HZ)
+        strings.append({"path": name, "text": " ".join(said), "speaker": speaker, "split": split})
+    return written(folder, strings)
+
+
+def yesno(folder: Path, n: int, fold: int) -> Path:
+    """Write the table of a fold of yesno: 40 recordings train, 10 to choose by, 10 to judge with."""
+    source = shared() / "data" / "yesno"
+    rows = [json.loads(line) for line in (source / "metadata.jsonl").read_text().splitlines()]
+    order = generator(0, "yesno").permutation(len(rows))
+    part = {int(row): place // 10 for place, row in enumerate(order)}
+    named = {fold: "test", (fold + 1) % 6: "valid"}
+    folder.mkdir(parents=True, exist_ok=True)
+    strings = [
+        {"path": str(source / row["audio"]), "text": row["text"], "speaker": "", "split": named.get(part[i], "train")}
+        for i, row in enumerate(rows)
+    ]
+    return written(folder, strings)
+
+
+def written(folder: Path, strings: list[Row]) -> Path:
+    """Write a table; return it."""
+    with open(folder / "table.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["path", "text", "speaker", "split"])
+        writer.writeheader()
+        writer.writerows(strings)
+    return folder / "table.csv"
+
+
+def ran(data: Path, folder: Path, arm: str, args: Any) -> Iterator[dict[str, Any]]:
+    """Yield what was said and heard of the test strings; of the fine-tuned also by the untouched encoder."""
+    quick: dict[str, Any] = {"epochs": 0.1, "fewest_steps": 3} if args.quick else {}
+    silent = Console(quiet=True)
+    with open(data, encoding="utf-8") as file:
+        test = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    files, said = [data.parent / row["path"] for row in test], [row["text"] for row in test]
+    if arm == "tuned":
+        model = folder / "run"
+        fit(data, model=str(args.encoder), out=model, strategy="full", overwrite=True, console=silent, **quick)
+        untouched = [found.text for found in predict(args.encoder, files)]
+        yield {"arm": "zero-shot", "said": said, "heard": untouched}
+    else:
+        model = folder / "scratch"
+        epochs = 1.0 if args.quick else 60.0
+        pretrain_speech(data, out=model, epochs=epochs, batch_seconds=16.0, overwrite=True, console=silent)
+    yield {"arm": arm, "said": said, "heard": [found.text for found in predict(model, files)]}
+
+
+def summed(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the error rate of each kind of cell over its folds; a fold of digits is a speaker."""
+    found = []
+    for corpus, n, arm in sorted({(c["corpus"], c["n"], c["arm"]) for c in cells}):
+        own = [c for c in cells if (c["corpus"], c["n"], c["arm"]) == (corpus, n, arm)]
+        said = [text for c in own for text in c["said"]]
+        is_digits = corpus == "digits"
+        clusters = [c["fold"] if is_digits else 100 * c["fold"] + i for c in own for i in range(len(c["said"]))]
+        ids = tuple(f"{i}" for i in range(len(said)))
+        heard = tuple(text for c in own for text in c["heard"])
+        name = "speaker" if corpus == "digits" else "recording"
+        judged = evaluate_speech(Transcripts(ids, tuple(said), heard, np.array(clusters), name))
+        wer = judged.as_dict()["wer"]
+        ends = f"{wer['low']:.1%} to {wer['high']:.1%}" if wer["low"] is not None else wer["method"]
+        rests_on = f"{len(said)} strings, {len(own)} folds"
+        row = (f"{corpus} {n} {arm}", f"{wer['value']:.1%}", ends, rests_on)
+        found.append({"name": row[0], "wer": wer["value"], "row": row, "figures": judged.as_dict()})
+    return found
+
+
+if __name__ == "__main__":
+    main()

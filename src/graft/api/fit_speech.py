@@ -1,0 +1,265 @@
+"""`fit` for speech recognition: its own short way through the stations, as an utterance has no pooled feature.
+
+Read, split by speaker, hear the untouched checkpoint, fine-tune, choose by word errors, save and reload, judge, report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from graft.api.config import FitConfig
+from graft.api.speech_data import SpeechData, divide, prepare
+from graft.api.speech_facts import contents, strategy_facts, suspects, wav, write_predictions
+from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
+from graft.core.devices import choose_device
+from graft.core.errors import UsageError
+from graft.core.files import write_json
+from graft.core.memory import seconds_since_process_start
+from graft.core.processes import Processes
+from graft.core.run_folder import Run
+from graft.core.text import counted
+from graft.data.manifests import ManifestColumns
+from graft.data.transcript_form import COMPARED
+from graft.data.transcripts import read_transcribed
+from graft.evaluation.speech import SpeechEvaluation, Transcripts, evaluate_speech
+from graft.methods.fine_tuning import Where, training_precision
+from graft.methods.settings import FineTuning
+from graft.methods.speech import Heard, SpeechTuned, fine_tune_speech, hear
+from graft.report.speech import print_speech, write_speech_report
+from graft.tasks.speech_recognition import SpeechRecognition
+from graft.tasks.speech_saved import save_speech
+
+__all__ = ["fit_speech"]
+
+_STRATEGIES = ("auto", "full", "lora", "head")
+_RESERVE_S = 20.0
+
+
+def fit_speech(
+    data: str,
+    config: FitConfig,
+    run: Run,
+    folder: Path,
+    processes: Processes,
+    *,
+    say: Callable[[str], None],
+    console: Console,
+) -> dict[str, Any]:
+    """Fine-tune a recogniser and return what ``metrics.json`` holds.
+
+    Raises
+    ------
+    UsageError
+        When an option is not for speech recognition.
+    DataError, ModelError, Interrupted
+        As the stations do.
+    """
+    _refuse(config, processes)
+    deadline = Deadline.of(config)
+    with run.phase("data"):
+        columns = ManifestColumns(config.path_column, config.text_column, config.group_column)
+        parts, notes = divide(read_transcribed(data, valid=config.valid, test=config.test, columns=columns), config)
+        for note in notes:
+            say(note)
+    with run.phase("model"):
+        task = SpeechRecognition.load(
+            config.model,
+            texts=parts["train"].texts,
+            transcripts=config.transcripts,
+            vocabulary=config.vocabulary,
+            language=config.language,
+            revision=config.revision,
+            is_offline=config.offline,
+            trust_remote_code=config.trust_remote_code,
+        )
+        model = task.model
+        say(
+            f"{model.backbone.architecture}, {model.backbone.n_parameters / 1e6:.1f} million parameters, reads"
+            f" {model.sampling_rate_hz / 1000:g} kHz; transcripts: {model.form.describe()}"
+        )
+        for note in model.notes:
+            say(note)
+    with run.phase("decode"):
+        ready = prepare(parts, task, config, folder / "training", say=say)
+        for name in ready.rows:
+            say(f"{name}: {counted(len(ready.rows[name]), 'utterance')}, {ready.hours(name):.2f} hours")
+    most = _most_samples(ready, task, config)
+    precision = training_precision(model.network, choose_device(config.device), wanted=config.precision)
+
+    def heard_by(network: Any, split: str) -> Heard:
+        return hear(task, network, ready.examples, ready.rows[split], most=most, precision=precision)
+
+    untouched: dict[str, Heard] = {}
+    with run.phase("zero-shot"):
+        if not model.is_new_head:
+            untouched = {name: heard_by(model.network, name) for name in ("valid", "test") if name in ready.rows}
+            shown = _evaluated(ready, untouched["valid"], "valid", config) if "valid" in untouched else None
+            if shown is not None:
+                say(f"the untouched checkpoint: {shown.wer.value:.1%} of words wrong on valid")
+    with run.phase("fine-tuning"):
+        held_out = ready.rows.get("valid")
+        tuned = fine_tune_speech(
+            task,
+            ready.examples,
+            ready.rows["train"],
+            held_out_rows=held_out,
+            held_out_texts=[] if held_out is None else _said(ready, "valid"),
+            strategy="full" if config.strategy == "auto" else config.strategy,
+            settings=_settings(config),
+            lora_rank=config.lora_rank,
+            most=most,
+            max_seconds=_seconds(deadline, config),
+            seed=config.seed,
+            where=Where(
+                device=config.device,
+                precision=config.precision,
+                folder=folder / "training" / "speech",
+                checkpoint_every_s=60 * config.checkpoint_minutes,
+                resume=run.is_resumed,
+                processes=processes,
+                console=console,
+            ),
+            say=say,
+        )
+        network, kept, why = _kept(ready, task, tuned, untouched, heard_by, config)
+        say(why)
+    with run.phase("save"):
+        final = SpeechRecognition(model.with_network(network))
+        saved = save_speech(final, folder / "model", contents=contents(ready, final))
+        say(f"saved model reloaded: texts of {counted(saved['n_examples'], 'utterance')} are equal")
+    with run.phase("evaluation"):
+        heard = {name: heard_by(network, name) for name in ready.rows}
+        n_reads = run.count_test_read()
+        judged = {name: _evaluated(ready, found, name, config) for name, found in heard.items()}
+        metrics: dict[str, Any] = {
+            "task": task.name,
+            "headline": "wer",
+            "test": judged["test"].as_dict(),
+            "held_out": {"valid": judged["valid"].as_dict()} if "valid" in judged else {},
+            "train": {"wer": judged["train"].wer.value, "log_loss": heard["train"].log_loss},
+            "baselines": {},
+            "test_reads": n_reads,
+            "compared": COMPARED.describe(),
+            "log_loss": {name: found.log_loss for name, found in heard.items()},
+            "strategy": strategy_facts(tuned, kept, why),
+            "suspects": suspects(ready, heard["train"]),
+        }
+        if untouched:
+            metrics["baselines"]["zero-shot"] = _evaluated(ready, untouched["test"], "test", config).as_dict()
+    with run.phase("report"):
+        write_predictions(folder / "predictions.parquet", ready, heard)
+        write_json(folder / "strategy.json", metrics["strategy"])
+        manifest = run.write_manifest(
+            {
+                "seed": config.seed,
+                "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
+                "noun": "utterances",
+                "notes": [*notes, *model.notes, *ready.notes],
+                "task": task.name,
+                "backbone": model.backbone.as_dict(),
+                "transcripts": model.form.describe(),
+                **ready.facts,
+                **saved,
+            }
+        )
+        metrics["seconds"] = {k: round(v, 3) for k, v in run.seconds.items()}
+        metrics["seconds"]["total"] = round(seconds_since_process_start(), 3)
+        write_speech_report(
+            folder / "report.html",
+            metrics=metrics,
+            manifest=manifest,
+            transcripts=_transcripts(ready, heard["test"], "test"),
+            sound=lambda i: final.preview(wav(ready, final, int(ready.rows["test"][i])), name="an utterance").sound,
+        )
+        write_json(folder / "metrics.json", metrics)
+    print_speech(metrics, console=console)
+    say(f"model: {folder / 'model'} (loads in transformers.pipeline('automatic-speech-recognition', ...))")
+    say(f"report: {folder / 'report.html'}")
+    forget(folder)
+    return metrics
+
+
+def _refuse(config: FitConfig, processes: Processes) -> None:
+    if config.strategy not in _STRATEGIES:
+        raise UsageError(
+            f"--strategy {config.strategy} for speech recognition",
+            expected=", ".join(_STRATEGIES),
+            fix="--strategy auto (Python: strategy='auto')",
+        )
+    if processes.n > 1:
+        raise UsageError(
+            f"{processes.n} processes for speech recognition", expected="one process", fix="start graft fit by itself"
+        )
+    for flag in ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data"):
+        if value := getattr(config, flag):
+            raise UsageError(
+                f"--{flag.replace('_', '-')} {value} for speech recognition",
+                expected="an option that recognisers have",
+                fix=f"leave it away (Python: {flag}=None)",
+            )
+
+
+def _settings(config: FitConfig) -> FineTuning:
+    names = (
+        "learning_rate", "epochs", "fewest_steps", "micro_batch_size", "optimizer", "weight_decay", "schedule",
+        "warmup_fraction", "ema_decay", "l2_sp", "augmentation", "patience",
+    )  # fmt: skip
+    settings: Any = {name: getattr(config, name) for name in names}
+    return FineTuning(**settings, evaluations=10)
+
+
+def _seconds(deadline: Deadline, config: FitConfig) -> float | None:
+    if config.time_limit is not None:
+        return max(1.0, deadline.left_s(reserve_s=_RESERVE_S))
+    return AUTO_BUDGET_S if config.strategy == "auto" else None
+
+
+def _most_samples(ready: SpeechData, task: SpeechRecognition, config: FitConfig) -> int:
+    """Return the samples of a batch: of the seconds that were asked for, else a sixteenth of the data, 16 to 120 s."""
+    train = float(ready.facts["splits"]["train"]["seconds"])
+    seconds = config.batch_seconds or min(120.0, max(16.0, train / 16))
+    if task.model.family == "seq2seq":
+        seconds = max(seconds, task.model.window_s)  # every utterance is filled up to a window
+    return round(seconds * task.model.sampling_rate_hz)
+
+
+def _said(ready: SpeechData, split: str) -> list[str]:
+    return [COMPARED(ready.utterances[int(row)].text) for row in ready.rows[split]]
+
+
+def _transcripts(ready: SpeechData, heard: Heard, split: str) -> Transcripts:
+    own = ready.utterances.select(ready.rows[split])
+    return Transcripts(
+        tuple(own.ids),
+        tuple(_said(ready, split)),
+        tuple(COMPARED(text) for text in heard.texts),
+        own.groups,
+        own.group_name or "recording",
+    )
+
+
+def _evaluated(ready: SpeechData, heard: Heard, split: str, config: FitConfig) -> SpeechEvaluation:
+    return evaluate_speech(_transcripts(ready, heard, split), seed=config.seed)
+
+
+def _kept(
+    ready: SpeechData,
+    task: SpeechRecognition,
+    tuned: SpeechTuned,
+    untouched: Mapping[str, Heard],
+    heard_by: Callable[[Any, str], Heard],
+    config: FitConfig,
+) -> tuple[Any, str, str]:
+    """Return the network that is kept, its name, and why: the untouched one stays where fine-tuning did not help."""
+    if "valid" not in untouched:
+        return tuned.network, "fine-tuned", "the fine-tuned network is kept: nothing else could be judged"
+    before = _evaluated(ready, untouched["valid"], "valid", config).words
+    after = _evaluated(ready, heard_by(tuned.network, "valid"), "valid", config).words
+    told = f"{after.errors} word errors on valid, the untouched checkpoint {before.errors}, of {after.n} words"
+    if after.errors < before.errors:
+        return tuned.network, "fine-tuned", f"the fine-tuned network is kept: {told}"
+    return task.model.network, "untouched", f"fine-tuning did not help, the untouched checkpoint is kept: {told}"

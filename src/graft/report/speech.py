@@ -1,0 +1,131 @@
+"""The report of a recogniser: error rates, what they rest on, and the worst utterances to hear and to read."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from graft.core.files import write_text
+from graft.evaluation.speech import Transcripts
+from graft.evaluation.word_errors import align, word_errors
+from graft.report import wording as w
+from graft.report.html import environment, style
+
+__all__ = ["print_speech", "speech_sentences", "worst_utterances", "write_speech_report"]
+
+_SHOWN = 20
+_MOST_SOUND_BYTES = 2_000_000
+
+
+def write_speech_report(
+    path: Path,
+    *,
+    metrics: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    transcripts: Transcripts,
+    sound: Callable[[int], bytes],
+) -> None:
+    """Write the report of a recogniser as one HTML file that needs neither network nor script.
+
+    Parameters
+    ----------
+    metrics, manifest : of the run.
+    transcripts : of the judged split.
+    sound : gives a short WAV of one of its utterances.
+
+    Raises
+    ------
+    ResourceError
+        When the file cannot be written.
+    """
+    page = environment().get_template("speech.html.j2").render(
+        title=w.clipped(manifest.get("title", "A run"), 200),
+        sentences=speech_sentences(metrics),
+        rows=_figure_rows(metrics),
+        words=metrics["test"]["words"],
+        history=list(metrics["strategy"].get("history") or [])[:60],
+        best_step=metrics["strategy"].get("best_step"),
+        worst=worst_utterances(transcripts, sound),
+        suspects=metrics.get("suspects", []),
+        compared=metrics["compared"],
+        splits=manifest["splits"],
+        notes=[w.clipped(note, 600) for note in manifest.get("notes") or ()],
+        command=w.clipped(manifest.get("command", ""), 600),
+        style=style(),
+    )  # fmt: skip
+    write_text(path, page)
+
+
+def speech_sentences(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what the run came to, in sentences."""
+    test, strategy = metrics["test"], metrics["strategy"]
+    found = [
+        f"{_percent(test['wer'])} of words are wrong on {test['n_utterances']} utterances of {test['n_clusters']}"
+        f" {test['clusters']}s that training did not hear; of characters {_percent(test['cer'])}."
+    ]
+    if zero := metrics["baselines"].get("zero-shot"):
+        found.append(f"The untouched checkpoint: {_percent(zero['wer'])} of words wrong on the same utterances.")
+    else:
+        found.append("The untouched checkpoint could not be judged: its head for these letters is new.")
+    found.append(f"Kept: {strategy['why']}.")
+    if told := strategy.get("loss_against_words"):
+        found.append(told)
+    return found
+
+
+def worst_utterances(transcripts: Transcripts, sound: Callable[[int], bytes]) -> list[dict[str, Any]]:
+    """Return the utterances with the most errors: id, rate, aligned words, and sound until its bytes are spent."""
+    counts = [word_errors(s, h) for s, h in zip(transcripts.said, transcripts.heard, strict=True)]
+    order = sorted(range(len(counts)), key=lambda i: (-counts[i].errors, -counts[i].rate))
+    found, left = [], _MOST_SOUND_BYTES
+    for i in order[:_SHOWN]:
+        if not counts[i].errors:
+            break
+        wav = sound(i) if left > 0 else b""
+        left -= len(wav)
+        found.append(
+            {
+                "id": w.clipped(transcripts.ids[i], 120),
+                "errors": counts[i].errors,
+                "n": counts[i].n,
+                "edits": align(transcripts.said[i].split(), transcripts.heard[i].split())[:120],
+                "sound": base64.b64encode(wav).decode() if wav and left > 0 else "",
+            }
+        )
+    return found
+
+
+def print_speech(metrics: Mapping[str, Any], *, console: Console) -> None:
+    """Print the sentences of the report."""
+    console.print()
+    for sentence in speech_sentences(metrics):
+        console.print(sentence, markup=False, highlight=False, emoji=False)
+    console.print()
+
+
+def _figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    named = {"this model, test": metrics["test"], "this model, valid": metrics["held_out"].get("valid")}
+    named |= {f"{name}, test": figures for name, figures in metrics["baselines"].items()}
+    return [
+        {
+            "name": name,
+            "wer": _percent(figures["wer"]),
+            "cer": _percent(figures["cer"]),
+            "exact": f"{figures['exact_utterances']:.1%}",
+            "rests_on": f"{figures['n_utterances']} utterances of {figures['n_clusters']} {figures['clusters']}s",
+        }
+        for name, figures in named.items()
+        if figures
+    ]
+
+
+def _percent(figure: Mapping[str, Any]) -> str:
+    if figure["value"] is None:
+        return str(figure["method"])
+    if figure["low"] is None:
+        return f"{figure['value']:.1%} ({figure['method'].partition(': ')[2]})"
+    return f"{figure['value']:.1%} ({figure['low']:.1%} to {figure['high']:.1%})"

@@ -1,0 +1,110 @@
+"""A fine-tuned recogniser on disk: what transformers' pipeline loads, checked when written and read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from graft.backbones.loading import hash_weights, quiet_transformers
+from graft.core.errors import ModelError
+from graft.core.files import as_resource_error, read_json, write_json
+from graft.tasks.speech_recognition import SpeechRecognition
+
+__all__ = ["is_speech_model", "load_speech", "save_speech"]
+
+_FORM = "graft-speech-1"
+
+
+def save_speech(
+    task: SpeechRecognition, folder: Path, *, contents: Sequence[bytes], facts: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write a recogniser, load it as ``transformers.pipeline`` does, and compare the texts of some recordings.
+
+    Parameters
+    ----------
+    folder : it appears whole or not at all.
+    contents : sound files at the model's rate and no longer than its window.
+    facts : further entries of ``graft.json``.
+
+    Returns
+    -------
+    dict
+        ``weights_hash``, and ``n_equal`` of ``n_examples`` whose texts are equal.
+
+    Raises
+    ------
+    ModelError
+        When a text differs.
+    ResourceError
+        When the folder cannot be written.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model = task.model
+    weights_hash = hash_weights(model.network)
+    try:
+        with quiet_transformers():
+            model.save(partial)
+        record = {
+            "form": _FORM,
+            "task": task.name,
+            "transcripts": {**model.form.as_dict(), "in_words": model.form.describe()},
+            "language": model.language,
+            "weights_hash": weights_hash,
+            **(facts or {}),
+        }
+        write_json(partial / "graft.json", record)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise as_resource_error(error, folder) from error
+    try:
+        theirs = SpeechRecognition.reloaded(partial)
+        for content in contents:
+            batch = task.collate([task.encode(content, name="an utterance")], [[]])
+            mine = task.written(task.predict(model.network, batch)[0].numpy())
+            if mine != theirs(content).strip():
+                raise ModelError(
+                    f"the saved recogniser writes {theirs(content)[:80]!r}, the trained one {mine[:80]!r}",
+                    expected="equal texts",
+                    fix="report this; --resume tries again",
+                )
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return {"weights_hash": weights_hash, "n_examples": len(contents), "n_equal": len(contents)}
+
+
+def is_speech_model(folder: Path) -> bool:
+    """Return whether a folder holds a recogniser of Graft."""
+    path = folder / "graft.json"
+    return path.is_file() and read_json(path).get("task") == SpeechRecognition.name
+
+
+def load_speech(folder: Path) -> SpeechRecognition:
+    """Return the recogniser that `save_speech` wrote.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds none, or its weights were changed.
+    """
+    if not is_speech_model(folder):
+        raise ModelError(
+            f"{folder} holds no speech recogniser of Graft",
+            expected="the folder that graft fit wrote: RUN, with RUN/model in it",
+            fix="name the run's folder",
+        )
+    record = read_json(folder / "graft.json")
+    form = {name: record["transcripts"][name] for name in ("case", "has_punctuation")}
+    task = SpeechRecognition.of_saved(folder, record={**record, "form": form})
+    if hash_weights(task.model.network) != record["weights_hash"]:
+        raise ModelError(
+            f"the weights in {folder} are not those that Graft saved",
+            expected=f"weights with the hash {record['weights_hash']}",
+            fix="copy the run's folder again, or load it with transformers if the change is meant",
+        )
+    return task

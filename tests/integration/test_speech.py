@@ -1,0 +1,141 @@
+"""`graft fit` and `graft predict` on transcribed speech, from a table to a checkpoint that the pipeline loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+import graft
+from graft.core.errors import DataError, UsageError
+from graft.tasks.finding import find_task
+from small_speech import make_ctc, make_utterances, make_whisper
+
+OPTIONS: dict[str, Any] = {"epochs": 0.1, "fewest_steps": 4, "precision": "fp32", "batch_seconds": 8}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("speech")
+    table = make_utterances(folder / "data", 24, n_speakers=6)
+    graft.fit(table, model=str(make_ctc(folder / "m", "hubert", letters="abc")), out=folder / "run", **OPTIONS)
+    return folder / "run"
+
+
+def pipeline_texts(model: Path, files: list[Path]) -> list[str]:
+    import transformers
+
+    recogniser: Any = transformers.pipeline("automatic-speech-recognition", model=str(model), device="cpu")
+    found = []
+    for file in files:
+        sound, rate = soundfile.read(file, dtype="float32")
+        found.append(recogniser({"raw": sound, "sampling_rate": rate})["text"].strip())
+    return found
+
+
+def test_run_says_what_it_came_to(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["headline"] == "wer"
+    assert "not estimable from 1 speaker" in metrics["test"]["wer"]["method"]
+    assert metrics["baselines"]["zero-shot"]["words"]["n"] == metrics["test"]["words"]["n"]
+    assert metrics["test_reads"] == 1
+    page = (run / "report.html").read_text()
+    assert "of words are wrong" in page
+    assert "data:audio/wav;base64," in page
+    assert "http://" not in page
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert sum(part["n"] for part in manifest["splits"].values()) == 24
+    assert not list((run / "training").glob("**/*.npy"))
+
+
+def test_predictions_are_those_of_the_pipeline_in_all_forms(run: Path, tmp_path: Path) -> None:
+    files = sorted((run.parent / "data").glob("*.wav"))[:4]
+    said = [found.text for found in graft.predict(run, files, precision="fp32")]
+    assert said == pipeline_texts(run / "model", files)
+
+
+def test_folder_of_texts_is_found_and_run_again_is_refused(run: Path) -> None:
+    assert find_task(run.parent / "data" / "table.csv", "m") == "automatic-speech-recognition"
+    with pytest.raises(UsageError, match="holds a run already"):
+        graft.fit(run.parent / "data" / "table.csv", model=str(run.parent / "m"), out=run, **OPTIONS)
+
+
+def test_whisper_from_a_folder_with_texts_beside(tmp_path: Path) -> None:
+    make_utterances(tmp_path / "data", 8)
+    for line in (tmp_path / "data" / "table.csv").read_text().splitlines()[1:]:
+        name, text, _ = line.split(",")
+        (tmp_path / "data" / name).with_suffix(".txt").write_text(text)
+    (tmp_path / "data" / "table.csv").unlink()
+    assert find_task(tmp_path / "data", "m") == "automatic-speech-recognition"
+    model = str(make_whisper(tmp_path / "m"))
+    graft.fit(tmp_path / "data", model=model, out=tmp_path / "run", language="en", **{**OPTIONS, "fewest_steps": 2})
+    files = sorted((tmp_path / "data").glob("*.wav"))[:2]
+    assert [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32")] == pipeline_texts(
+        tmp_path / "run" / "model", files
+    )
+
+
+def test_what_cannot_be_learned_is_left_out_and_counted(tmp_path: Path) -> None:
+    table = make_utterances(tmp_path / "data", 12)
+    soundfile.write(tmp_path / "data" / "silent.wav", np.zeros(16_000), 16_000)
+    soundfile.write(tmp_path / "data" / "short.wav", np.random.default_rng(0).normal(0, 0.1, 1000), 16_000)
+    with open(table, "a") as file:
+        file.write("silent.wav,a b,s1\nshort.wav,abc abc abc abc abc,s1\n")
+    test = make_utterances(tmp_path / "test", 3, seed=5)
+    valid = make_utterances(tmp_path / "valid", 3, seed=6)
+    out = tmp_path / "run"
+    graft.fit(table, model=str(make_ctc(tmp_path / "m")), out=out, test=test, valid=valid, strategy="head", **OPTIONS)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["splits"]["train"]["n_left_out"] == 2
+    told = " ".join(manifest["notes"])
+    assert "silent, for example silent.wav" in told
+    assert "more text than the network can write in their time, for example short.wav" in told
+
+
+def test_one_speaker_and_wrong_options_are_refused(tmp_path: Path) -> None:
+    table = make_utterances(tmp_path / "data", 4, n_speakers=1)
+    model = str(make_ctc(tmp_path / "m"))
+    with pytest.raises(DataError, match="4 utterances are of one speaker"):
+        graft.fit(table, model=model, out=tmp_path / "run", **OPTIONS)
+    with pytest.raises(UsageError, match="--strategy gradual for speech"):
+        graft.fit(table, model=model, out=tmp_path / "run2", strategy="gradual", **OPTIONS)
+
+
+def test_subtitles_and_json_of_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from graft.cli.predict import predict
+
+    file = sorted((run.parent / "data").glob("*.wav"))[0]
+    for ending in ("srt", "vtt", "jsonl", "txt"):
+        predict(run, [file], out=tmp_path / f"o.{ending}")
+    row = json.loads((tmp_path / "o.jsonl").read_text())
+    assert row["id"].endswith(file.name)
+    assert " ".join(part["text"] for part in row["segments"]) == row["text"]
+    assert (tmp_path / "o.vtt").read_text().startswith("WEBVTT\n")
+    assert (tmp_path / "o.txt").read_text().strip() == row["text"]
+    if row["segments"]:
+        assert (tmp_path / "o.srt").read_text().startswith("1\n00:00:0")
+    with pytest.raises(UsageError, match="subtitles of a folder"):
+        predict(run, [file.parent], out=tmp_path / "all.srt")
+    with pytest.raises(UsageError, match="--format csv for a speech recogniser"):
+        predict(run, [file], format="csv")
+
+
+def test_long_recording_is_heard_in_windows_in_flat_memory(run: Path, tmp_path: Path) -> None:
+    import tracemalloc
+
+    random = np.random.default_rng(0)
+    peaks, texts = [], []
+    for minutes in (2, 6):
+        file = tmp_path / f"{minutes}.wav"
+        soundfile.write(file, random.normal(0, 0.1, minutes * 60 * 16_000).astype(np.float32), 16_000)
+        tracemalloc.start()
+        (found,) = graft.predict(run, file, precision="fp32")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        texts.append(found)
+    assert [round(found.duration_s) for found in texts] == [120, 360]
+    assert peaks[1] < 1.2 * peaks[0]
