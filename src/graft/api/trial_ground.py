@@ -15,6 +15,7 @@ from graft.api.copying import read_all_traits
 from graft.api.embedding import Embedded
 from graft.api.label_names import LabelNames
 from graft.api.training_examples import examples_of
+from graft.core.errors import UsageError
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.data.readers import read_splits
@@ -87,6 +88,12 @@ def prepare_ground(
     The same options and the same seed hold out the same test split as `fit` does.
     """
     task_name = find_task(data, config.model, wanted=config.task)
+    if task_name == "automatic-speech-recognition":
+        raise UsageError(
+            f"a race on {data}, recordings with transcripts",
+            expected="a classification task: races start at the probe, which speech recognition does not have",
+            fix="graft fit, with --learning-rate (Python: learning_rate=) where its prior does not do",
+        )
     splits = read_splits(
         data,
         kind=task_class(task_name).kind,
