@@ -48,7 +48,7 @@ from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.prepared import FineTuningMethod, Prepared
 from graft.methods.weights import interpolate
-from graft.tasks.registry import TASKS
+from graft.tasks.registry import TASKS, task_class
 
 PROGRAMS = Path(__file__).parent
 METHOD_NAMES = pytest.mark.parametrize("name", METHODS)
@@ -100,7 +100,9 @@ def prepared(method: FineTuningMethod, small: Small) -> Prepared:
 
 
 def test_every_task_and_every_method_is_here() -> None:
-    assert set(SMALL) == set(TASKS)
+    with_features = {name for name in TASKS if hasattr(task_class(name), "features")}
+    assert set(SMALL) == with_features  # recognisers have none: test_speech_task.py has their rows
+    assert set(TASKS) - with_features == {"automatic-speech-recognition"}
     found = set()
     for module in pkgutil.iter_modules(graft.methods.__path__, "graft.methods."):
         for kind in vars(importlib.import_module(module.name)).values():
