@@ -67,7 +67,7 @@ class FitConfig:
     shift_data
         Other data of the same classes, with labels or without, to say what the model loses there.
     corruptions
-        Distort test examples and see what that costs: auto (what a quarter of the run's seconds beyond 8, at
+        Distort test examples and see what that costs: auto (what a quarter of the run's seconds beyond 4, at
         least 1, do), all (all kinds and severities) or none.
     unlabeled
         Files without labels, of which RUN/label-next.csv then lists the 50 to label next.

@@ -13,7 +13,7 @@ __all__ = ["FEWEST_TO_JUDGE", "MOST_EXAMPLES", "budget_s", "foreseen_s", "reserv
 MOST_EXAMPLES: Final = 300
 FEWEST_TO_JUDGE: Final = 30
 """Test examples; fewer could show a loss of 20 points or so at best."""
-_SHARE, _FREE_S, _AT_LEAST_S = 0.25, 8.0, 1.0  # of the run's own seconds, beyond the first few
+_SHARE, _FREE_S, _AT_LEAST_S = 0.25, 4.0, 1.0  # of the run's own seconds, beyond the first few
 _RESERVED, _RESERVED_ALL = 0.1, 0.5  # of a time limit, at most; the second where all corruptions are wanted
 _PACE = 0.9  # reading and making worse takes time beside the network's
 
@@ -40,7 +40,7 @@ def foreseen_s(
     >>> from graft.data.kinds import PICTURE
     >>> config = FitConfig(model="m", out="run")
     >>> foreseen_s(config, PICTURE, n_test=1_000, example_s=1.0, seconds=100.0, is_tuned=False)
-    23.0
+    24.0
     >>> foreseen_s(config, PICTURE, n_test=20, example_s=1.0, seconds=100.0, is_tuned=False)
     0.0
     """
