@@ -169,26 +169,14 @@ def _found(
     from graft.api import embedding, pooling, stations
     from graft.api.copying import copies_between, copies_within, groups_for_folds, read_all_traits
     from graft.api.deciding import decision_of_head
+    from graft.api.reading import read_as_told
     from graft.core.run_folder import Run
-    from graft.data.readers import read_splits
     from graft.evaluation.imbalance import imbalance_of
     from graft.tasks.finding import find_task, refuse_transcripts
-    from graft.tasks.registry import task_class
 
     task_name = find_task(data, config.model, wanted=config.task)
     refuse_transcripts(task_name, verb="check")
-    splits = read_splits(
-        data,
-        kind=task_class(task_name).kind,
-        valid=config.valid,
-        test=config.test,
-        path_column=config.path_column,
-        label_column=config.label_column,
-        group_column=config.group_column,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
-        multi_label=config.multi_label,
-    )
+    splits = read_as_told(data, task_name, config)
     for note in splits.notes:
         say(note)
     splits, reviewed = corrected(splits, config, say=say)

@@ -198,22 +198,10 @@ def _run(
         from graft.api.further import further_figures
         from graft.api.labels_curve import LabelsCurve
         from graft.api.rank import hold_out_test
-        from graft.data.readers import read_splits
-        from graft.tasks.registry import task_class
+        from graft.api.reading import read_as_told
     deadline = tuning.Deadline.of(config)
     with uncollected(), run.phase("data"):
-        splits = read_splits(
-            data,
-            kind=task_class(task_name).kind,
-            valid=config.valid,
-            test=config.test,
-            path_column=config.path_column,
-            label_column=config.label_column,
-            group_column=config.group_column,
-            text_column=config.text_column,
-            text_pair_column=config.text_pair_column,
-            multi_label=config.multi_label,
-        )
+        splits = read_as_told(data, task_name, config)
         if ranking is not None:
             splits, _ = hold_out_test(splits, config)
         deciding.refuse_for_label_sets(splits, config)

@@ -136,24 +136,15 @@ def plan(
 
     with console.status("reading the data") as status, own_folder() as folder:
         from graft.api import embedding
+        from graft.api.reading import read_as_told
         from graft.backbones.loading import ImageModel
         from graft.core.errors import UsageError
-        from graft.data.readers import read_splits
         from graft.tasks.finding import find_task, refuse_transcripts
         from graft.tasks.registry import task_class
 
         task_name = find_task(data, chosen.model, wanted=chosen.task)
         refuse_transcripts(task_name, verb="plan")
-        splits = read_splits(
-            data,
-            kind=task_class(task_name).kind,
-            valid=chosen.valid,
-            test=chosen.test,
-            path_column=chosen.path_column,
-            label_column=chosen.label_column,
-            group_column=chosen.group_column,
-            multi_label=chosen.multi_label,
-        )
+        splits = read_as_told(data, task_name, chosen)
         status.update("loading the model")
         loaded = embedding.load_task(chosen, task_name, splits.train.label_names).model
         if not isinstance(loaded, ImageModel):

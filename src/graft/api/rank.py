@@ -160,7 +160,7 @@ def ranked(
     import numpy as np
 
     from graft.api.candidates import candidate_of, wanted_entries
-    from graft.data.readers import read_splits
+    from graft.api.reading import read_as_told
     from graft.evaluation.selection_bias import selection_bias
     from graft.selection.ranking import rank_candidates, size_bonus
     from graft.selection.ranking_evidence import tie_sentences
@@ -169,18 +169,7 @@ def ranked(
 
     task_name = find_task(data, models[0] if models else "", wanted=config.task)
     kind = task_class(task_name).kind
-    splits = read_splits(
-        data,
-        kind=kind,
-        valid=config.valid,
-        test=config.test,
-        path_column=config.path_column,
-        label_column=config.label_column,
-        group_column=config.group_column,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
-        multi_label=config.multi_label,
-    )
+    splits = read_as_told(data, task_name, config)
     had_test = splits.test is not None
     splits, groups = hold_out_test(splits, config)
     train = splits.train

@@ -14,17 +14,16 @@ from graft.api.config import FitConfig
 from graft.api.copying import read_all_traits
 from graft.api.embedding import Embedded
 from graft.api.label_names import LabelNames
+from graft.api.reading import read_as_told
 from graft.api.training_examples import examples_of
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
-from graft.data.readers import read_splits
 from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadFit
 from graft.methods.prepared import FineTuningMethod
 from graft.selection.trials import TrialBed, trial_bed
 from graft.tasks.finding import find_task
-from graft.tasks.registry import task_class
 from graft.training.examples import TrainingExamples
 
 __all__ = ["TrialGround", "prepare_ground"]
@@ -94,18 +93,7 @@ def prepare_ground(
             expected="a classification task: races start at the probe, which speech recognition does not have",
             fix="graft fit, with --learning-rate (Python: learning_rate=) where its prior does not do",
         )
-    splits = read_splits(
-        data,
-        kind=task_class(task_name).kind,
-        valid=config.valid,
-        test=config.test,
-        path_column=config.path_column,
-        label_column=config.label_column,
-        group_column=config.group_column,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
-        multi_label=config.multi_label,
-    )
+    splits = read_as_told(data, task_name, config)
     for note in splits.notes:
         say(note)
     splits, reviewed = corrected(splits, config, say=say)
