@@ -89,3 +89,20 @@ def test_several_processes_do_not_each_choose(models: Path) -> None:
 
     with pytest.raises(UsageError, match="2 processes"):
         choose_model("data", FitConfig(model=str(models), out="run"), Processes(0, 2), say=print)
+
+
+def test_other_verbs_want_one_model(here: Run, forty: Path, models: Path) -> None:
+    for verb, model in (("plan", "auto"), ("check", models)):
+        told = here(verb, forty, "--model", model, "--offline")
+        assert told.code == 2
+        assert "graft rank" in told.err
+
+
+def test_an_older_sentence_encoder_is_one_model(tmp_path: Path) -> None:
+    from graft.api.model_choice import is_choice
+
+    (tmp_path / "0_Transformer").mkdir()
+    (tmp_path / "0_Transformer" / "config.json").write_text("{}")
+    assert is_choice(str(tmp_path))
+    (tmp_path / "modules.json").write_text("[]")
+    assert not is_choice(str(tmp_path))

@@ -98,6 +98,6 @@ def candidate_of(
 def _inside(model: str) -> list[str]:
     """Return a model's name; of a folder that is no checkpoint, the checkpoints right below it."""
     folder = Path(model)
-    if not folder.is_dir() or (folder / "config.json").is_file():
+    if not folder.is_dir() or any((folder / name).is_file() for name in ("config.json", "modules.json")):
         return [model]
     return [str(path.parent) for path in sorted(folder.glob("*/config.json"))] or [model]

@@ -15,6 +15,7 @@ from rich.console import Console
 from graft.api.checks import count_empty, refuse_for_kind
 from graft.api.config import FitConfig
 from graft.api.copying import copies_between, copies_within, groups_for_folds, move_leaked
+from graft.api.model_choice import refuse_choice
 from graft.backbones.cache import FeatureCache, default_cache_folder
 from graft.backbones.extraction import Extractor, Features
 from graft.backbones.pretrained import PretrainedModel
@@ -98,7 +99,14 @@ class Embedded:
 
 
 def load_task(config: FitConfig, name: str, label_names: tuple[str, ...]) -> Task:
-    """Return the task over the pretrained model that the options name."""
+    """Return the task over the pretrained model that the options name.
+
+    Raises
+    ------
+    UsageError
+        When they leave the choice open, as only `fit` does.
+    """
+    refuse_choice(config.model)
     found: Task = task_class(name).load(
         config.model,
         label_names=label_names,

@@ -12,7 +12,7 @@ from graft.api.config import FitConfig, seconds_of
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
 
-__all__ = ["choose_model", "is_choice"]
+__all__ = ["choose_model", "is_choice", "refuse_choice"]
 
 _BUDGET_S = 120.0
 _SHARE = 0.25  # of a time limit
@@ -23,7 +23,26 @@ def is_choice(model: str) -> bool:
     if model == "auto":
         return True
     folder = Path(model)
-    return folder.is_dir() and not (folder / "config.json").exists() and any(folder.glob("*/config.json"))
+    is_one = any(
+        (folder / name).exists() for name in ("config.json", "modules.json")
+    )  # transformers, sentence encoders
+    return folder.is_dir() and not is_one and any(folder.glob("*/config.json"))
+
+
+def refuse_choice(model: str) -> None:
+    """Raise where a model is still to be chosen.
+
+    Raises
+    ------
+    UsageError
+        When it is.
+    """
+    if is_choice(model):
+        raise UsageError(
+            f"--model {model} where one model is wanted",
+            expected="a hub id, or the folder of one checkpoint; graft fit alone chooses",
+            fix="graft rank DATA says which comes first; then --model THAT (Python: model='that')",
+        )
 
 
 def choose_model(

@@ -196,7 +196,8 @@ def ranked(
         raise UsageError(
             f"no pretrained model of {kind.noun}s is left: {len(left_out)} left out",
             expected="at least one that is on disk or may be fetched, under a licence that is wanted",
-            fix="--models FOLDER_OR_ID ... (Python: models=[...]), without --offline, or other --licence",
+            fix="name some: graft rank --models FOLDER_OR_ID ..., graft fit --model FOLDER (Python: models=[...],"
+            " model=...); or leave --offline or --licence away",
         )
     standings, pairs, late = rank_candidates(
         candidates,
