@@ -12,15 +12,15 @@ from rich.console import Console
 
 from graft.api.config import FitConfig, seconds_of
 from graft.api.fit import _gather
-from graft.core.errors import GraftError, ModelError, UsageError
+from graft.core.errors import UsageError
 from graft.core.files import write_json
 from graft.core.process import prepare_process
 
 if TYPE_CHECKING:
     from graft.data.dataset import Splits
     from graft.evaluation.selection_bias import SelectionBias
-    from graft.selection.ranking import Candidate, Standing
     from graft.selection.ranking_evidence import PairedLoss
+    from graft.selection.ranking_standing import Standing
 
 __all__ = ["RankConfig", "Ranking", "hold_out_test", "rank", "ranked"]
 
@@ -159,10 +159,10 @@ def ranked(
     """
     import numpy as np
 
-    from graft.api.candidates import candidate_of, wanted_entries
+    from graft.api.candidates import candidates_of, wanted_entries
     from graft.api.reading import read_as_told
     from graft.evaluation.selection_bias import selection_bias
-    from graft.selection.ranking import rank_candidates, size_bonus
+    from graft.selection.ranking import rank_candidates
     from graft.selection.ranking_evidence import tie_sentences
     from graft.tasks.finding import find_task
     from graft.tasks.registry import task_class
@@ -178,21 +178,7 @@ def ranked(
     entries, left_out = wanted_entries(
         kind.modality, models, has_catalog=has_catalog, licences=licences, is_offline=config.offline
     )
-    candidates: list[Candidate] = []
-    errors: list[GraftError] = []
-    for place, entry in enumerate(entries):
-        if candidates and time.monotonic() > end:
-            left_out += [(late.id, "the budget ended before it was loaded") for late in entries[place:]]
-            break
-        try:
-            candidates.append(candidate_of(entry, task_name, train, config, n_examples=len(splits.train), say=say))
-        except (ModelError, UsageError) as error:
-            errors.append(error)
-            left_out.append((entry.id, error.got))
-            say(f"{entry.id} left out: {error.got}")
-    if not candidates:
-        if errors:
-            raise errors[0]
+    if not entries:
         raise UsageError(
             f"no pretrained model of {kind.noun}s is left: {len(left_out)} left out",
             expected="at least one that is on disk or may be fetched, under a licence that is wanted",
@@ -200,7 +186,7 @@ def ranked(
             " model=...); or leave --offline or --licence away",
         )
     standings, pairs, late = rank_candidates(
-        candidates,
+        candidates_of(entries, task_name, train, config, n_examples=len(splits.train)),
         train.labels,
         n_classes=len(train.label_names),
         groups=groups,
@@ -213,7 +199,7 @@ def ranked(
     bias = None
     if len(last) > 1:
         right = np.stack([standing.signals.is_right for standing in last], axis=1).astype(float)
-        by = np.stack([size_bonus(standing.n_parameters) - standing.signals.both for standing in last], axis=1)
+        by = np.stack([standing.bonus - standing.signals.both for standing in last], axis=1)
         bias = selection_bias(right, criterion=by, seed=config.seed)
     told = tie_sentences([standing.name for standing in standings], pairs)
     return Ranking(standings, pairs, (*left_out, *late), tuple(told), bias, len(train), time.monotonic() - began)
