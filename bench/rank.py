@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,14 @@ from graft.selection.ranking_signals import measure_signals  # noqa: E402
 from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
 from rank_data import DATA, draw  # noqa: E402
 from rank_models import GIVEN, model_folders  # noqa: E402
-from rank_summary import joined, summary  # noqa: E402
+from rank_summary import Cell, joined, summary  # noqa: E402
 
 METHOD = LPFT(FineTuning())
 SIDE = 64
 SEED = 7
 QUIET = Console(quiet=True)
+
+Cells = dict[tuple[str, int, str], dict[str, Any]]
 
 
 def options_of(data: str, folder: Path, test: Path) -> dict[str, Any]:
@@ -104,38 +107,36 @@ def signals_of(ground: TrialGround, n: int | None, seed: int) -> dict[str, Any]:
     return {**found.as_dict(), "n_classes": n_classes, "pooling": source.blocks[0]}
 
 
-def truth(data: str, size: int, folder: Path, repeat: int = 0) -> dict[str, Any]:
-    """Return, of every network, test examples that LP-FT and the frozen head name rightly, and the signals.
+def truths(data: str, size: int, folder: Path, repeat: int, names: list[str]) -> Iterator[dict[str, Any]]:
+    """Give, network by network, the test examples that LP-FT and the frozen head name rightly, and the signals.
 
     A further repeat fine-tunes with other batches from the same start, and has no signals.
     """
     kind, sizes = DATA[data]
     train, test = draw(data, sizes[size], SEED, folder)
-    networks: dict[str, Any] = {}
-    n_train = 0
-    for name, place in model_folders(kind, folder / "models", side=SIDE).items():
+    places = model_folders(kind, folder / "models", side=SIDE)
+    for number, name in enumerate(names):
         began = time.process_time()
-        work = folder / f"work-{len(networks)}"
-        config = FitConfig(model=str(place), out=str(folder / "out"), **options_of(data, folder, test))
+        work = folder / f"work-{number}"
+        config = FitConfig(model=str(places[name]), out=str(folder / "out"), **options_of(data, folder, test))
         ground = prepare_ground(str(train), config, work / "train", say=lambda text: None, console=QUIET)
         (work / "test").mkdir()
         tests = tested(ground, config, work / "test")
-        n_train, labels = ground.n_train, ground.embedded.splits["train"].labels
         right, seconds = fine_tuned(ground, tests, SEED + repeat)
+        backbone, labels = ground.embedded.model.backbone, ground.embedded.splits["train"].labels
+        found = {"n_parameters": backbone.n_parameters, "right": right, "seconds": round(seconds, 2)}
         features = ground.embedded.features["test"].matrix
         probe = (features @ ground.head.weights.T + ground.head.bias).argmax(axis=1) == tests.targets
-        n_first = max(FIRST_EXAMPLES, FIRST_A_CLASS * len(np.unique(labels)))
-        networks[name] = {
-            "n_parameters": ground.embedded.model.backbone.n_parameters, "right": right, "seconds": round(seconds, 2),
-        }  # fmt: skip
         if not repeat:
-            networks[name] |= {
+            n_first = max(FIRST_EXAMPLES, FIRST_A_CLASS * len(np.unique(labels)))
+            found |= {
                 "probe": float(probe.mean()), "pooling": ground.embedded.model.source().blocks[0],
                 "first": signals_of(ground, n_first, SEED), "all": signals_of(ground, None, SEED),
             }  # fmt: skip
         print(f"  {name}: head {probe.mean():.1%}, LP-FT {right.count('1') / len(right):.1%}, {seconds:.0f} s of"
               f" {time.process_time() - began:.0f}", flush=True)  # fmt: skip
-    return {"data": data, "size": size, "what": f"truth {repeat}", "n_train": n_train, "networks": networks}
+        yield {"data": data, "size": size, "what": f"truth {repeat}", "n_train": ground.n_train,
+               "networks": {name: found}}  # fmt: skip
 
 
 def ranking(data: str, size: int, folder: Path) -> dict[str, Any]:
@@ -165,6 +166,41 @@ def _named(text: str, names: dict[str, str]) -> str:
     return text
 
 
+def take(cells: Cells, found: dict[str, Any]) -> None:
+    """Put a line of the file to the others of its cell."""
+    key = (found["data"], found["size"], found["what"])
+    if found["what"] != "ranking" and key in cells:
+        found = {**found, "networks": {**cells[key]["networks"], **found["networks"]}}
+    cells[key] = found
+
+
+def new_lines(cells: Cells, data: str, size: int, what: str, *, is_again: bool) -> Iterator[dict[str, Any]]:
+    """Measure what a cell lacks and give it line by line."""
+    own = cells.get((data, size, what))
+    todo = [name for name in GIVEN[DATA[data][0]] if own is None or name not in own.get("networks", {})]
+    if (own is not None and not is_again) if what == "ranking" else not todo:
+        return
+    print(f"{data}, {DATA[data][1][size]} a class: {what} ...", flush=True)
+    with temporary_folder() as folder:
+        os.environ["HF_MODULES_CACHE"] = str(folder / "modules")
+        if what == "ranking":
+            yield ranking(data, size, folder)
+        else:
+            yield from truths(data, size, folder, int(what.split()[1]), todo)
+
+
+def whole(cells: Cells, data: str, size: int, repeats: int) -> Cell | None:
+    """Return truth and ranking of a cell, without networks that are no longer looked at; None: something lacks."""
+    names = GIVEN[DATA[data][0]]
+    own = [cells.get((data, size, f"truth {r}")) for r in range(repeats)]
+    runs = [run for run in own if run is not None and all(name in run["networks"] for name in names)]
+    found = cells.get((data, size, "ranking"))
+    if not runs or found is None:
+        return None
+    kept = [{**run, "networks": {name: run["networks"][name] for name in names}} for run in runs]
+    return joined(kept), {**found, "standings": [row for row in found["standings"] if row["name"] in names]}
+
+
 def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--data", default=",".join(DATA))
@@ -179,31 +215,22 @@ def main() -> None:
     names, sizes = args.data.split(","), [int(s) for s in args.sizes.split(",")]
     if args.quick:
         names, sizes, GIVEN["image"] = ["cifar10"], [0], dict(list(GIVEN["image"].items())[3:6])
-    lines = args.cells.read_text(encoding="utf-8").splitlines() if args.cells.exists() and not args.quick else []
-    cells = {(c["data"], c["size"], c["what"]): c for c in map(json.loads, lines)}
+    cells: Cells = {}
+    if args.cells.exists() and not args.quick:
+        for line in args.cells.read_text(encoding="utf-8").splitlines():
+            take(cells, json.loads(line))
     for size in sizes:
         for data in names:
             for what in ("ranking", *(f"truth {repeat}" for repeat in range(args.repeats))):
-                is_known = (data, size, what) in cells and not (args.again and what == "ranking")
-                if args.summary or is_known or (args.only and not what.startswith(args.only)):
+                if args.summary or (args.only and not what.startswith(args.only)):
                     continue
-                print(f"{data}, {DATA[data][1][size]} a class: {what} ...", flush=True)
-                with temporary_folder() as folder:
-                    os.environ["HF_MODULES_CACHE"] = str(folder / "modules")
-                    found = cells[data, size, what] = (
-                        ranking(data, size, folder)
-                        if what == "ranking"
-                        else truth(data, size, folder, int(what.split()[1]))
-                    )
-                if not args.quick:
-                    args.cells.parent.mkdir(exist_ok=True)
-                    with open(args.cells, "a", encoding="utf-8") as file:
-                        file.write(json.dumps(found) + "\n")
-    shown = []
-    for d, s in ((d, s) for d in names for s in sizes):
-        truths = [cells[d, s, f"truth {r}"] for r in range(args.repeats) if (d, s, f"truth {r}") in cells]
-        if truths and (d, s, "ranking") in cells:
-            shown.append((joined(truths), cells[d, s, "ranking"]))
+                for found in new_lines(cells, data, size, what, is_again=args.again):
+                    take(cells, found)
+                    if not args.quick:
+                        args.cells.parent.mkdir(exist_ok=True)
+                        with open(args.cells, "a", encoding="utf-8") as file:
+                            file.write(json.dumps(found) + "\n")
+    shown = [cell for d in names for s in sizes if (cell := whole(cells, d, s, args.repeats)) is not None]
     if not shown:
         sys.exit("no whole cells yet")
     figures, bars = summary(shown)

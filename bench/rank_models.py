@@ -27,7 +27,6 @@ GIVEN = {
         "resnet18, 3 stages": ("resnet18_trunk3", None),
         "resnet18, 2 stages": ("resnet18_trunk3", 2),
         "letters": ("letters_backbone", None),
-        "mobilenet_v2, random": ("mobilenet_v2_1.0_224", 0),
         "resnet18, 3 stages, random": ("resnet18_trunk3", 0),
     },
     "text": {

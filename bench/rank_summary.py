@@ -9,7 +9,7 @@ import numpy as np
 
 from measure import Bar, table
 
-__all__ = ["joined", "orders_of", "regret", "summary"]
+__all__ = ["Cell", "joined", "orders_of", "regret", "summary"]
 
 Cell = tuple[dict[str, Any], dict[str, Any]]  # truth, ranking
 WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)  # of a decade of parameters, in loss shares

@@ -17,7 +17,7 @@ from graft.selection.ranking_evidence import PairedLoss, compare_pairs, tied_wit
 from graft.selection.ranking_signals import measure_signals
 from graft.selection.ranking_standing import Candidate, Standing, score_of, static_bonus
 
-__all__ = ["FIRST_A_CLASS", "FIRST_EXAMPLES", "first_rows", "rank_candidates"]
+__all__ = ["FIRST_A_CLASS", "FIRST_EXAMPLES", "first_rows", "rank_candidates", "reason_of"]
 
 FIRST_EXAMPLES: Final = 200
 FIRST_A_CLASS: Final = 10
@@ -102,8 +102,9 @@ def rank_candidates(
                 own[candidate.name] = _look(candidate, rows, number, standings.get(candidate.name), ground)
             except Exception as error:  # of whatever kind: the others are still to be ranked
                 first_error = first_error or error
-                left_out.append((candidate.name, _reason(error, number)))
-                say(f"{candidate.name}: {left_out[-1][1]}")
+                again = f" (in round {number}: it stands where round {number - 1} put it)" if number > 1 else ""
+                left_out.append((candidate.name, reason_of(error) + again))
+                say(f"{candidate.name} left out: {left_out[-1][1]}")
         standings |= own
         if number > 1 and len(own) < len(alive):
             say(f"round {number}: {len(own)} of {len(alive)} got {len(rows):,} examples")
@@ -178,11 +179,10 @@ def _look(
     )
 
 
-def _reason(error: Exception, number: int) -> str:
-    """Return in half a sentence why a candidate could not be looked at."""
+def reason_of(error: Exception) -> str:
+    """Return in half a sentence why something could not be done."""
     first = str(error).strip().splitlines()
-    told = error.got if isinstance(error, GraftError) else f"{type(error).__name__}: {first[0] if first else ''}"
-    return told if number == 1 else f"{told} (in round {number}: it stands where round {number - 1} put it)"
+    return error.got if isinstance(error, GraftError) else f"{type(error).__name__}: {first[0] if first else ''}"
 
 
 def _as_model_error(left_out: tuple[str, str]) -> ModelError:
