@@ -28,7 +28,7 @@ from graft.training.loop import DivergedError
 __all__ = ["DIVERGED_LOSS", "Key", "Trial", "TrialBed", "TrialResult", "run_trial", "trial_bed", "with_rate"]
 
 DIVERGED_LOSS = 50.0  # nats an example, of a run that came apart
-_MOST_HELD_OUT = 1_000
+_MOST_HELD_OUT, _WANTED_HELD_OUT = 1_000, 100
 
 Key = tuple[str, int, int]
 """Name of the contestant, steps, and number of the repeat: what tells a trial from the others of a race."""
@@ -129,7 +129,10 @@ def trial_bed(
     seed: int = 0,
     where: Where,
 ) -> TrialBed:
-    """Return the bed for a race; the splits are those that a contest takes, at most 1,000 examples held out of each.
+    """Return the bed for a race: at most 1,000 examples are held out of each split.
+
+    Where a fold has fewer than 100 examples, a split holds out several, at most two of five: what a race decides by is
+    the differences on these examples, and a rate that is best for three fifths of the examples is so for all.
 
     Parameters
     ----------
@@ -142,7 +145,7 @@ def trial_bed(
         method=method, network=network, head=head, probe=probe, features=features, task=task, examples=examples,
         n_train=n_train, has_valid=has_valid, anchors=anchors, soup=1, is_greedy=False, seed=seed, where=where,
     )  # fmt: skip
-    splits = job.splits(min(n_splits, int(probe.folds.max()) + 1))
+    splits = _splits(job, n_splits)
     starts = [job.start if has_valid else job.start_for(rows) for rows, _ in splits]
     return TrialBed(
         network=network,
@@ -156,6 +159,20 @@ def trial_bed(
         seed=seed,
         where=where,
     )
+
+
+def _splits(job: ContestJob, n_splits: int) -> list[Split]:
+    """Return which rows are trained on and which held out: the validation split, or some of the probe's folds."""
+    if job.has_valid:
+        return job.splits(1)
+    folds = job.probe.folds
+    n_folds = int(folds.max()) + 1
+    a_split = min(max(1, 2 * n_folds // 5), -(-_WANTED_HELD_OUT * n_folds // max(1, len(folds))))
+    found = []
+    for number in range(min(n_splits, n_folds // a_split)):
+        is_out = (folds >= number * a_split) & (folds < (number + 1) * a_split)
+        found.append((job.with_anchors(np.flatnonzero(~is_out)), np.flatnonzero(is_out)))
+    return found
 
 
 def with_rate(method: FineTuningMethod, rate: float | None) -> FineTuningMethod:
