@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from graft.api import embedding, pooling, stations
+from graft.api import dividing, embedding, pooling, stations
 from graft.api.check import corrected
 from graft.api.config import FitConfig
 from graft.api.copying import read_all_traits
@@ -101,7 +101,7 @@ def prepare_ground(
     run = Run(folder, {}, is_resumed=False)  # keeps the seconds; writes nothing
     embedded = embedding.embed(splits, task, config, run, say=say, console=console)
     traits = read_all_traits(embedded.splits, task.kind, config)
-    embedded = embedding.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
+    embedded = dividing.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
     embedded = pooling.choose_pooling(embedded, config, say=say)
     head, _, names = stations.fit_head(embedded, config, say=say)
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from graft.api.config import FitConfig, seconds_of
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
 from graft.api.contenders import contenders
 from graft.api.corruption_time import reserved_s
 from graft.api.embedding import Embedded, extractor_for
