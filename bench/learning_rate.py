@@ -40,9 +40,10 @@ from graft.api.training_examples import examples_of  # noqa: E402
 from graft.api.trial_ground import TrialGround, prepare_ground  # noqa: E402
 from graft.core.processes import Processes  # noqa: E402
 from graft.core.seeds import derive_seed, generator  # noqa: E402
-from graft.methods.fine_tuning import Where, fine_tune, training_precision  # noqa: E402
+from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.lp_ft import LPFT  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
+from graft.methods.where import Where, training_precision  # noqa: E402
 from graft.selection.learning_rate import prior_of  # noqa: E402
 from graft.selection.learning_rate_range import range_test  # noqa: E402
 from graft.selection.trials import with_rate  # noqa: E402

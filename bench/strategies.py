@@ -34,12 +34,13 @@ from graft.core.seeds import generator  # noqa: E402
 from graft.data.splitting import stratified_split  # noqa: E402
 from graft.evaluation import mcnemar_exact, wilson  # noqa: E402
 from graft.methods.contest import hold_contest  # noqa: E402
-from graft.methods.fine_tuning import Where, fine_tune, training_precision  # noqa: E402
+from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.full import Full  # noqa: E402
 from graft.methods.head_only import HeadOnly  # noqa: E402
 from graft.methods.lora import LoRA  # noqa: E402
 from graft.methods.lp_ft import LPFT  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
+from graft.methods.where import Where, training_precision  # noqa: E402
 from graft.tasks.image_classification import ImageClassification  # noqa: E402
 from graft.training.examples import PictureExamples, predict_logits  # noqa: E402
 from graft.training.from_scratch import train_from_scratch  # noqa: E402

@@ -147,11 +147,12 @@ def graft_fine_tuning(told: Facts, *, is_probe_first: bool) -> Facts:
     import torch
 
     from graft.core.devices import choose_device, choose_precision
-    from graft.methods.fine_tuning import Where, fine_tune, training_precision
+    from graft.methods.fine_tuning import fine_tune
     from graft.methods.full import Full
     from graft.methods.head_only import HeadOnly
     from graft.methods.lp_ft import LPFT
     from graft.methods.settings import FineTuning
+    from graft.methods.where import Where, training_precision
     from graft.tasks.text_classification import TextClassification
     from graft.training.examples import predict_logits
     from graft.training.texts import TextExamples

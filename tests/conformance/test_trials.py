@@ -10,8 +10,8 @@ import torch
 
 from conformance.small_methods import METHODS, SMALL, settings
 from graft.backbones.heads import Head
-from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadOnly
+from graft.methods.where import Where
 from graft.selection.trials import DIVERGED_LOSS, Trial, run_trial, trial_bed
 
 

@@ -16,10 +16,10 @@ from graft.core.errors import GraftError, UsageError
 from graft.core.files import read_json, write_json
 from graft.methods.budget import RunBudget, n_planned_runs
 from graft.methods.contest import n_contest_folds
-from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadFit
 from graft.methods.partial import Partial
 from graft.methods.prepared import FineTuningMethod
+from graft.methods.where import Where
 from graft.selection.learning_rate import RATE_RUNGS, RateSearch, search_rate
 from graft.selection.race import n_planned_runs as n_race_runs
 from graft.selection.race_journal import Journal

@@ -19,9 +19,9 @@ from graft.api.training_examples import examples_of
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
-from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadFit
 from graft.methods.prepared import FineTuningMethod
+from graft.methods.where import Where
 from graft.selection.trials import TrialBed, trial_bed
 from graft.tasks.finding import find_task
 from graft.training.examples import TrainingExamples

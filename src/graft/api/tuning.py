@@ -31,9 +31,9 @@ from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.data.dataset import LabeledDataset
 from graft.methods.contest import Contest, hold_contest, refuse_soup
-from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadFit
 from graft.methods.verdict import ALPHAS
+from graft.methods.where import Where
 from graft.tasks.registry import task_class
 
 __all__ = [

@@ -22,11 +22,12 @@ from torch import nn
 from graft.core.errors import UsageError
 from graft.methods.budget import RunBudget, fewest_steps
 from graft.methods.contest_runs import ContestJob, gather_evidence, run_last
-from graft.methods.fine_tuning import FineTuned, Where
+from graft.methods.fine_tuning import FineTuned
 from graft.methods.head_only import HeadFit
 from graft.methods.kept_network import mixed_network, why_no_adapter, with_head
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.verdict import ALPHAS, Verdict, judge_contender, verdict_sentence
+from graft.methods.where import Where
 from graft.methods.word_table import word_table_note
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples

@@ -14,11 +14,12 @@ from torch import nn
 from graft.core.files import atomic_path
 from graft.core.seeds import derive_seed
 from graft.methods.budget import RunBudget
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune, held_out_figures
+from graft.methods.fine_tuning import FineTuned, fine_tune, held_out_figures
 from graft.methods.head_only import HeadFit, refit_head
 from graft.methods.kept_network import logits_with, with_head
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.weights import Weights, greedy_soup, interpolate, uniform_soup
+from graft.methods.where import Where
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples
 

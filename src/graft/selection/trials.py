@@ -17,13 +17,14 @@ from graft.evaluation.calibration import fit_temperature
 from graft.evaluation.comparisons import log_losses_of
 from graft.evaluation.multi_label_calibration import fit_prior_temperature, prior_log_odds, tempered
 from graft.methods.contest_runs import ContestJob, Split, Start
-from graft.methods.fine_tuning import Refit, Where, fine_tune, planned_rate
+from graft.methods.fine_tuning import Refit, fine_tune, planned_rate
 from graft.methods.head_only import HeadFit, refit_head
 from graft.methods.kept_network import logits_with
 from graft.methods.prepared import FineTuningMethod
+from graft.methods.where import Where
 from graft.tasks.base import Task
+from graft.training.divergence import DivergedError
 from graft.training.examples import TrainingExamples
-from graft.training.loop import DivergedError
 
 __all__ = ["DIVERGED_LOSS", "Key", "Trial", "TrialBed", "TrialResult", "run_trial", "trial_bed", "with_rate"]
 

@@ -18,10 +18,11 @@ from conformance.small_methods import (
     weights_of,
 )
 from graft.methods.contest import Contest, hold_contest
-from graft.methods.fine_tuning import FineTuned, Where
+from graft.methods.fine_tuning import FineTuned
 from graft.methods.head_only import HeadFit, HeadOnly
 from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
+from graft.methods.where import Where
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)

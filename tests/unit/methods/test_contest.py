@@ -19,11 +19,12 @@ from conformance.small_methods import Small, make_architecture, settings, small_
 from graft.backbones.heads import Head
 from graft.core.errors import Interrupted, UsageError
 from graft.methods.contest import Contest, hold_contest, n_contest_folds, refuse_soup
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune
+from graft.methods.fine_tuning import FineTuned, fine_tune
 from graft.methods.head_only import HeadFit, HeadOnly
 from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.weights import interpolate, uniform_soup
+from graft.methods.where import Where
 
 Logits = NDArray[np.float32]
 

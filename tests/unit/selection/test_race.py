@@ -14,11 +14,11 @@ from conformance.small_methods import make_architecture, settings, small_images
 from graft.backbones.heads import Head
 from graft.core.errors import UsageError
 from graft.core.threads import with_threads
-from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadOnly
 from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
+from graft.methods.where import Where
 from graft.selection.learning_rate import rate_contestants
 from graft.selection.race import Contestant, Race, Rung, hold_race
 from graft.selection.race_journal import Journal
