@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from graft.api.config import FitConfig
-from graft.api.fit import _gather
+from graft.api.gathering import gather_options
 from graft.core.files import write_json
 from graft.core.findings import Finding
 from graft.core.process import prepare_process
@@ -91,7 +91,7 @@ def check(
     31
     """
     prepare_process()
-    chosen = _gather(model=model, out=out or "checks", config=config, options=options)
+    chosen = gather_options(model=model, out=out or "checks", config=config, options=options)
     console = console or Console()
     from graft.report.checks import print_checks
 
@@ -166,7 +166,7 @@ def write_checks(path: Path, findings: Sequence[Finding], embedded: Embedded) ->
 def _found(
     data: str, config: FitConfig, *, say: Callable[[str], None], console: Console
 ) -> tuple[Embedded, list[Finding]]:
-    from graft.api import embedding, pooling, stations
+    from graft.api import dividing, embedding, pooling, stations
     from graft.api.copying import copies_between, copies_within, groups_for_folds, read_all_traits
     from graft.api.deciding import decision_of_head
     from graft.api.reading import read_as_told
@@ -186,7 +186,7 @@ def _found(
     traits = read_all_traits(embedded.splits, task.kind, config)
     embedded = replace(embedded, traits=traits, reviewed=reviewed)
     if "test" in embedded.splits:
-        embedded = embedding.divide(embedded, config, say=say)
+        embedded = dividing.divide(embedded, config, say=say)
     else:
         train, copies = embedded.splits["train"], copies_within(embedded)
         groups = groups_for_folds(copies, train.groups, n_folds=config.folds)[0]

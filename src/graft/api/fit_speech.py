@@ -26,9 +26,9 @@ from graft.data.manifests import ManifestColumns
 from graft.data.transcript_form import COMPARED
 from graft.data.transcripts import read_transcribed
 from graft.evaluation.speech import SpeechEvaluation, Transcripts, evaluate_speech
-from graft.methods.fine_tuning import Where, training_precision
 from graft.methods.settings import FineTuning
 from graft.methods.speech import Heard, SpeechTuned, fine_tune_speech, hear
+from graft.methods.where import Where, training_precision
 from graft.report.speech import print_speech, write_speech_report
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech

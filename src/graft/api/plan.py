@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from graft.api.config import STRATEGIES, FitConfig
-from graft.api.fit import _gather
+from graft.api.config import FitConfig
+from graft.api.config_values import STRATEGIES
+from graft.api.gathering import gather_options
 from graft.api.plan_record import MethodPlan, Plan
 from graft.core.files import write_json
 from graft.core.process import prepare_process
@@ -67,7 +68,7 @@ def plan(
     began = time.perf_counter()
     prepare_process()
     options["out"] = options.get("out") or "run"
-    chosen = _gather(model=model, out=options.pop("out"), config=config, options=options)
+    chosen = gather_options(model=model, out=options.pop("out"), config=config, options=options)
     console = console or Console()
     from graft.api.plan_advice import own_folder
 

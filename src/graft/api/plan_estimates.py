@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from graft.api.config import FitConfig, seconds_of
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
 from graft.api.corruption_time import foreseen_s, reserved_s
 from graft.api.plan_measures import MethodMeasure, PassMeasure
 from graft.api.tuning import AUTO_BUDGET_S

@@ -25,9 +25,10 @@ from graft.core.processes import Processes
 from graft.core.seeds import generator
 from graft.data.dataset import LabeledDataset
 from graft.methods.budget import RunCost, measure_cost
-from graft.methods.fine_tuning import Where, fine_tune, training_precision
+from graft.methods.fine_tuning import fine_tune
 from graft.methods.head_only import HeadOnly
 from graft.methods.prepared import FineTuningMethod
+from graft.methods.where import Where, training_precision
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples
 

@@ -80,9 +80,9 @@ def pretrain_speech(
     from graft.data.manifests import ManifestColumns
     from graft.data.transcript_form import COMPARED
     from graft.data.transcripts import TranscribedSplits, read_transcribed
-    from graft.methods.fine_tuning import Where
     from graft.methods.settings import FineTuning
     from graft.methods.speech import fine_tune_speech
+    from graft.methods.where import Where
     from graft.tasks.speech_recognition import SpeechRecognition
     from graft.tasks.speech_saved import save_speech
 

@@ -20,9 +20,10 @@ from graft.core.seeds import derive_seed
 from graft.core.types import Predictions
 from graft.data.dataset import LabeledDataset
 from graft.data.images import decode_image
-from graft.methods.fine_tuning import Where, fine_tune, training_precision
+from graft.methods.fine_tuning import fine_tune
 from graft.methods.full import Full
 from graft.methods.settings import FineTuning
+from graft.methods.where import Where, training_precision
 from graft.tasks.base import Task
 from graft.training.augmentation import Augmentation
 from graft.training.examples import predict_logits

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from graft.api.config import FitConfig
-from graft.api.embedding import extractor_for
+from graft.api.embedding import Embedded, extractor_for
 from graft.api.label_names import LabelNames
 from graft.api.recordings import recording_examples
 from graft.backbones.audio_model import AudioModel
@@ -21,10 +21,13 @@ from graft.backbones.text_loading import TextModel
 from graft.core.files import atomic_path
 from graft.core.processes import Processes
 from graft.data.dataset import LabeledDataset
+from graft.methods.arena import Arena
+from graft.methods.head_only import HeadFit
+from graft.methods.where import Where
 from graft.training.examples import PictureExamples, TrainingExamples
 from graft.training.texts import TextExamples
 
-__all__ = ["examples_of", "picture_examples", "pictures_of"]
+__all__ = ["arena_of", "examples_of", "picture_examples", "pictures_of"]
 
 
 def examples_of(
@@ -100,4 +103,35 @@ def pictures_of(
         mean=(-pre.offset * std).tolist(),
         std=std.tolist(),
         flip=config.flip,
+    )
+
+
+def arena_of(
+    embedded: Embedded,
+    head: HeadFit,
+    examples: TrainingExamples,
+    config: FitConfig,
+    *,
+    names: LabelNames | None,
+    where: Where,
+) -> Arena:
+    """Return what contests and races are held in.
+
+    Parameters
+    ----------
+    examples : as `examples_of` gives them for train, and valid where there is one, and `names`.
+    """
+    model, features = embedded.model, embedded.features
+    return Arena(
+        network=model.network,
+        head=model.head.name,
+        probe=head,
+        features=features["train"].matrix,
+        task=embedded.task,
+        examples=examples,
+        n_train=len(embedded.splits["train"]),
+        valid_logits=head.logits(features["valid"].matrix) if "valid" in features else None,
+        anchors=None if names is None else names.features,
+        seed=config.seed,
+        where=where,
     )

@@ -9,7 +9,7 @@ from graft.core.devices import choose_device
 from graft.core.errors import UsageError
 from graft.deploy.inputs import list_examples
 from graft.deploy.transcription import Transcript, transcribe_inputs
-from graft.methods.fine_tuning import training_precision
+from graft.methods.where import training_precision
 from graft.tasks.speech_saved import load_speech
 
 __all__ = ["transcribe"]
