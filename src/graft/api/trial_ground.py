@@ -107,6 +107,14 @@ def prepare_ground(
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
     folder.mkdir(parents=True, exist_ok=True)
     examples = examples_of(
-        parts, embedded, config, folder, names=names, processes=Processes(), say=say, console=console
+        parts,
+        embedded.model,
+        config,
+        folder,
+        n_classes=len(embedded.label_names),
+        names=names,
+        processes=Processes(),
+        say=say,
+        console=console,
     )
     return TrialGround(embedded, head, names, examples, config, folder)
