@@ -149,3 +149,33 @@ def test_other_commands_say_what_they_are_for(run: Path) -> None:
         graft.check(table, model=str(run.parent / "m"))
     with pytest.raises(ModelError, match="holds a speech recogniser"):
         graft.evaluate(run, table)
+
+
+def test_language_model_is_chosen_on_valid_saved_and_used_again(tmp_path: Path) -> None:
+    table = make_utterances(tmp_path / "data", 24, n_speakers=6)
+    model = str(make_ctc(tmp_path / "m", letters="abc"))
+    metrics = graft.fit(table, model=model, out=tmp_path / "run", language_model="train", **OPTIONS).metrics
+    chosen = metrics["decoding"]
+    assert chosen["decoding"] == "beam"
+    assert chosen["chosen_on"] > 0
+    wers = {(line["weight"], line["bonus"]): line["wer"] for line in chosen["wer_by_weights"]}
+    assert wers[chosen["weight"], chosen["bonus"]] == min(wers.values())
+    assert "greedy decoding" in metrics["baselines"]
+    files = sorted((tmp_path / "data").glob("*.wav"))[:4]
+    greedy = [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32", decoding="greedy")]
+    assert greedy == pipeline_texts(tmp_path / "run" / "model", files)
+    as_fitted = [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32")]
+    assert as_fitted == [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32", language_model="train")]
+    (tmp_path / "words.txt").write_text("abc abc\n")
+    other = graft.predict(tmp_path / "run", files, precision="fp32", language_model=tmp_path / "words.txt")
+    assert all(isinstance(found.text, str) for found in other)
+    with pytest.raises(UsageError, match="--decoding greedy with --language-model"):
+        list(graft.predict(tmp_path / "run", files, decoding="greedy", language_model="train"))
+
+
+def test_language_models_that_cannot_be_used_are_refused(run: Path, tmp_path: Path) -> None:
+    file = sorted((run.parent / "data").glob("*.wav"))[0]
+    with pytest.raises(UsageError, match="keeps none"):
+        list(graft.predict(run, file, language_model="train"))
+    with pytest.raises(DataError, match="cannot be read"):
+        list(graft.predict(run, file, language_model=tmp_path / "none.txt"))
