@@ -15,6 +15,7 @@ from graft.api.config import FitConfig
 from graft.api.speech_data import SpeechData, divide, prepare
 from graft.api.speech_decoding import decided_decoding
 from graft.api.speech_facts import contents, strategy_facts, suspects, wav, write_predictions
+from graft.api.speech_shift import judge_corrupted_speech
 from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
 from graft.core.devices import choose_device
 from graft.core.errors import UsageError
@@ -159,6 +160,15 @@ def fit_speech(
             metrics["decoding"] = decoding
             greedy = _evaluated(ready, heard_by(network, "test"), "test", config)
             metrics["baselines"]["greedy decoding"] = greedy.as_dict()
+        metrics["corruptions"] = judge_corrupted_speech(
+            final,
+            network,
+            ready,
+            config,
+            most=most,
+            precision=precision,
+            run_seconds=seconds_since_process_start(),
+        )
         if untouched:
             metrics["baselines"]["zero-shot"] = _evaluated(ready, untouched["test"], "test", config).as_dict()
     with run.phase("report"):
