@@ -53,6 +53,12 @@ class FitConfig:
         Language of speech for Whisper's prompt, such as en or german.
     batch_seconds
         Seconds of speech a batch, filled up (default: a sixteenth of the data, 16 to 120 s).
+    decoding
+        Of a CTC recogniser: greedy, beam, or auto (a beam where a language model is named, whose weights are chosen on
+        held-out speech).
+    language_model
+        Of words, for the beam: train (learned from the training transcripts), a text with a sentence a line, or an
+        .arpa file.
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits
@@ -185,6 +191,8 @@ class FitConfig:
     vocabulary: str = "auto"
     language: str | None = None
     batch_seconds: float | None = None
+    decoding: str = "auto"
+    language_model: str | None = None
     test_fraction: float = 0.2
     fix_splits: bool = False
     corrections: str | None = None

@@ -33,6 +33,7 @@ def refuse_wrong_values(config: FitConfig) -> None:
             config.vocabulary in ("auto", "checkpoint", "transcripts"),
             "auto, checkpoint or transcripts",
         ),
+        ("decoding", config.decoding in ("auto", "greedy", "beam"), "auto, greedy or beam"),
         ("batch_seconds", config.batch_seconds is None or config.batch_seconds > 0, "above 0"),
         ("corruptions", config.corruptions in ("auto", "all", "none"), "auto, all or none"),
         ("race", config.race in ("auto", "none", "rate", "all"), "auto, none, rate or all"),
