@@ -84,8 +84,8 @@ def _heard(
     """Return the rows with what a recogniser makes of them, where it can be asked."""
     from graft.api.speech_data import prepare
     from graft.core.devices import choose_device
-    from graft.methods.where import training_precision
     from graft.methods.speech import hear
+    from graft.methods.where import training_precision
     from graft.tasks.speech_recognition import SpeechRecognition
 
     own = Path(model) / "model"
