@@ -42,8 +42,9 @@ def judge_learned(change: LossChange, *, n: int) -> Claim:
     if p_value <= ALPHA and value > 0:
         sentence = f"No: its loss on answers that it had not seen rose, {told}."
         return Claim(name, _LEARNED, "no", strength_of_p(p_value), sentence, evidence, _TEST, p_value, n)
-    if isinstance(difference, Estimate) and difference.low > -WORTH_SAYING:
-        strength = strength_of_bound(-difference.low, WORTH_SAYING)
+    low, _ = _ends(change)
+    if low > -WORTH_SAYING:
+        strength = strength_of_bound(-low, WORTH_SAYING)
         sentence = f"No: its loss on answers that it had not seen is what it was, {told}."
         return Claim(name, _LEARNED, "no", strength, sentence, evidence, _TEST, p_value, n)
     sentence = f"Can't tell: its loss on answers that it had not seen, {told}, may have changed by chance."
@@ -197,8 +198,9 @@ def _forgets(name: str, change: LossChange, p_value: float) -> Claim:
     if p_value <= ALPHA and value >= WORTH_SAYING:
         sentence = f"Yes: on {name} its loss rose, {told}; perplexity is {np.exp(value):.2f} times what it was."
         return Claim(key, question, "yes", strength_of_p(p_value), sentence, evidence, _TEST, p_value, n)
-    if isinstance(difference, Estimate) and difference.high < WORTH_SAYING:
-        strength = strength_of_bound(max(difference.high, 0.0), WORTH_SAYING)
+    _, high = _ends(change)
+    if high < WORTH_SAYING:
+        strength = strength_of_bound(high, WORTH_SAYING)
         gained = p_value <= ALPHA and value <= -WORTH_SAYING
         sentence = f"No: on {name} its loss {'fell' if gained else 'is what it was'}, {told}."
         return Claim(key, question, "no", strength, sentence, evidence, _TEST, p_value, n)
@@ -216,6 +218,14 @@ def _told(change: LossChange) -> str:
     span = f", {_span(difference)}" if isinstance(difference, Estimate) else ""
     values = f"{change.before.value or 0.0:.2f} to {change.after.value or 0.0:.2f} nats a token"
     return _minus(f"{values} ({difference.value or 0.0:+.2f}{span})")
+
+
+def _ends(change: LossChange) -> tuple[float, float]:
+    """Return the ends of the difference's interval; both zero where no loss has changed at all."""
+    difference = change.change.difference
+    if isinstance(difference, Estimate):
+        return difference.low, difference.high
+    return (0.0, 0.0) if difference.value == 0 else (-np.inf, np.inf)
 
 
 def _span(estimate: Estimate) -> str:

@@ -93,6 +93,13 @@ def test_forgetting(by: float, noise: float, answer: str, starts: str) -> None:
     assert claim.sentence.startswith(starts), claim.sentence
 
 
+def test_a_model_that_did_not_move_forgot_nothing() -> None:
+    same = compare_losses(losses(40, 1.5), losses(40, 1.5))
+    (claim,) = judge_forgetting({"stories": same})
+    assert (claim.answer, claim.strength) == ("no", "strong")
+    assert judge_learned(same, n=40).answer == "no"
+
+
 def test_forgetting_without_a_text_is_said_to_be_unknown() -> None:
     (claim,) = judge_forgetting({})
     assert claim.answer == "can't tell"
