@@ -72,16 +72,13 @@ def write_generation_report(
     and scripts.
     """
     strategy = metrics.get("strategy") or {}
-    facts = generation_facts(metrics)
-    shown, further = facts[:_N_SENTENCES], facts[_N_SENTENCES:]
-    asked = {w.plain(claim["sentence"]) for claim in metrics["claims"]}
     page = environment().get_template("generation.html.j2").render(
         title=w.clipped(manifest.get("title", "A run"), 200),
         noun="prompts",
         split="test",
         verdict_headline=generation_headline(metrics),
-        sentences=shown,
-        further=[fact for fact in further if fact.text not in asked],
+        sentences=_first_screen(metrics),
+        further=[],
         headline=_number(metrics),
         questions=first.questions(metrics),
         comparison=texts.text_comparison(metrics),
@@ -150,6 +147,19 @@ def generation_facts(metrics: Mapping[str, Any]) -> list[Fact]:
     order = ("Score", "Baselines", "Answers", "Forgetting", "Stopping", "Overfitting")
     rank = {topic: i for i, topic in enumerate(order)}
     return sorted(found, key=lambda fact: rank.get(fact.topic, len(order)))
+
+
+def _first_screen(metrics: Mapping[str, Any]) -> list[Fact]:
+    """Return at most six facts, one a topic; of several texts that which was forgotten comes first."""
+    found: dict[str, str] = {}
+    for fact in generation_facts(metrics):
+        if fact.topic == "Baselines" and fact.topic in found:
+            found[fact.topic] += f" {fact.text}"
+        elif fact.topic not in found or (fact.topic == "Forgetting" and fact.text.startswith("Yes")):
+            found.setdefault(fact.topic, fact.text)
+            if fact.topic == "Forgetting" and not found[fact.topic].startswith("Yes"):
+                found[fact.topic] = fact.text
+    return [Fact(topic, text) for topic, text in found.items()][:_N_SENTENCES]
 
 
 def print_generation(metrics: Mapping[str, Any], *, console: Console) -> None:
