@@ -37,7 +37,8 @@ class FitConfig:
     test
         Test split, when it is not part of the data.
     task
-        Auto (found from the data), image-, text- or audio-classification, or automatic-speech-recognition.
+        Auto (found from the data), image-, text- or audio-classification, automatic-speech-recognition or
+        text-generation.
     path_column
         Column of a table that holds the files.
     text_column
@@ -58,6 +59,12 @@ class FitConfig:
         Language of speech for Whisper's prompt, such as en or german.
     batch_seconds
         Seconds of speech a batch, filled up (default: a sixteenth of the data, 16 to 120 s).
+    format
+        Form of conversations: auto (by their columns), messages, sharegpt, prompt-completion or alpaca.
+    answers
+        Which turns of the assistant a language model learns: all or last.
+    skip_unusable
+        Leave out conversations without an answer to learn from, and count them.
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits
@@ -109,6 +116,12 @@ class FitConfig:
         Let strategy partial compute the frozen blocks once and keep their output on disk.
     lora_rank
         Rank of the updates of strategy lora.
+    adapter
+        Kind of updates of strategy lora for language models: lora, dora, or qlora (4-bit weights, on a GPU).
+    packing
+        Several conversations in a row, of which none sees another: auto (where it saves places), on or off.
+    gradient_checkpointing
+        Compute activations of language models twice instead of keeping them: slower, with less memory.
     ema_decay
         Average of the weights over the steps, for example 0.99 (default: none).
     l2_sp
@@ -190,6 +203,9 @@ class FitConfig:
     vocabulary: str = "auto"
     language: str | None = None
     batch_seconds: float | None = None
+    format: str = "auto"
+    answers: str = "all"
+    skip_unusable: bool = False
     test_fraction: float = 0.2
     fix_splits: bool = False
     corrections: str | None = None
@@ -213,6 +229,9 @@ class FitConfig:
     last_k_blocks: int = 2
     cache_boundary: bool = True
     lora_rank: int = 16
+    adapter: str = "lora"
+    packing: str = "auto"
+    gradient_checkpointing: bool = False
     ema_decay: float | None = None
     l2_sp: float = 0.0
     augmentation: str = "light"
@@ -254,6 +273,9 @@ class FitConfig:
                 self.vocabulary in ("auto", "checkpoint", "transcripts"),
                 "auto, checkpoint or transcripts",
             ),
+            ("answers", self.answers in ("all", "last"), "all or last"),
+            ("adapter", self.adapter in ("lora", "dora", "qlora"), "lora, dora or qlora"),
+            ("packing", self.packing in ("auto", "on", "off"), "auto, on or off"),
             ("batch_seconds", self.batch_seconds is None or self.batch_seconds > 0, "above 0"),
             ("corruptions", self.corruptions in ("auto", "all", "none"), "auto, all or none"),
             ("race", self.race in ("auto", "none", "rate", "all"), "auto, none, rate or all"),

@@ -17,7 +17,7 @@ from graft.report.html import environment, style
 from graft.report.sections import cost, first, repeat, texts
 from graft.report.verdict import Fact
 
-__all__ = ["generation_facts", "generation_headline", "print_generation", "write_generation_report"]
+__all__ = ["generation_facts", "generation_headline", "print_example", "print_generation", "write_generation_report"]
 
 _ALPHA = 0.05
 _TOPICS = {
@@ -59,7 +59,7 @@ def write_generation_report(
         (figures of the training examples by name), ``"strategy"`` and ``"test_reads"`` where known.
     manifest, config : of the run, as for `graft.report.html.write_report`.
     evidence : the texts behind the metrics.
-    example : a training example by tokens: text, and whether it carries loss.
+    example : a training example in pieces: text, and whether it carries loss.
 
     Raises
     ------
@@ -160,6 +160,17 @@ def _first_screen(metrics: Mapping[str, Any]) -> list[Fact]:
             if fact.topic == "Forgetting" and not found[fact.topic].startswith("Yes"):
                 found[fact.topic] = fact.text
     return [Fact(topic, text) for topic, text in found.items()][:_N_SENTENCES]
+
+
+def print_example(example: Sequence[tuple[str, bool]], *, console: Console) -> None:
+    """Print a training conversation: what carries loss in colour and underlined, the rest dim."""
+    told = Text()
+    for text, is_target in example:
+        told.append(text, style="bold green underline" if is_target else "dim")
+    console.print()
+    console.print("[bold]A training conversation[/bold]; what is learned is [bold green underline]marked[/]:")
+    console.print(told, highlight=False, soft_wrap=True)
+    console.print()
 
 
 def print_generation(metrics: Mapping[str, Any], *, console: Console) -> None:

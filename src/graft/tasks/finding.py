@@ -9,6 +9,7 @@ from pathlib import Path
 
 from graft.backbones.sentence_body import encoder_folder
 from graft.core.errors import DataError, UsageError, did_you_mean
+from graft.data.conversation_files import is_conversational
 from graft.data.folders import is_file_of, walk
 from graft.data.kinds import KINDS, PICTURE, RECORDING, TEXT, ExampleKind
 from graft.data.manifests import is_manifest
@@ -49,6 +50,8 @@ def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
         return wanted
     if _is_transcribed(Path(data).expanduser()):
         return "automatic-speech-recognition"
+    if is_conversational(data):
+        return "text-generation"
     own, of_model = _of_data(Path(data).expanduser()), _of_model(Path(model))
     is_in_doubt = own is None or (own is TEXT and Path(data).expanduser().is_dir())
     kind = (of_model if is_in_doubt else None) or own or PICTURE
