@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import nn
 
 from graft.backbones.chat_encoding import Encoded
 from graft.core.errors import DataError, UsageError

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from graft.api.config import FitConfig
 from graft.api.general_texts import OtherText, general_texts
@@ -135,7 +134,9 @@ def _texts(
 ) -> tuple[Generations, dict[str, Generations], tuple[Conversation, ...]]:
     """Return what model, base model and base model with examples write, and the examples."""
     room = answer_room(ready)
-    say(f"writing answers to {counted(len(asked), 'question')} of test, of at most {room} tokens, by the fine-tuned model")
+    say(
+        f"writing answers to {counted(len(asked), 'question')} of test, of at most {room} tokens: the fine-tuned model"
+    )
     texts = write_texts(final, final.build(), asked, room=room)
     say("... and by the base model, without and with examples in the prompt")
     baselines = {BASE: write_texts(base, base.build(), asked, room=room)}

@@ -128,9 +128,7 @@ def write_texts(
     while first < len(order):
         n = min(_MOST_ROWS, max(1, _MOST_PLACES // (len(prompts[int(order[first])]) + room)))
         own = [int(i) for i in order[first : first + n]]
-        for place, answer in zip(
-            own, task.generate(network, [prompts[i] for i in own], most=room), strict=True
-        ):
+        for place, answer in zip(own, task.generate(network, [prompts[i] for i in own], most=room), strict=True):
             written[place] = answer
         first += n
         if on_written is not None:
@@ -159,4 +157,5 @@ def _answer(item: Conversation) -> str:
 def _places(task: TextGeneration) -> int:
     config: Any = task.model.network.config
     places = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    return int(places) if isinstance(places, int) else task.model.encoder.max_tokens
+    most = task.model.encoder.max_tokens
+    return min(int(places), most) if isinstance(places, int) else most

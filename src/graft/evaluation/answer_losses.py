@@ -14,7 +14,7 @@ from graft.evaluation.bootstrap import Draws, draw_together
 from graft.evaluation.comparisons import PairedBootstrap, paired_bootstrap
 from graft.evaluation.intervals import NoInterval
 
-__all__ = ["AnswerLosses", "LossChange", "compare_losses", "loss_gap", "loss_per_token", "perplexity"]
+__all__ = ["AnswerLosses", "LossChange", "compare_losses", "in_common", "loss_gap", "loss_per_token", "perplexity"]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,23 @@ def compare_losses(before: AnswerLosses, after: AnswerLosses, *, level: float = 
     then, now = _draws(before.n_tokens, before.sums, after.sums, seed=seed)
     change = paired_bootstrap(now, then, metric="loss_per_token", level=level)
     return LossChange(then.interval(level), now.interval(level), change)
+
+
+def in_common(a: AnswerLosses, b: AnswerLosses) -> tuple[AnswerLosses, AnswerLosses]:
+    """Return the losses of those answers alone that both hold with as many tokens, in the order of `a`.
+
+    Examples
+    --------
+    >>> a = AnswerLosses(["x", "y", "z"], np.ones(3), np.array([1, 2, 3]))
+    >>> b = AnswerLosses(["z", "y"], np.ones(2), np.array([3, 9]))
+    >>> [list(losses.ids) for losses in in_common(a, b)]
+    [['z'], ['z']]
+    """
+    place = {name: i for i, name in enumerate(b.ids)}
+    found = [(i, place[name]) for i, name in enumerate(a.ids) if name in place]
+    found = [(i, j) for i, j in found if a.n_tokens[i] == b.n_tokens[j]]
+    rows = np.array(found, np.int64).reshape(-1, 2)
+    return a.select(rows[:, 0]), b.select(rows[:, 1])
 
 
 def loss_gap(

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError
 from graft.core.types import Estimate
-from graft.evaluation.answer_losses import AnswerLosses, LossChange, compare_losses, loss_per_token, perplexity
+from graft.evaluation.answer_losses import (
+    AnswerLosses,
+    LossChange,
+    compare_losses,
+    in_common,
+    loss_per_token,
+    perplexity,
+)
 from graft.evaluation.claims import Claim, not_judged
 from graft.evaluation.generation_claims import (
     ScoreComparison,
@@ -45,7 +52,7 @@ class GenerationEvidence:
     baselines : texts of the same prompts, by baseline; `BASE` and ``"base-few-shot"``.
     losses : the final model's, by split; ``"test"`` at least.
     losses_before : the base model's of the same answers, by split.
-    baseline_losses : of the test answers, by baseline.
+    baseline_losses : of test answers, by baseline; those that the model's own hold as well are compared.
     other_texts : losses of other text, base model before and final model after, by what the text is called.
     train : prompt and answer of each training example.
     history : looks at the held-out loss while training, each with ``step`` and ``log_loss``.
@@ -85,10 +92,11 @@ def evaluate_generations(evidence: GenerationEvidence, *, level: float = 0.95, s
     own = evidence.metric.scores(evidence.texts)
     others = {name: evidence.metric.scores(texts) for name, texts in evidence.baselines.items()}
     is_share = evidence.metric.is_share or all(np.isin(s, (0.0, 1.0)).all() for s in (own, *others.values()))
-    changes = {
-        name: compare_losses(losses, evidence.losses["test"], level=level, seed=seed).change.difference
-        for name, losses in evidence.baseline_losses.items()
-    }
+    changes = {}
+    for name, losses in evidence.baseline_losses.items():
+        theirs, ours = in_common(losses, evidence.losses["test"])
+        if len(theirs):
+            changes[name] = compare_losses(theirs, ours, level=level, seed=seed).change.difference
     metric = evidence.metric.name
     compared = compare_with(own, others, metric=metric, is_share=is_share, losses=changes, seed=seed)
     forgotten = {

@@ -110,7 +110,7 @@ def generation_headline(metrics: Mapping[str, Any]) -> str:
     elif open_:
         text = f"This test cannot tell it apart from {_join(open_)}."
         if learned == "yes":
-            text = f"The graft learned the answers, but this test cannot tell its texts apart from {_join(open_)}'s."
+            text = f"The graft learned the answers; whether its texts beat {_join(open_)}, this test cannot tell."
     elif beats or learned == "yes":
         text = "The graft took."
     elif learned == "no":

@@ -71,7 +71,7 @@ def test_the_report_says_what_was_learned_and_what_it_cost(tmp_path: Path) -> No
     for text in (
         "90.0\u202f%",
         "Did it forget stories?",
-        "Base model, examples in the prompt",
+        "Base model, few-shot",
         '<td class="num">1.3',  # perplexity of stories, times: about exp(0.3)
         '<span class="masked"><span>&lt;s&gt;</span><span>Say</span></span>',
         '<span class="supervised"><span> yes</span><span>&lt;/s&gt;</span></span>',
@@ -86,7 +86,7 @@ def test_the_report_says_what_was_learned_and_what_it_cost(tmp_path: Path) -> No
     ("given", "starts"),
     [
         (evidence(), "The graft took. It forgot"),
-        (evidence(base_right=51), "The graft learned the answers, but this test cannot tell its texts apart"),
+        (evidence(base_right=51), "The graft learned the answers; whether its texts beat the base model as it was"),
         (evidence(wrong=50, base_right=40), "The graft did not pay: no better than the base model as it was and"),
         (evidence(ended=20), "The graft took. It does not stop by itself, and forgot some of stories."),
         (evidence(ended=20, text="and then " * 20), "The graft took. It does not stop by itself, repeats itself, and"),
@@ -121,5 +121,5 @@ def test_the_terminal_shows_the_same(tmp_path: Path) -> None:
     print_generation(metrics, console=Console(file=out, width=140))
     shown = out.getvalue()
     assert "The graft took. It forgot some of stories." in shown
-    assert "Base model as it was" in shown
+    assert "Base model, few-shot" in shown
     assert "Forgetting: Yes: on stories its loss rose" in shown
