@@ -89,4 +89,4 @@ def _bed(
         seconds={},
     )
     ground = ground_on(embedded, own, folder, say=lambda text: None, console=console)
-    return ground.bed(method, n_splits=1)
+    return ground.bed(n_splits=1)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graft.api.config import FitConfig, seconds_of
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from graft.api.config import FitConfig, seconds_of
-from graft.api.fit import _gather
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
+from graft.api.gathering import gather_options
 from graft.core.errors import UsageError
 from graft.core.files import write_json
 from graft.core.process import prepare_process
@@ -129,7 +130,9 @@ def rank(
     if seconds is None:
         raise UsageError(f"--budget {budget} (Python: budget=)", expected="a time such as 90s, 5m or 1h")
     options["out"] = options.get("out") or "run"
-    chosen = _gather(model=options.pop("model", None) or "auto", out=options.pop("out"), config=config, options=options)
+    chosen = gather_options(
+        model=options.pop("model", None) or "auto", out=options.pop("out"), config=config, options=options
+    )
     console = console or Console()
 
     def say(text: str) -> None:

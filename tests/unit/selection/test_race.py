@@ -14,11 +14,12 @@ from conformance.small_methods import make_architecture, settings, small_images
 from graft.backbones.heads import Head
 from graft.core.errors import UsageError
 from graft.core.threads import with_threads
-from graft.methods.fine_tuning import Where
+from graft.methods.arena import Arena
 from graft.methods.head_only import HeadOnly
 from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
+from graft.methods.where import Where
 from graft.selection.learning_rate import rate_contestants
 from graft.selection.race import Contestant, Race, Rung, hold_race
 from graft.selection.race_journal import Journal
@@ -54,8 +55,10 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> TrialBed:
     Head(network, small.head).set(torch.from_numpy(probe.weights), torch.from_numpy(probe.bias))
     where = Where(device="cpu", precision="fp32", folder=tmp_path_factory.mktemp("race"))
     return trial_bed(
-        METHOD, network, head=small.head, probe=probe, features=features, task=small.task, examples=small.examples,
-        n_train=30, where=where,
+        Arena(
+            network=network, head=small.head, probe=probe, features=features, task=small.task, examples=small.examples,
+            n_train=30, where=where,
+        )
     )  # fmt: skip
 
 
@@ -191,9 +194,13 @@ def test_small_folds_are_held_out_two_at_a_time(tmp_path: Path) -> None:
     small = small_images(make_architecture("resnet", tmp_path / "n"), n=30, noise=150)
     features = small.features(30)
     probe = HeadOnly(n_folds=5).fit(features, small.examples.targets, n_classes=2)
+    where = Where(device="cpu", precision="fp32", folder=tmp_path)
     own = trial_bed(
-        METHOD, small.network, head=small.head, probe=probe, features=features, task=small.task,
-        examples=small.examples, n_train=30, n_splits=3, where=Where(device="cpu", precision="fp32", folder=tmp_path),
+        Arena(
+            network=small.network, head=small.head, probe=probe, features=features, task=small.task,
+            examples=small.examples, n_train=30, where=where,
+        ),
+        n_splits=3,
     )  # fmt: skip
     assert [len(held_out) for _, held_out in own.splits] == [12, 12]  # of five folds a third pair is not to be had
     assert not set(own.splits[0][1]) & set(own.splits[1][1])

@@ -1,0 +1,139 @@
+"""What a run of text generation finds out about its model: the one place where evidence is gathered.
+
+`before_training` judges the untouched checkpoint on the items on which the fine-tuned one is judged later;
+`after_training` judges what is kept, and returns what ``metrics.json`` holds of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graft.api.config import FitConfig
+from graft.api.generation_data import GenerationData
+from graft.api.generation_evidence import Measured, gather_evidence
+from graft.core.devices import Precision, choose_device
+from graft.core.files import atomic_path
+from graft.evaluation.generation_evidence import GenerationEvidence, evaluate_generations
+from graft.methods.generation import GenerationTuned, Judged, judge_answers
+from graft.report.wording import storable
+from graft.tasks.text_generation import TextGeneration
+
+__all__ = ["Before", "after_training", "before_training", "strategy_facts", "write_answers", "write_texts_file"]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was measured of the untouched checkpoint, by split."""
+
+    losses: dict[str, Judged]
+
+
+def before_training(
+    task: TextGeneration, ready: GenerationData, config: FitConfig, *, precision: Precision, say: Callable[[str], None]
+) -> Before:
+    """Return what the untouched checkpoint comes to on the held-out splits."""
+    losses = {
+        split: judge_answers(task, task.build(), ready.examples, ready.rows[split], precision=precision)
+        for split in ("valid", "test")
+    }
+    found = losses["valid"].log_loss
+    say(
+        f"the untouched checkpoint: loss {found:.3f} an answer token on valid, perplexity {np.exp(min(found, 50)):,.1f}"
+    )
+    return Before(losses)
+
+
+def after_training(
+    base: TextGeneration,
+    final: TextGeneration,
+    ready: GenerationData,
+    before: Before,
+    config: FitConfig,
+    *,
+    precision: Precision,
+    history: Sequence[Mapping[str, Any]],
+    say: Callable[[str], None],
+) -> tuple[dict[str, Any], Measured]:
+    """Return what ``metrics.json`` holds of the network that is kept, and the texts and losses behind it.
+
+    Parameters
+    ----------
+    base, final : over the untouched and the kept network; both are put on the device, and left there.
+    """
+    for task in (base, final):
+        task.build().to(choose_device(config.device))
+    measured = gather_evidence(base, final, ready, before.losses, config, precision=precision, history=history, say=say)
+    return evaluate_generations(measured.evidence, seed=config.seed) | {"data": _told(ready)}, measured
+
+
+def _told(ready: GenerationData) -> dict[str, str]:
+    """Return what the report says of the training conversations."""
+    facts = ready.facts["splits"]["train"]
+    return {
+        "Conversations": f"{facts['n']:,}",
+        "Tokens": f"{facts['n_tokens']:,}",
+        "Tokens that carry loss": f"{facts['n_targets']:,} ({facts['supervised_share']:.1%})",
+        "Longest conversation, tokens": f"{facts['longest']:,}",
+        "Answers cut off": f"{facts['n_truncated_answers']:,}",
+        "Left out without an answer": f"{facts['n_dropped']:,}",
+    }
+
+
+def strategy_facts(tuned: GenerationTuned, kept: str, why: str, config: FitConfig) -> dict[str, Any]:
+    """Return what the manifest keeps of the training and of the choice."""
+    return {
+        "method": "full" if config.strategy == "full" else config.adapter,
+        "kept": kept,
+        "why": why,
+        "n_trainable": tuned.n_trainable,
+        "learning_rate": tuned.learning_rate,
+        "n_steps": tuned.training.n_steps,
+        "ended_by": tuned.training.ended_by,
+        "best_step": tuned.training.best_step,
+        "precision": tuned.training.precision,
+        "seconds": round(tuned.training.seconds, 3),
+        "is_packed": tuned.is_packed,
+        "padding": round(tuned.padding, 4),
+        "history": [dict(line) for line in tuned.training.history],
+    }
+
+
+def write_texts_file(path: Path, evidence: GenerationEvidence) -> None:
+    """Write a row a question of the test split: prompt, true answer, what was written, whether it ended, its score."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    texts = evidence.texts
+    columns: dict[str, list[Any]] = {
+        "id": list(texts.ids),
+        "prompt": [storable(text) for text in texts.prompts],
+        "reference": [storable(text) for text in texts.references],
+        "text": [storable(text) for text in texts.texts],
+        "ended": texts.ended.tolist(),
+        "n_tokens": texts.n_tokens.tolist(),
+        "score": evidence.metric.scores(texts).tolist(),
+    }
+    columns |= {name: [storable(text) for text in other.texts] for name, other in evidence.baselines.items()}
+    with atomic_path(path) as temporary:
+        parquet.write_table(pa.table(columns), temporary)
+
+
+def write_answers(path: Path, ready: GenerationData, losses: Mapping[str, Judged]) -> None:
+    """Write a row a conversation: id, split, reference answer, loss, number of tokens."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    columns: dict[str, list[Any]] = {name: [] for name in ("id", "split", "reference", "loss", "n_tokens")}
+    for split, judged in losses.items():
+        columns["id"] += ready.ids(split)
+        columns["split"] += [split] * len(judged.sums)
+        columns["reference"] += [ready.conversations[int(row)].answer for row in ready.rows[split]]
+        columns["loss"] += judged.sums.tolist()
+        columns["n_tokens"] += judged.n_tokens.tolist()
+    with atomic_path(path) as temporary:
+        parquet.write_table(pa.table(columns), temporary)
