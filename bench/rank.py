@@ -5,7 +5,7 @@ sets of pictures and texts, three sizes each. The truth of a cell is the test ac
 twice for each network. Regret is what the best network of the truth has more than the one that was put first: the best
 is chosen by one run and scored by the other, both ways round, on the other half of the test examples.
 
-    python bench/rank.py [--data flowers5,cifar10,...] [--sizes 0,1,2] [--cells FILE] [--only truth|ranking|final] [--summary]
+    python bench/rank.py [--data flowers5,cifar10,...] [--sizes 0,1,2] [--cells FILE] [--only WHAT] [--summary]
 
 Each cell is kept in FILE as it is done: the truth network by network, the ranking, and the ranking with a final of the
 first two where features can't tell them apart. Run again, the bench goes on.
@@ -71,8 +71,8 @@ def options_of(data: str, folder: Path, test: Path) -> dict[str, Any]:
 def tested(ground: TrialGround, config: FitConfig, folder: Path) -> TrainingExamples:
     """Return the test examples, encoded."""
     return examples_of(
-        [ground.embedded.splits["test"]], ground.embedded, config, folder, processes=Processes(),
-        say=lambda text: None, console=QUIET,
+        [ground.embedded.splits["test"]], ground.embedded.model, config, folder,
+        n_classes=len(ground.embedded.label_names), processes=Processes(), say=lambda text: None, console=QUIET,
     )  # fmt: skip
 
 
@@ -163,10 +163,10 @@ def ranking(data: str, size: int, folder: Path, *, has_final: bool = False) -> d
         pair["a"], pair["b"] = names[pair["a"]], names[pair["b"]]
     given["told"] = [_named(text, names) for text in given["told"]]
     given["best"] = names[given["best"]]
-    wall = time.perf_counter() - clock
+    wall, what = time.perf_counter() - clock, "final" if has_final else "ranking"
     if given["final"] is not None:
         given["final"] |= {key: names[given["final"][key]] for key in ("first", "second")}
-    return {"data": data, "size": size, "what": "final" if has_final else "ranking", "seconds": round(seconds, 2), "wall_s": round(wall, 2),
+    return {"data": data, "size": size, "what": what, "seconds": round(seconds, 2), "wall_s": round(wall, 2),
             **given}  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def test_the_prior_is_left_only_for_a_clear_lead() -> None:
         prior = Standing("prior", 3e-4, 1, 40, 1 + gap, 0.5, 1 + gap, gap, error, (1 + gap,), 1.0)
         return chosen_rate([standing_of("low", 1.0), prior, standing_of("high", 2.0)], rates, centre="prior")[0]
 
-    assert chosen(0.1, 0.06) == 3e-4  # ahead by 1.7 standard errors: another seed would have given another run
+    assert chosen(0.1, 0.07) == 3e-4
     assert chosen(0.1, 0.04) == 1e-4
 
 
