@@ -18,10 +18,20 @@ WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)  # of a decade of parameters, i
 def orders_of(cell: Cell) -> dict[str, dict[str, float]]:
     """Return by way of ranking what each network gets, larger is better.
 
-    Graft's is its place in the ranking as it was told; all others are computed from all training examples.
+    Graft's is its place in the ranking, the rounds as they were held, the score as its weights are now; all others are
+    computed from all training examples.
     """
+    from graft.selection.ranking_signals import NEIGHBOURS
+    from graft.selection.ranking_standing import static_bonus
+
     networks, ranking = cell[0]["networks"], cell[1]
-    places = {row["name"]: -float(place) for place, row in enumerate(ranking["standings"])}
+
+    def key(row: dict[str, Any]) -> tuple[int, float]:
+        loss = (1 - NEIGHBOURS) * row["loss_share"] + NEIGHBOURS * row["knn_loss_share"]
+        return -row["round"], loss - static_bonus(row["n_parameters"])
+
+    order = sorted(ranking["standings"], key=key)
+    places = {row["name"]: -float(place) for place, row in enumerate(order)}
     return {
         "graft": {name: places.get(name, -float(len(networks))) for name in networks},
         "size": {name: float(one["n_parameters"]) for name, one in networks.items()},
@@ -106,14 +116,15 @@ def summary(cells: Sequence[Cell]) -> tuple[dict[str, Any], list[Bar]]:
             by_way[way]["tau"].append(tau(scores, reached, list(networks)))
             by_way[way]["tau_trained"].append(tau(scores, reached, trained))
         tied, best = tied_with_best(cell), max(reached, key=lambda name: reached[name])
+        first = max(orders["graft"], key=lambda name: orders["graft"][name])
         shares.append(ranking["seconds"] / sum(one["seconds"] for one in networks.values()))
-        in_tie.append(ranking["best"] in tied)
+        in_tie.append(first in tied)
         n_tied.append(len(tied))
         if final is not None:
             finals.append((regret(cell, final["best"]), final, sum(one["seconds"] for one in networks.values())))
         rows.append(
             [f"{truth['data']}, {truth['n_train']}", f"{best} {reached[best]:.1%}",
-             f"{ranking['best']} {reached[ranking['best']]:.1%}", f"{by_way['graft']['regret'][-1]:+.1f}",
+             f"{first} {reached[first]:.1%}", f"{by_way['graft']['regret'][-1]:+.1f}",
              f"{len(tied)} of {len(networks)}", *(f"{by_way[w]['tau'][-1]:.2f}" for w in ("graft", "size", "LogME")),
              f"{shares[-1]:.1%}"]
         )  # fmt: skip
