@@ -58,6 +58,17 @@ class TinyNetwork(nn.Module):
         return SimpleNamespace(logits=self.head(self.dropout(hidden)))
 
 
+class Scripted:
+    """Held-out figures that are given beforehand; notes the head's bias at each look."""
+
+    def __init__(self, losses: list[float]) -> None:
+        self.losses, self.seen = losses, []
+
+    def __call__(self, network: Any) -> dict[str, float]:
+        self.seen.append(network.head.bias.detach().clone())
+        return {"log_loss": self.losses[len(self.seen) - 1]}
+
+
 def tiny_network(*, dropout: float = 0.1) -> TinyNetwork:
     with torch.random.fork_rng():
         torch.manual_seed(0)
