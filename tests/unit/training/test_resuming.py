@@ -109,9 +109,9 @@ def test_killed_with_sigkill_ten_times_on_end(tmp_path):
     n_parts = 4  # batches of 16 in parts of 5
     chance = np.random.default_rng(0)
     whole = subprocess.Popen(program("rich", tmp_path / "whole"), env=environment())
-    for _ in range(10):
-        words = program("rich", tmp_path / "resumed", folder, log, chance.integers(3 * n_parts + 1, 7 * n_parts))
-        assert subprocess.run(words, env=environment(), timeout=60, check=False).returncode == -signal.SIGKILL
+    words = program("killed", tmp_path / "resumed", folder, log, *chance.integers(3 * n_parts + 1, 7 * n_parts, 10))
+    told = subprocess.run(words, env=environment(), check=True, timeout=120, stdout=subprocess.PIPE, text=True)
+    assert json.loads(told.stdout.splitlines()[-1]) == [-signal.SIGKILL] * 10
     assert 25 < len(log.read_text().splitlines()) < N_RICH_STEPS
     subprocess.run(program("rich", tmp_path / "resumed", folder, log), env=environment(), check=True, timeout=60)
     assert whole.wait(60) == 0
