@@ -131,8 +131,8 @@ def ground(task: str, seed: int, folder: Path) -> Bed:
     made = prepare_ground(str(train), config, folder / "train", say=lambda text: None, console=QUIET)
     (folder / "test").mkdir()
     tests = examples_of(
-        [made.embedded.splits["test"]], made.embedded, config, folder / "test", processes=Processes(),
-        say=lambda text: None, console=QUIET,
+        [made.embedded.splits["test"]], made.embedded.model, config, folder / "test",
+        n_classes=len(made.embedded.label_names), processes=Processes(), say=lambda text: None, console=QUIET,
     )  # fmt: skip
     return Bed(made, tests)
 

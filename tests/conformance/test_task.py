@@ -89,7 +89,7 @@ EXAMPLES: dict[str, Callable[[], Example]] = {
 }
 
 
-WITHOUT_FEATURES = {"automatic-speech-recognition"}  # test_speech_task.py
+WITHOUT_FEATURES = {"automatic-speech-recognition", "text-generation"}  # test_speech_task.py, test_generation_task.py
 
 
 def test_every_task_has_its_examples() -> None:

@@ -69,7 +69,8 @@ def check(
 
     Parameters
     ----------
-    data, model, config : as in `graft.fit`. The frozen network of `model` is what similarity is judged by.
+    data, model, config : as in `graft.fit`. The frozen network of `model` is what similarity is judged by. Transcribed
+        speech needs none; a recogniser that spells with the transcripts' letters finds wrong ones.
     out : folder for ``checks.json`` and ``corrections.csv``, a template; by default ``checks``. Files there are kept: a
         further template gets a number.
     console : where it is printed; None: standard output.
@@ -91,12 +92,23 @@ def check(
     31
     """
     prepare_process()
-    chosen = gather_options(model=model, out=out or "checks", config=config, options=options)
     console = console or Console()
-    from graft.report.checks import print_checks
 
     def say(text: str) -> None:
         console.print(f"· {text}", style="dim", markup=False, highlight=False)
+
+    from graft.tasks.finding import is_transcribed
+
+    if options.get("task", "auto") in ("auto", "automatic-speech-recognition") and is_transcribed(
+        Path(data).expanduser()
+    ):
+        from graft.api.check_speech import check_speech
+
+        options_of_speech = gather_options(model=model or "none", out=out or "checks", config=config, options=options)
+        found = check_speech(str(data), options_of_speech, model=model, say=say, console=console)
+        return Checks(tuple(found), Path(options_of_speech.out))
+    chosen = gather_options(model=model, out=out or "checks", config=config, options=options)
+    from graft.report.checks import print_checks
 
     embedded, findings = _found(str(data), chosen, say=say, console=console)
     folder = Path(chosen.out)

@@ -32,7 +32,8 @@ class FitConfig:
     test
         Test split, when it is not part of the data.
     task
-        Auto (found from the data), image-, text- or audio-classification, or automatic-speech-recognition.
+        Auto (found from the data), image-, text- or audio-classification, automatic-speech-recognition or
+        text-generation.
     path_column
         Column of a table that holds the files.
     text_column
@@ -53,6 +54,18 @@ class FitConfig:
         Language of speech for Whisper's prompt, such as en or german.
     batch_seconds
         Seconds of speech a batch, filled up (default: a sixteenth of the data, 16 to 120 s).
+    decoding
+        Of a CTC recogniser: greedy, beam, or auto (a beam where a language model is named, whose weights are chosen on
+        held-out speech).
+    language_model
+        Of words, for the beam: train (learned from the training transcripts), a text with a sentence a line, or an
+        .arpa file.
+    format
+        Form of conversations: auto (by their columns), messages, sharegpt, prompt-completion or alpaca.
+    answers
+        Which turns of the assistant a language model learns: all or last.
+    skip_unusable
+        Leave out conversations without an answer to learn from, and count them.
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits
@@ -104,6 +117,12 @@ class FitConfig:
         Let strategy partial compute the frozen blocks once and keep their output on disk.
     lora_rank
         Rank of the updates of strategy lora.
+    adapter
+        Kind of updates of strategy lora for language models: lora, dora, or qlora (4-bit weights, on a GPU).
+    packing
+        Several conversations in a row, of which none sees another: auto (where it saves places), on or off.
+    gradient_checkpointing
+        Compute activations of language models twice instead of keeping them: slower, with less memory.
     ema_decay
         Average of the weights over the steps, for example 0.99 (default: none).
     l2_sp
@@ -185,6 +204,11 @@ class FitConfig:
     vocabulary: str = "auto"
     language: str | None = None
     batch_seconds: float | None = None
+    decoding: str = "auto"
+    language_model: str | None = None
+    format: str = "auto"
+    answers: str = "all"
+    skip_unusable: bool = False
     test_fraction: float = 0.2
     fix_splits: bool = False
     corrections: str | None = None
@@ -208,6 +232,9 @@ class FitConfig:
     last_k_blocks: int = 2
     cache_boundary: bool = True
     lora_rank: int = 16
+    adapter: str = "lora"
+    packing: str = "auto"
+    gradient_checkpointing: bool = False
     ema_decay: float | None = None
     l2_sp: float = 0.0
     augmentation: str = "light"

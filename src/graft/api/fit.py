@@ -150,6 +150,10 @@ def _run(
         from graft.api.fit_speech import fit_speech
 
         return FitResult(run.folder, fit_speech(data, config, run, folder, processes, say=say, console=console))
+    if task_name == "text-generation":
+        from graft.api.fit_generation import fit_generation
+
+        return FitResult(run.folder, fit_generation(data, config, run, folder, processes, say=say, console=console))
     with uncollected(), run.phase("imports"):
         from graft.api import (
             copying,

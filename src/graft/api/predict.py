@@ -27,6 +27,8 @@ def predict(
     text_column: str | None = None,
     preprocessing: str | None = None,
     coverage: float | None = None,
+    decoding: str = "auto",
+    language_model: str | Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Any]:
     """Yield a prediction for each picture, text or recording, in order; memory does not grow with their number.
@@ -42,6 +44,8 @@ def predict(
     preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
     coverage : share of examples, such as 0.9, whose set of likely classes (`Prediction.likely`) is to hold the right
         one; None: no sets. It is kept for examples like those of the training, in the mean over many fits.
+    decoding : of a speech recogniser: ``"auto"`` (as it was fitted), ``"greedy"`` or ``"beam"``.
+    language_model : of the beam: a text file with a sentence a line, an ARPA file, or ``"train"``, the run's own.
     engine, precision, device, batch_size, workers, skip_unreadable : as in `FitConfig`.
     say : told what is remarkable.
 
@@ -81,9 +85,19 @@ def predict(
             device=device,
             skip_unreadable=skip_unreadable,
             coverage=coverage,
+            decoding=decoding,
+            language_model=language_model,
             say=say,
         )
         return
+    if decoding != "auto" or language_model is not None:
+        from graft.core.errors import UsageError
+
+        raise UsageError(
+            f"--decoding {decoding}, --language-model {language_model} for a model of classes",
+            expected="a speech recogniser",
+            fix="leave them away (Python: decoding='auto', language_model=None)",
+        )
     fine_tuned = load_fine_tuned(model_folder, preprocessing=preprocessing)
     threshold = None if coverage is None else _threshold(fine_tuned, coverage, say=say)
     chosen_device = choose_device(device)

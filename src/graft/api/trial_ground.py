@@ -25,7 +25,7 @@ from graft.selection.trials import TrialBed, trial_bed
 from graft.tasks.finding import find_task
 from graft.training.examples import TrainingExamples
 
-__all__ = ["TrialGround", "prepare_ground"]
+__all__ = ["TrialGround", "ground_on", "prepare_ground"]
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,26 @@ def prepare_ground(
     embedded = embedding.embed(splits, task, config, run, say=say, console=console)
     traits = read_all_traits(embedded.splits, task.kind, config)
     embedded = dividing.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
+    return ground_on(embedded, config, folder, say=say, console=console)
+
+
+def ground_on(
+    embedded: Embedded, config: FitConfig, folder: Path, *, say: Callable[[str], None], console: Console
+) -> TrialGround:
+    """Return what a race needs of examples whose features are there, with the examples encoded into `folder`."""
     embedded = pooling.choose_pooling(embedded, config, say=say)
     head, _, names = stations.fit_head(embedded, config, say=say)
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
     folder.mkdir(parents=True, exist_ok=True)
     examples = examples_of(
-        parts, embedded, config, folder, names=names, processes=Processes(), say=say, console=console
+        parts,
+        embedded.model,
+        config,
+        folder,
+        n_classes=len(embedded.label_names),
+        names=names,
+        processes=Processes(),
+        say=say,
+        console=console,
     )
     return TrialGround(embedded, head, names, examples, config, folder)

@@ -95,7 +95,7 @@ def tune(
     methods = contenders(config, kind=embedded.task.kind, train=embedded.splits["train"])
     name = methods[0].name
     refuse_soup(config.soup, config.soup_kind == "greedy", "valid" in embedded.splits)
-    if (told := _why_not(model)) is not None:
+    if (told := why_not_tuned(model)) is not None:
         if not is_auto:
             raise UsageError(
                 f"--strategy {config.strategy} with {model.backbone.id}: {told}",
@@ -119,7 +119,15 @@ def tune(
 
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
     examples = examples_of(
-        parts, embedded, config, training, names=names, processes=processes, say=say, console=console
+        parts,
+        model,
+        config,
+        training,
+        n_classes=len(embedded.label_names),
+        names=names,
+        processes=processes,
+        say=say,
+        console=console,
     )
     is_bounded = deadline.limit_s is not None or is_auto
 
@@ -189,7 +197,7 @@ def _leader(held: list[Contest]) -> Contest | None:
     return better[-1] if better else None
 
 
-def _why_not(model: PretrainedModel) -> str | None:
+def why_not_tuned(model: PretrainedModel) -> str | None:
     """Return why the model cannot be fine-tuned; None: it can."""
     if not isinstance(model, ImageModel):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -26,6 +26,8 @@ def predict(
     text_column: str | None = None,
     preprocessing: str | None = None,
     coverage: float | None = None,
+    decoding: Literal["auto", "greedy", "beam"] = "auto",
+    language_model: str | None = None,
 ) -> None:
     """Predict the label of files or texts, or write down what is said in recordings, as a stream.
 
@@ -57,6 +59,10 @@ def predict(
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
     coverage
         Also give each the set of likely classes that holds the right one so often, such as 0.9 (conformal prediction).
+    decoding
+        Of speech: auto (as it was fitted), greedy or beam.
+    language_model
+        Of the beam: a text with a sentence a line, an .arpa file, or train, the run's own.
     """
     import sys
     from collections.abc import Callable
@@ -94,6 +100,8 @@ def predict(
         text_column=text_column,
         preprocessing=preprocessing,
         coverage=coverage,
+        decoding=decoding,
+        language_model=language_model,
         say=lambda text: errors.print(f"· {text}", style="dim", markup=False),
     )
     with atomic_path(out) if out is not None else nullcontext(None) as place:

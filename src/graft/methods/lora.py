@@ -21,7 +21,7 @@ from graft.methods.rates import LORA_FACTOR, prior_rate
 from graft.methods.settings import FineTuning
 from graft.training.optimizers import ParameterGroup
 
-__all__ = ["LoRA"]
+__all__ = ["LoRA", "adapted"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,16 @@ class LoRA:
     alpha : the update is scaled by ``alpha / rank``.
     dropout : share of an adapted layer's inputs that is dropped on the update's side.
     settings : of fine-tuning; its learning rate is that of the updates, by default 10 times the family's prior.
+    is_dora : learn the length of each row apart from its direction (Liu et al., DoRA, 2024, equation 5).
+    trains_head : whether the last layer learns as a whole; a language model's stays as it is.
     """
 
     rank: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
     settings: FineTuning = field(default_factory=FineTuning)
+    is_dora: bool = False
+    trains_head: bool = True
     name: str = field(default="lora", init=False)
     start: Literal["probe", "fresh"] = field(default="probe", init=False)
 
@@ -66,7 +70,8 @@ class LoRA:
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=targets,
-            modules_to_save=None if is_tied else [head],
+            use_dora=self.is_dora,
+            modules_to_save=None if is_tied or not self.trains_head else [head],
         )
         with warnings.catch_warnings():  # peft asks transformers for a property that is about to be renamed
             warnings.simplefilter("ignore", FutureWarning)
@@ -91,8 +96,9 @@ class LoRA:
             for name, parameter in own.named_parameters():
                 if ".lora_B." in name:
                     parameter.mul_(share)
-            layer = own.base_model.model.get_submodule(head).modules_to_save["default"]
-            layer.load_state_dict(kept.get_submodule(head).state_dict())
+            if config.modules_to_save is not None:
+                layer = own.base_model.model.get_submodule(head).modules_to_save["default"]
+                layer.load_state_dict(kept.get_submodule(head).state_dict())
             own.save_pretrained(folder)
 
         return Prepared(wrapped, groups, finish=merged, save_adapter=save)
@@ -106,7 +112,20 @@ class LoRA:
         return asdict(self)
 
 
+def adapted(network: nn.Module, folder: Path) -> nn.Module:
+    """Return a copy of a network with the updates that `Prepared.save_adapter` wrote, merged into its weights."""
+    from peft import PeftModel
+
+    with warnings.catch_warnings():  # as in `LoRA.prepare`
+        warnings.simplefilter("ignore", FutureWarning)
+        loaded: Any = PeftModel.from_pretrained(copy.deepcopy(network), str(folder))
+        merged: nn.Module = loaded.merge_and_unload()
+    return merged.eval()
+
+
 def _is_adaptable(module: nn.Module) -> bool:
+    if type(module).__name__ == "Conv1D":  # GPT-2's linear layers, of transformers' own kind
+        return True
     return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
 
 

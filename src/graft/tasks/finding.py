@@ -9,6 +9,7 @@ from pathlib import Path
 
 from graft.backbones.sentence_body import encoder_folder
 from graft.core.errors import DataError, UsageError, did_you_mean
+from graft.data.conversation_files import is_conversational
 from graft.data.folders import is_file_of, walk
 from graft.data.kinds import KINDS, PICTURE, RECORDING, TEXT, ExampleKind
 from graft.data.manifests import is_manifest
@@ -16,7 +17,7 @@ from graft.data.saved import is_saved, read_saved
 from graft.data.tables import TABLE_SUFFIXES, Table, read_table
 from graft.tasks.registry import TASKS, task_class
 
-__all__ = ["find_task", "refuse_transcripts"]
+__all__ = ["find_task", "is_transcribed", "refuse_transcripts"]
 
 _SAMPLE = 20
 _LONGEST_PATH = 1000
@@ -47,8 +48,10 @@ def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
                 fix="leave it away, or name one (Python: task=)",
             )
         return wanted
-    if _is_transcribed(Path(data).expanduser()):
+    if is_transcribed(Path(data).expanduser()):
         return "automatic-speech-recognition"
+    if is_conversational(data):
+        return "text-generation"
     own, of_model = _of_data(Path(data).expanduser()), _of_model(Path(model))
     is_in_doubt = own is None or (own is TEXT and Path(data).expanduser().is_dir())
     kind = (of_model if is_in_doubt else None) or own or PICTURE
@@ -71,7 +74,7 @@ def refuse_transcripts(task_name: str, *, verb: str) -> None:
         )
 
 
-def _is_transcribed(path: Path) -> bool:
+def is_transcribed(path: Path) -> bool:
     """Return whether data are recordings with what is said: a manifest, or a text beside a sound."""
     if path.is_file():
         return path.suffix.lower() in TABLE_SUFFIXES and _is_manifest(path)

@@ -15,6 +15,7 @@ TASKS: Mapping[str, str] = {
     "automatic-speech-recognition": "graft.tasks.speech_recognition:SpeechRecognition",
     "image-classification": "graft.tasks.image_classification:ImageClassification",
     "text-classification": "graft.tasks.text_classification:TextClassification",
+    "text-generation": "graft.tasks.text_generation:TextGeneration",
 }
 
 

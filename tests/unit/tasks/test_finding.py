@@ -53,3 +53,17 @@ def test_by_name() -> None:
     assert find_task("nowhere", "any", wanted="text-classification") == "text-classification"
     with pytest.raises(UsageError, match="Did you mean 'text-classification'"):
         find_task("nowhere", "any", wanted="text-clasification")
+
+
+def test_conversations_are_to_be_answered_unless_they_have_labels(tmp_path: Path) -> None:
+    rows = {
+        "messages": {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        "alpaca": {"instruction": "a", "input": "", "output": "b"},
+        "prompts": {"prompt": "a", "completion": "b"},
+        "sharegpt": {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+    }
+    for name, row in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+        assert find_task(tmp_path / f"{name}.jsonl", "any") == "text-generation"
+    (tmp_path / "labelled.jsonl").write_text(json.dumps({**rows["prompts"], "label": "c"}))
+    assert find_task(tmp_path / "labelled.jsonl", "any") == "text-classification"

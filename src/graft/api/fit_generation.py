@@ -1,0 +1,253 @@
+"""`fit` for language models: its own way through the stations, as a conversation has no pooled feature.
+
+Read, split, write as tokens, judge the untouched checkpoint, fine-tune, choose by held-out loss, save and reload,
+judge, report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from graft.api.config import FitConfig
+from graft.api.generation_data import (
+    GenerationData,
+    divide_conversations,
+    prepare_conversations,
+    shown_example,
+)
+from graft.api.generation_facts import Before, after_training, before_training, strategy_facts, write_answers
+from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
+from graft.core.devices import choose_device
+from graft.core.errors import ModelError, UsageError
+from graft.core.files import write_json
+from graft.core.memory import seconds_since_process_start
+from graft.core.processes import Processes
+from graft.core.run_folder import Run
+from graft.core.text import counted
+from graft.data.conversation_files import read_conversations
+from graft.methods.generation import GenerationTuned, fine_tune_generation, judge_answers
+from graft.methods.settings import FineTuning
+from graft.methods.where import Where, training_precision
+from graft.report.generation import print_example, print_generation, write_generation_report
+from graft.tasks.generation_saved import save_generation
+from graft.tasks.text_generation import TextGeneration
+
+__all__ = ["fit_generation"]
+
+_STRATEGIES = ("auto", "lora", "full")
+_RESERVE_S = 20.0
+_CHECKED = 3  # answers on which the saved model is compared
+_OTHERS = ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data", "compile",
+           "corrections")  # fmt: skip
+
+
+def fit_generation(
+    data: str,
+    config: FitConfig,
+    run: Run,
+    folder: Path,
+    processes: Processes,
+    *,
+    say: Callable[[str], None],
+    console: Console,
+) -> dict[str, Any]:
+    """Fine-tune a language model on conversations and return what ``metrics.json`` holds.
+
+    Raises
+    ------
+    UsageError
+        When an option is not for language models.
+    DataError, ModelError, Interrupted
+        As the stations do.
+    """
+    _refuse(config, processes)
+    deadline = Deadline.of(config)
+    with run.phase("data"):
+        splits = read_conversations(
+            data,
+            valid=config.valid,
+            test=config.test,
+            form=config.format,
+            group_column=config.group_column,
+            skip_unusable=config.skip_unusable,
+        )
+        parts, notes = divide_conversations(splits, config)
+        for note in notes:
+            say(note)
+    with run.phase("model"):
+        task = TextGeneration.load(
+            config.model,
+            answers=config.answers,
+            max_tokens=config.max_tokens,
+            revision=config.revision,
+            is_offline=config.offline,
+            trust_remote_code=config.trust_remote_code,
+        )
+        model = task.model
+        say(
+            f"{model.backbone.architecture}, {model.backbone.n_parameters / 1e6:,.2f} million parameters, reads"
+            f" {model.encoder.max_tokens} tokens, stops at"
+            f" {' or '.join(model.tokenizer.convert_ids_to_tokens(list(model.stop_tokens)))}"
+        )
+        for note in model.notes:
+            say(note)
+    with run.phase("tokens"):
+        ready = prepare_conversations(parts, task, config, say=say)
+        example = shown_example(ready, task)
+        print_example(example, console=console)
+    precision = training_precision(model.network, choose_device(config.device), wanted=config.precision)
+    with run.phase("zero-shot"):
+        model.network.to(choose_device(config.device))
+        before = before_training(task, ready, config, precision=precision, say=say)
+        model.network.to("cpu")
+    with run.phase("fine-tuning"):
+        tuned = fine_tune_generation(
+            task,
+            ready.examples,
+            ready.rows["train"],
+            held_out_rows=ready.rows["valid"],
+            strategy="lora" if config.strategy == "auto" else config.strategy,
+            adapter=config.adapter,
+            settings=_settings(config),
+            lora_rank=config.lora_rank,
+            packing=config.packing,
+            is_checkpointed=config.gradient_checkpointing,
+            max_seconds=_seconds(deadline, config),
+            seed=config.seed,
+            where=Where(
+                device=config.device,
+                precision=config.precision,
+                folder=folder / "training" / "generation",
+                checkpoint_every_s=60 * config.checkpoint_minutes,
+                resume=run.is_resumed,
+                processes=processes,
+                console=console,
+            ),
+            say=say,
+        )
+        network, kept, why = _kept(ready, task, tuned, before, precision)
+        say(why)
+    with run.phase("save"):
+        final = TextGeneration(model.with_network(network), answers=task.answers)
+        prompts = [ready.conversations[int(row)].prompt for row in ready.rows["valid"][:_CHECKED]]
+        saved = save_generation(final, folder / "model", prompts=prompts)
+        say(f"saved model reloaded: the answers to {counted(saved['n_examples'], 'question')} are equal")
+        if kept == "fine-tuned" and tuned.save_adapter is not None:
+            saved["adapter"] = _save_adapter(tuned, network, task, ready, folder / "adapter")
+            say(f"the update alone: {folder / 'adapter'} (loads in peft), merged it gives the same losses")
+    with run.phase("evaluation"):
+        network.to(choose_device(config.device))
+        n_reads = run.count_test_read()
+        figures, losses = after_training(final, network, ready, before, config, precision=precision, say=say)
+        metrics: dict[str, Any] = {
+            "task": task.name,
+            **figures,
+            "test_reads": n_reads,
+            "strategy": strategy_facts(tuned, kept, why, config),
+        }
+    with run.phase("report"):
+        write_answers(folder / "predictions.parquet", ready, losses)
+        write_json(folder / "strategy.json", metrics["strategy"])
+        manifest = run.write_manifest(
+            {
+                "seed": config.seed,
+                "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
+                "noun": "conversations",
+                "notes": [*notes, *model.notes, *ready.notes],
+                "task": task.name,
+                "backbone": model.backbone.as_dict(),
+                "form": splits.train.form,
+                "answers": task.answers,
+                "is_plain_template": model.is_plain_template,
+                **ready.facts,
+                **saved,
+            }
+        )
+        metrics["seconds"] = {k: round(v, 3) for k, v in run.seconds.items()}
+        metrics["seconds"]["total"] = round(seconds_since_process_start(), 3)
+        write_generation_report(folder / "report.html", metrics=metrics, manifest=manifest, example=example)
+        write_json(folder / "metrics.json", metrics)
+    print_generation(metrics, console=console)
+    say(f"model: {folder / 'model'} (loads in transformers.pipeline('text-generation', ...))")
+    say(f"report: {folder / 'report.html'}")
+    say(f"to talk with it: graft chat {folder}")
+    forget(folder)
+    return metrics
+
+
+def _refuse(config: FitConfig, processes: Processes) -> None:
+    if config.strategy not in _STRATEGIES:
+        raise UsageError(
+            f"--strategy {config.strategy} for a language model",
+            expected=", ".join(_STRATEGIES),
+            fix="--strategy auto (Python: strategy='auto')",
+        )
+    if config.adapter == "qlora":
+        from graft.backbones.four_bits import refuse_four_bits
+
+        refuse_four_bits(choose_device(config.device))
+    if processes.n > 1:
+        raise UsageError(
+            f"{processes.n} processes for a language model", expected="one process", fix="start graft fit by itself"
+        )
+    for flag in _OTHERS:
+        if value := getattr(config, flag):
+            raise UsageError(
+                f"--{flag.replace('_', '-')} {value} for a language model",
+                expected="an option that language models have",
+                fix=f"leave it away (Python: {flag}=None)",
+            )
+
+
+def _settings(config: FitConfig) -> FineTuning:
+    names = (
+        "learning_rate", "epochs", "fewest_steps", "batch_size", "micro_batch_size", "optimizer", "weight_decay",
+        "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience",
+    )  # fmt: skip
+    settings: Any = {name: getattr(config, name) for name in names}
+    return FineTuning(**settings, evaluations=10)
+
+
+def _seconds(deadline: Deadline, config: FitConfig) -> float | None:
+    if config.time_limit is not None:
+        return max(1.0, deadline.left_s(reserve_s=_RESERVE_S))
+    return AUTO_BUDGET_S if config.strategy == "auto" else None
+
+
+def _kept(
+    ready: GenerationData, task: TextGeneration, tuned: GenerationTuned, before: Before, precision: Any
+) -> tuple[Any, str, str]:
+    """Return the network that is kept, its name, and why: the untouched one stays where fine-tuning did not help."""
+    old = before.losses["valid"].log_loss
+    new = judge_answers(task, tuned.network, ready.examples, ready.rows["valid"], precision=precision).log_loss
+    told = f"loss {new:.3f} an answer token on valid, the untouched checkpoint {old:.3f}"
+    if new < old:
+        return tuned.network, "fine-tuned", f"the fine-tuned network is kept: {told}"
+    return task.model.network, "untouched", f"fine-tuning did not help, the untouched checkpoint is kept: {told}"
+
+
+def _save_adapter(
+    tuned: GenerationTuned, network: Any, task: TextGeneration, ready: GenerationData, folder: Path
+) -> dict[str, float]:
+    """Write the update alone, merge it into the checkpoint's weights again, and compare losses."""
+    from graft.core.devices import Precision
+    from graft.methods.lora import adapted
+
+    assert tuned.save_adapter is not None
+    tuned.save_adapter(folder, kept=network, share=1.0)
+    rows, exactly = ready.rows["valid"][:_CHECKED], Precision("fp32", "to compare")
+    again = adapted(task.model.network, folder)
+    mine, theirs = (
+        judge_answers(task, net, ready.examples, rows, precision=exactly).log_loss for net in (network, again)
+    )
+    if abs(mine - theirs) > 1e-4 * max(1.0, abs(mine)):
+        raise ModelError(
+            f"the saved update gives a loss of {theirs:.5f}, the trained network {mine:.5f}",
+            expected="equal losses",
+            fix="report this; RUN/model holds the trained network",
+        )
+    return {"loss": mine, "loss_reloaded": theirs}

@@ -1,0 +1,251 @@
+"""Fine-tuning of a language model, top to bottom: what moves, the batches, the loop, the choice by held-out loss."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from graft.core.devices import Precision, choose_device
+from graft.core.errors import UsageError
+from graft.methods.lora import LoRA
+from graft.methods.prepared import SaveAdapter
+from graft.methods.rates import LORA_FACTOR
+from graft.methods.settings import FineTuning
+from graft.methods.where import Where, training_precision
+from graft.tasks.text_generation import TextGeneration
+from graft.training.checkpoints import CheckpointPlan
+from graft.training.conversations import ConversationExamples, LengthBatches, PackedBatches
+from graft.training.held_out import HeldOut
+from graft.training.loop import Training, train
+from graft.training.optimizers import ParameterGroup
+
+__all__ = ["GenerationTuned", "Judged", "fine_tune_generation", "generation_rate", "judge_answers"]
+
+_RATE, _WIDTH = 2e-5, 2048  # all layers of a network of that width: the usual rate of models of a billion weights
+_MOST_TOKENS = 8192  # of a forward pass
+_WORTH_PACKING = 0.1  # share of places that would only fill up
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a language model's answers would have cost it.
+
+    Parameters
+    ----------
+    sums : (n,), loss of each conversation's answers, in nats.
+    n_tokens : (n,), tokens that carry loss.
+    """
+
+    sums: NDArray[np.float64]
+    n_tokens: NDArray[np.int64]
+
+    @property
+    def log_loss(self) -> float:
+        """Loss by token: all losses by all tokens."""
+        return float(self.sums.sum() / max(1, int(self.n_tokens.sum())))
+
+
+@dataclass(frozen=True)
+class GenerationTuned:
+    """A fine-tuned language model.
+
+    Parameters
+    ----------
+    network : on the CPU, float32, in eval mode, of the original architecture.
+    training : the loop's account.
+    learning_rate : the highest.
+    n_trainable : parameters that could move.
+    is_packed : whether conversations shared rows.
+    padding : share of places that only filled up.
+    save_adapter : writes the update alone; None: all weights moved.
+    """
+
+    network: nn.Module
+    training: Training
+    learning_rate: float
+    n_trainable: int
+    is_packed: bool
+    padding: float
+    save_adapter: SaveAdapter | None = None
+
+
+def generation_rate(network: Any) -> float:
+    """Return the learning rate of all layers where none was given: the wider the network, the smaller.
+
+    References
+    ----------
+    Yang et al., Tensor Programs V, 2022, table 3: under Adam the best rate falls with the width.
+    """
+    config = network.config
+    width = getattr(config, "hidden_size", None) or getattr(config, "n_embd", None) or _WIDTH
+    return _RATE * min(40.0, max(0.25, _WIDTH / int(width)))
+
+
+def judge_answers(
+    task: TextGeneration,
+    network: nn.Module,
+    examples: ConversationExamples,
+    rows: NDArray[np.integer[Any]],
+    *,
+    precision: Precision,
+) -> Judged:
+    """Return the losses of some conversations' answers, in the order of `rows`."""
+    device = next(network.parameters()).device
+    sums, counts = np.zeros(len(rows)), np.zeros(len(rows), np.int64)
+    was_training = network.training
+    network.eval()
+    for places, batch in examples.plain(rows, most_tokens=_MOST_TOKENS):
+        with precision.autocast(device):
+            totals, n = task.losses(network, {key: tensor.to(device) for key, tensor in batch.items()})
+        sums[places], counts[places] = totals.cpu().numpy(), n.cpu().numpy()
+    network.train(was_training)
+    return Judged(sums, counts)
+
+
+def fine_tune_generation(
+    task: TextGeneration,
+    examples: ConversationExamples,
+    rows: NDArray[np.integer[Any]],
+    *,
+    held_out_rows: NDArray[np.integer[Any]] | None,
+    strategy: str = "lora",
+    adapter: str = "lora",
+    settings: FineTuning | None = None,
+    lora_rank: int = 16,
+    packing: str = "auto",
+    is_checkpointed: bool = False,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    where: Where | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> GenerationTuned:
+    """Return a fine-tuned copy of the task's network.
+
+    Parameters
+    ----------
+    rows, held_out_rows : of `examples`: trained on; looked at between steps (None: nothing is).
+    strategy : ``"lora"`` or ``"full"``.
+    adapter : of ``"lora"``: ``"lora"`` or ``"dora"``.
+    packing : ``"on"``, ``"off"``, or ``"auto"``: where batches of like length would have a tenth or more of padding.
+    is_checkpointed : compute activations anew in the backward pass.
+    max_seconds : of the loop.
+
+    Raises
+    ------
+    UsageError
+        When the strategy is none of these.
+    """
+    where, settings = where or Where(), settings or FineTuning()
+    if strategy not in ("lora", "full"):
+        raise UsageError(
+            f"--strategy {strategy} for a language model",
+            expected="auto, lora or full",
+            fix="--strategy lora (Python: strategy='lora')",
+        )
+    network: Any = copy.deepcopy(task.model.network)
+    device = choose_device(where.device)
+    precision = training_precision(network, device, wanted=where.precision)
+    network.to(device)
+    finish: Callable[[nn.Module], nn.Module] = lambda trained: trained  # noqa: E731
+    save_adapter = None
+    runnable: nn.Module = network
+    rate = settings.learning_rate or generation_rate(network) * (LORA_FACTOR if strategy == "lora" else 1.0)
+    if strategy == "lora":
+        head = _name_of_head(network)
+        method = LoRA(rank=lora_rank, alpha=2.0 * lora_rank, settings=settings, is_dora=adapter == "dora",
+                      trains_head=False)  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            prepared = method.prepare(network, head=head, family=str(network.config.model_type))
+        runnable, groups, finish = prepared.network, prepared.groups, prepared.finish
+        save_adapter = prepared.save_adapter
+    else:
+        network.requires_grad_(True)
+        groups = (ParameterGroup(tuple(name for name, _ in network.named_parameters())),)
+    if is_checkpointed:
+        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    n_trainable = sum(p.numel() for p in runnable.parameters() if p.requires_grad)
+
+    batches = _batches(examples, rows, packing, task, settings.batch_size, seed)
+    n_steps = min(max(round(settings.epochs * batches.steps_a_pass), settings.fewest_steps), settings.most_steps)
+    longest = int(examples.lengths(rows).max())
+    micro = settings.micro_batch_size or max(1, _MOST_TOKENS // longest)
+    recipe = replace(settings, micro_batch_size=micro).recipe(n_steps, learning_rate=rate, seed=seed)
+    is_packed, padding = isinstance(batches, PackedBatches), batches.padding()
+    rows_are = (
+        f"{batches.batch_size} rows of packed conversations" if is_packed else f"{batches.batch_size} conversations"
+    )
+    say(
+        f"{strategy if strategy == 'full' else adapter}: {n_trainable:,} weights learn; {n_steps:,} steps of"
+        f" {rows_are}, {padding:.1%} of places only fill up; learning rate {rate:.2g}"
+    )
+
+    def loss(present: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        return task.loss(_inner(present), batch)
+
+    held_out = None
+    if held_out_rows is not None and len(held_out_rows):
+
+        def evaluate(present: nn.Module) -> dict[str, float]:
+            judged = judge_answers(task, _inner(present), examples, held_out_rows, precision=precision)
+            return {"log_loss": judged.log_loss, "perplexity": float(np.exp(min(judged.log_loss, 50.0)))}
+
+        every = max(1, -(-n_steps // settings.evaluations))
+        held_out = HeldOut(evaluate, every_steps=every, patience=settings.patience)
+    plan = None
+    if where.folder is not None:
+        identity = {"method": strategy, "adapter": adapter, "recipe": recipe.as_dict(), "n_rows": len(rows),
+                    "is_packed": is_packed}  # fmt: skip
+        plan = CheckpointPlan(where.folder / "checkpoints", identity=identity, every_s=where.checkpoint_every_s)
+    training = train(
+        runnable,
+        batches,
+        loss=loss,
+        recipe=recipe,
+        groups=groups,
+        held_out=held_out,
+        log=None if where.folder is None else where.folder / "steps.jsonl",
+        checkpoints=plan,
+        resume=where.resume,
+        max_seconds=max_seconds,
+        precision=precision.name,
+        device="cpu" if device.type == "cpu" else "auto",
+        console=where.console,
+    )
+    if is_checkpointed:
+        network.gradient_checkpointing_disable()
+    trained = finish(runnable).to(device="cpu").eval().requires_grad_(False)
+    return GenerationTuned(trained, training, rate, n_trainable, is_packed, padding, save_adapter)
+
+
+def _batches(
+    examples: ConversationExamples,
+    rows: NDArray[np.integer[Any]],
+    packing: str,
+    task: TextGeneration,
+    batch_size: int,
+    seed: int,
+) -> LengthBatches | PackedBatches:
+    by_length = LengthBatches(examples, rows, batch_size=batch_size, seed=seed)
+    if packing == "off" or (packing == "auto" and by_length.padding() < _WORTH_PACKING):
+        return by_length
+    lengths = examples.lengths(rows)
+    capacity = max(int(lengths.max()), min(task.model.encoder.max_tokens, round(4 * float(lengths.mean()))))
+    return PackedBatches(examples, rows, capacity=capacity, batch_size=batch_size, seed=seed)
+
+
+def _inner(network: Any) -> Any:
+    """Return the language model itself, whose layers hold the updates where there are any."""
+    return network.get_base_model() if hasattr(network, "get_base_model") else network
+
+
+def _name_of_head(network: Any) -> str:
+    layer = network.get_output_embeddings()
+    return next((name for name, module in network.named_modules() if module is layer), "lm_head")
