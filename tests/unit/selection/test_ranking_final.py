@@ -10,10 +10,10 @@ import torch
 
 from conformance.small_methods import make_architecture, settings, small_images
 from graft.backbones.heads import Head
-from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadOnly
 from graft.methods.lp_ft import LPFT
 from graft.methods.prepared import FineTuningMethod
+from graft.methods.where import Where
 from graft.selection.ranking_final import hold_final
 from graft.selection.trials import TrialBed, trial_bed, with_rate
 
