@@ -39,9 +39,10 @@ from graft.api.training_examples import examples_of  # noqa: E402
 from graft.api.trial_ground import TrialGround, prepare_ground  # noqa: E402
 from graft.core.processes import Processes  # noqa: E402
 from graft.core.seeds import derive_seed, generator  # noqa: E402
-from graft.methods.fine_tuning import Where, fine_tune, training_precision  # noqa: E402
+from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.lp_ft import LPFT  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
+from graft.methods.where import Where, training_precision  # noqa: E402
 from graft.selection.ranking import FIRST_A_CLASS, FIRST_EXAMPLES, first_rows  # noqa: E402
 from graft.selection.ranking_signals import measure_signals  # noqa: E402
 from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
