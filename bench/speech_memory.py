@@ -33,7 +33,16 @@ def main() -> None:
         idle = peak([sys.executable, "-c", "import torch, transformers"])
         for n in sizes:
             data = utterances(folder / f"{n}", n)
-            command = ["fit", str(data), "--model", str(model), "--out", str(folder / f"run{n}"), "--batch-seconds", "20"]
+            command = [
+                "fit",
+                str(data),
+                "--model",
+                str(model),
+                "--out",
+                str(folder / f"run{n}"),
+                "--batch-seconds",
+                "20",
+            ]
             command += ["--epochs", "0.01", "--fewest-steps", "30", "--strategy", "full", "--corruptions", "none"]
             cells.append({"what": f"fit, {n} utterances", "peak_mib": peak(graft(*command)), "n": n})
         for length in minutes:

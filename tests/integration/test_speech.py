@@ -225,7 +225,9 @@ def test_language_model_is_chosen_on_valid_saved_and_used_again(tmp_path: Path) 
     greedy = [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32", decoding="greedy")]
     assert greedy == pipeline_texts(tmp_path / "run" / "model", files)
     as_fitted = [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32")]
-    assert as_fitted == [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32", language_model="train")]
+    assert as_fitted == [
+        p.text for p in graft.predict(tmp_path / "run", files, precision="fp32", language_model="train")
+    ]
     (tmp_path / "words.txt").write_text("abc abc\n")
     other = graft.predict(tmp_path / "run", files, precision="fp32", language_model=tmp_path / "words.txt")
     assert all(isinstance(found.text, str) for found in other)

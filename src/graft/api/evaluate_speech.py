@@ -72,12 +72,8 @@ def evaluate_speech_run(
         kept = tomllib.load(file)
     known = {field.name for field in fields(FitConfig)}
     config = FitConfig(**{k: v for k, v in kept.items() if k in known} | {"skip_unreadable": skip_unreadable})
-    task = decoded_as_told(
-        load_speech(run / "model"), run / "model", decoding=decoding, language_model=language_model
-    )
-    columns = ManifestColumns(
-        path_column or config.path_column, text_column or config.text_column, config.group_column
-    )
+    task = decoded_as_told(load_speech(run / "model"), run / "model", decoding=decoding, language_model=language_model)
+    columns = ManifestColumns(path_column or config.path_column, text_column or config.text_column, config.group_column)
     name, part = _chosen(data, split, columns)
     with tempfile.TemporaryDirectory() as folder:
         ready = prepare({name: part}, task, config, Path(folder), say=say)

@@ -89,8 +89,16 @@ def plan_speech(data: str, config: FitConfig, folder: Path, *, began: float, sho
         show(f"measuring {name}")
         methods.append(
             _method(
-                name, ready, task, config, folder / name, most=most, n_train=n["train"], mean_s=mean_s,
-                beside_s=start_s + looks_s, limit_s=limit_s,
+                name,
+                ready,
+                task,
+                config,
+                folder / name,
+                most=most,
+                n_train=n["train"],
+                mean_s=mean_s,
+                beside_s=start_s + looks_s,
+                limit_s=limit_s,
             )  # fmt: skip
         )
     budget = {"is_time_limit": limit_s is not None, "seconds": limit_s or AUTO_BUDGET_S}

@@ -183,9 +183,7 @@ def prepare(
             notes.append(f"{split}: {counted(len(copies), 'recording')} also in train, for example {copies[0]}")
     for note in notes:
         say(note)
-    examples = UtteranceExamples(
-        waveforms, targets, task.collate, task.can_learn, task.model.sampling_rate_hz
-    )
+    examples = UtteranceExamples(waveforms, targets, task.collate, task.can_learn, task.model.sampling_rate_hz)
     return SpeechData(whole, examples, rows, tuple(notes), {"splits": splits})
 
 

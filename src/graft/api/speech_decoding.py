@@ -56,9 +56,7 @@ def decided_decoding(
     rows = ready.rows["valid"]
     said = [COMPARED(ready.utterances[int(row)].text) for row in rows]
     network = task.build()
-    chosen = choose_weights(
-        task, network, ready.examples, rows, said, search=search, most=most, precision=precision
-    )
+    chosen = choose_weights(task, network, ready.examples, rows, said, search=search, most=most, precision=precision)
     best, usual = chosen.search, chosen.errors[search.weight, search.bonus]
     say(
         f"beam: weight {best.weight:g} and {best.bonus:g} a word leave"

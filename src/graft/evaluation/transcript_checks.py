@@ -117,7 +117,9 @@ def _copies_within(rows: Sequence[Spoken]) -> Finding:
     if not found:
         return Finding("copies", "ok", "No recording is twice in train.")
     suspects = tuple(Suspect(b.id, b.split, other=a.id) for a, b in found)
-    return Finding("copies", "note", f"{counted(len(found), 'recording')} of train more than once.", len(found), suspects)
+    return Finding(
+        "copies", "note", f"{counted(len(found), 'recording')} of train more than once.", len(found), suspects
+    )
 
 
 def _conflicts(rows: Sequence[Spoken]) -> Finding:
@@ -160,16 +162,12 @@ def _texts_across(rows: Sequence[Spoken]) -> Finding:
     if not held_out:
         return Finding("sentences", "not checked", "No split is held out.")
     share = len(found) / len(held_out)
-    text = (
-        f"{share:.0%} of the held-out sentences are said in train word for word: a language model from train knows them."
-    )
+    text = f"{share:.0%} of the held-out sentences are said in train word for word: a language model from train knows them."
     suspects = tuple(Suspect(row.id, row.split, label=row.text[:80]) for row in found)
     return Finding("sentences", "note" if share > 0.05 else "ok", text, len(found), suspects, details={"share": share})
 
 
-def _simple(
-    rows: Sequence[Spoken], check: str, is_found: Callable[[Spoken], bool], told: str, fine: str
-) -> Finding:
+def _simple(rows: Sequence[Spoken], check: str, is_found: Callable[[Spoken], bool], told: str, fine: str) -> Finding:
     found = [row for row in rows if is_found(row)]
     if not found:
         return Finding(check, "ok", f"{fine[0].upper()}{fine[1:]}.")
@@ -178,9 +176,7 @@ def _simple(
     return Finding(check, severity, f"{counted(len(found), 'recording')} {told}.", len(found), suspects)
 
 
-def _outliers(
-    rows: Sequence[Spoken], check: str, amount: Callable[[Spoken], float], told: str, unit: str
-) -> Finding:
+def _outliers(rows: Sequence[Spoken], check: str, amount: Callable[[Spoken], float], told: str, unit: str) -> Finding:
     own = [row for row in rows if row.is_sound and row.text]
     if len(own) < _FEWEST:
         return Finding(check, "not checked", f"{counted(len(own), 'utterance')}: what is usual needs {_FEWEST}.")
