@@ -65,7 +65,8 @@ def main() -> None:
         Bar("digits, 60 strings: words wrong, at most, in percent", 100 * tuned, 15.0, is_floor=False),
         Bar("digits, 60 strings: share of scratch's errors, at most, in percent", 100 * tuned / scratch, 50.0,
             is_floor=False),
-        Bar("yesno: words wrong, at most, in percent", 100 * by_name.get("yesno 40 tuned, language model", 1.0), 3.0, is_floor=False),
+        Bar("yesno: words wrong, at most, in percent", 100 * by_name.get("yesno 40 tuned, language model", 1.0), 3.0,
+            is_floor=False),
     ]  # fmt: skip
     finish("speech", args, {"summary": summary, "cells": found}, bars)
 

@@ -99,14 +99,21 @@ def plan_speech(data: str, config: FitConfig, folder: Path, *, began: float, sho
                 mean_s=mean_s,
                 beside_s=start_s + looks_s,
                 limit_s=limit_s,
-            )  # fmt: skip
+            )
         )
     budget = {"is_time_limit": limit_s is not None, "seconds": limit_s or AUTO_BUDGET_S}
     told = "full" if config.strategy == "auto" else config.strategy
     chosen = next(method for method in methods if method.name == told)
     how = chosen.why or f"about {w.duration(chosen.seconds['total'])}"
     return Plan(
-        data={"path": data, "noun": "utterance", "n_examples": sum(n.values()), "splits": n, "hours": hours, "notes": notes},
+        data={
+            "path": data,
+            "noun": "utterance",
+            "n_examples": sum(n.values()),
+            "splits": n,
+            "hours": hours,
+            "notes": notes,
+        },
         model={**task.model.backbone.as_dict(), "notes": list(task.model.notes)},
         compute={"device": str(device), "precision": precision.name, "memory": "torch's peak, or the process's growth"},
         measured={
@@ -119,7 +126,7 @@ def plan_speech(data: str, config: FitConfig, folder: Path, *, began: float, sho
         budget=budget,
         recommendation=f"graft fit would take strategy {told}: {how}",
         command=fit_command(data, config),
-    )  # fmt: skip
+    )
 
 
 def _method(
@@ -161,6 +168,7 @@ def _method(
     own_s = whole_s * n_train / len(ready.rows["train"]) if step_s is None else step_s * n_steps
     total = beside_s + own_s
     limit = limit_s or AUTO_BUDGET_S
+    share = max(0.0, limit - beside_s) / max(own_s, 1e-9)
     return MethodPlan(
         name,
         n_trainable=found.n_trainable,
@@ -171,8 +179,8 @@ def _method(
         n_steps=0 if step_s is None else n_steps,
         n_runs=1,
         seconds={"beside": beside_s, "steps": own_s, "total": total},
-        fits="yes" if total <= limit else f"{max(0.0, limit - beside_s) / max(own_s, 1e-9):.0%} of steps".replace("%", " %"),
-    )  # fmt: skip
+        fits="yes" if total <= limit else f"{share:.0%} of steps".replace("%", " %"),
+    )
 
 
 def _sample(part: Utterances, seed: int) -> Utterances:
@@ -206,8 +214,8 @@ def print_speech_plan(plan: dict[str, Any], *, console: Console) -> None:
     console.print(table)
     console.print(
         f"Measured in {w.duration(measured['seconds'])} on {measured['n_examples_read']} utterances, batches of"
-        f" {measured['batch_seconds']:.0f} s, {compute['precision']} on {compute['device']}; the untouched checkpoint is"
-        " heard first, and held-out speech ten times in training.",
+        f" {measured['batch_seconds']:.0f} s, {compute['precision']} on {compute['device']}; the untouched checkpoint"
+        " is heard first, and held-out speech ten times in training.",
         style="dim",
     )
     console.print(plan["recommendation"], style="bold", markup=False)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from graft.api.corruption_time import FEWEST_TO_JUDGE, MOST_EXAMPLES, budget_s
 from graft.api.config import FitConfig
+from graft.api.corruption_time import FEWEST_TO_JUDGE, MOST_EXAMPLES, budget_s
 from graft.api.speech_data import SpeechData
 from graft.core.devices import Precision
 from graft.core.seeds import generator

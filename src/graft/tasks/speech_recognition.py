@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graft.backbones.ctc_beam import BeamSearch
 from graft.backbones.ctc import ctc_logits, encoder_states, fewest_frames, n_frames
+from graft.backbones.ctc_beam import BeamSearch
 from graft.backbones.loading import quiet_transformers
 from graft.backbones.speech_loading import load_speech_model
 from graft.backbones.speech_model import SpeechModel

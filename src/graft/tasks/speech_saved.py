@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graft.backbones.word_ngrams import write_arpa
 from graft.backbones.loading import hash_weights, quiet_transformers
+from graft.backbones.word_ngrams import write_arpa
 from graft.core.errors import ModelError
 from graft.core.files import as_resource_error, read_json, write_json
 from graft.tasks.speech_recognition import SpeechRecognition
