@@ -70,8 +70,8 @@ class FitConfig:
         What written answers are judged by: exact-match, numeric-match, chrf, chrf++, rouge-l, json-valid,
         regex:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION, or auto (by the form of the answers).
     general_text
-        Files of other text or conversations, with commas between, on which is measured what a language model forgets
-        (default: texts that it wrote before), or none.
+        On what is measured what a language model forgets: files of other text or conversations, with commas between;
+        own, texts that it wrote before (default); or none.
     generations
         Questions of the test split that a language model answers, at most.
     shots
