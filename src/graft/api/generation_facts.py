@@ -23,7 +23,15 @@ from graft.evaluation.bootstrap import bca_bootstrap
 from graft.methods.generation import GenerationTuned, Judged, judge_answers
 from graft.tasks.text_generation import TextGeneration
 
-__all__ = ["Before", "after_training", "before_training", "loss_figures", "strategy_facts", "write_answers"]
+__all__ = [
+    "Before",
+    "after_training",
+    "before_training",
+    "loss_change",
+    "loss_figures",
+    "strategy_facts",
+    "write_answers",
+]
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ def after_training(
         "held_out": {"valid": loss_figures(losses["valid"], seed=config.seed)},
         "train": {"loss_per_token": losses["train"].log_loss},
         "baselines": {"zero-shot": loss_figures(before.losses["test"], seed=config.seed)},
-        "change": change(before.losses["test"], losses["test"], seed=config.seed),
+        "change": loss_change(before.losses["test"], losses["test"], seed=config.seed),
     }
     return figures, losses
 
@@ -94,7 +102,7 @@ def loss_figures(judged: Judged, *, seed: int) -> dict[str, Any]:
     }
 
 
-def change(before: Judged, after: Judged, *, seed: int) -> dict[str, Any]:
+def loss_change(before: Judged, after: Judged, *, seed: int) -> dict[str, Any]:
     """Return how the loss per token of the same answers has changed, with its interval over examples."""
     tokens, difference = after.n_tokens.astype(np.float64), after.sums - before.sums
 
