@@ -102,7 +102,7 @@ def measure(network: nn.Module, precision: str, *, n_steps: int, rounds: int) ->
 
 
 def main() -> None:
-    from graft.methods.fine_tuning import training_precision
+    from graft.methods.where import training_precision
 
     args = options("What torch.compile costs and gives in fine-tuning.").parse_args()
     results: dict[str, Any] = {}

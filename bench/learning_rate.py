@@ -40,14 +40,15 @@ from graft.api.training_examples import examples_of  # noqa: E402
 from graft.api.trial_ground import TrialGround, prepare_ground  # noqa: E402
 from graft.core.processes import Processes  # noqa: E402
 from graft.core.seeds import derive_seed, generator  # noqa: E402
-from graft.methods.fine_tuning import Where, fine_tune, training_precision  # noqa: E402
+from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.lp_ft import LPFT  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
+from graft.methods.where import Where, training_precision  # noqa: E402
 from graft.selection.learning_rate import prior_of  # noqa: E402
 from graft.selection.learning_rate_range import range_test  # noqa: E402
 from graft.selection.trials import with_rate  # noqa: E402
 from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
-from strategies import small_checkpoint  # noqa: E402
+from picture_bed import small_checkpoint  # noqa: E402
 
 METHOD = LPFT(FineTuning(batch_size=16))  # half the usual: a run is to take some ten seconds on one core
 GRID = [1e-6 * 10 ** (k / 3) for k in range(13)]
@@ -130,8 +131,8 @@ def ground(task: str, seed: int, folder: Path) -> Bed:
     made = prepare_ground(str(train), config, folder / "train", say=lambda text: None, console=QUIET)
     (folder / "test").mkdir()
     tests = examples_of(
-        [made.embedded.splits["test"]], made.embedded, config, folder / "test", processes=Processes(),
-        say=lambda text: None, console=QUIET,
+        [made.embedded.splits["test"]], made.embedded.model, config, folder / "test",
+        n_classes=len(made.embedded.label_names), processes=Processes(), say=lambda text: None, console=QUIET,
     )  # fmt: skip
     return Bed(made, tests)
 
@@ -173,7 +174,7 @@ def truth(bed: Bed, seed: int) -> dict[str, Any]:
 def cell(task: str, seed: int, folder: Path) -> dict[str, Any]:
     """Return the truth of a task and a seed, and what each arm chose."""
     bed = ground(task, seed, folder)
-    method_bed = bed.ground.bed(METHOD)
+    method_bed = bed.ground.bed()
     prior = prior_of(METHOD, method_bed.network)
     began = time.perf_counter()
     found = search_on(bed.ground, METHOD, bed=method_bed, say=lambda text: None)

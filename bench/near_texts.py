@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from checks import embedded_of, joined_rows
+from frozen import embedded_of
 from measure import Bar, finish, options, shared, table, temporary_folder
 
 KINDS = ("mistyped", "swapped", "put in", "left out")
@@ -52,7 +52,7 @@ def main() -> None:
 
 def planted(name: str, cache: Path, n_draws: int, is_quick: bool) -> dict[str, Any]:
     """Return recall by kind, what is named without anything planted, and the share of that with another label."""
-    from graft.api.copying import copies_between, copies_within
+    from graft.api.copying import copies_between, copies_within, joined_features
     from graft.api.near_meaning import alike_by_split
     from graft.data.joining import joined
     from graft.data.kinds import TEXT
@@ -85,7 +85,7 @@ def planted(name: str, cache: Path, n_draws: int, is_quick: bool) -> dict[str, A
             file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
             new = read_labeled(str(file), kind=TEXT, label_names=train.label_names)
             more = one_layer(embedded_of({"train": train.select([0, 1]), "new": new}, cache, kind="text"))
-        features = base.features | {"test": joined_rows(base.features["test"], more.features["new"])}
+        features = base.features | {"test": joined_features(base.features["test"], more.features["new"])}
         both = replace(base, splits={"train": train, "test": joined(test, new)}, features=features, traits={})
         overlap = copies_between(both, "test")
         twins = dict(overlap.pairs[:, ::-1].tolist())

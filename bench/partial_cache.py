@@ -20,9 +20,10 @@ import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from graft.backbones.architectures import build_architecture  # noqa: E402
-from graft.methods.fine_tuning import Where, fine_tune  # noqa: E402
+from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.partial import Partial  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
+from graft.methods.where import Where  # noqa: E402
 from graft.tasks.classification import classification_loss_sum  # noqa: E402
 from graft.training.examples import PictureExamples  # noqa: E402
 from measure import Bar, finish, median, options, shared, table, temporary_folder  # noqa: E402

@@ -57,10 +57,10 @@ def main() -> None:
     by_name = {s["name"]: s["wer"] for s in summary}
     tuned, scratch = by_name.get("digits 60 tuned", 1.0), by_name.get("digits 60 scratch", 1.0)
     bars = [
-        Bar("digits, 60 strings: words wrong, at most, in percent", 100 * tuned, 15.0, is_least=False),
+        Bar("digits, 60 strings: words wrong, at most, in percent", 100 * tuned, 15.0, is_floor=False),
         Bar("digits, 60 strings: share of scratch's errors, at most, in percent", 100 * tuned / scratch, 50.0,
-            is_least=False),
-        Bar("yesno: words wrong, at most, in percent", 100 * by_name.get("yesno 40 tuned", 1.0), 3.0, is_least=False),
+            is_floor=False),
+        Bar("yesno: words wrong, at most, in percent", 100 * by_name.get("yesno 40 tuned", 1.0), 3.0, is_floor=False),
     ]  # fmt: skip
     finish("speech", args, {"summary": summary, "cells": found}, bars)
 

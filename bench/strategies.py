@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -27,26 +26,24 @@ prepare_process()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from PIL import Image  # noqa: E402
 
-from graft.backbones.loading import ImageModel, load_image_model, random_network  # noqa: E402
+from graft.backbones.loading import random_network  # noqa: E402
 from graft.core.seeds import generator  # noqa: E402
 from graft.data.splitting import stratified_split  # noqa: E402
 from graft.evaluation import mcnemar_exact, wilson  # noqa: E402
+from graft.methods.arena import Arena  # noqa: E402
 from graft.methods.contest import hold_contest  # noqa: E402
-from graft.methods.fine_tuning import Where, fine_tune, training_precision  # noqa: E402
+from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.full import Full  # noqa: E402
 from graft.methods.head_only import HeadOnly  # noqa: E402
 from graft.methods.lora import LoRA  # noqa: E402
 from graft.methods.lp_ft import LPFT  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
-from graft.tasks.image_classification import ImageClassification  # noqa: E402
-from graft.training.examples import PictureExamples, predict_logits  # noqa: E402
+from graft.methods.where import Where  # noqa: E402
 from graft.training.from_scratch import train_from_scratch  # noqa: E402
+from picture_bed import Bed  # noqa: E402
 
-SHARED = Path(os.environ.get("GRAFT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 RESULTS = Path(__file__).with_name("results")
-SIDE = 64
 METHODS = ("head", "lp-ft", "lp-ft+wise", "full", "lora", "scratch", "auto")
 SCRATCH_STEPS = 200
 DEFAULT_CELLS = [
@@ -54,107 +51,6 @@ DEFAULT_CELLS = [
     for data, sizes in (("cifar10", "10,50,200"), ("flowers5", "10,50,200"), ("mnist", "10,50"))
     for network in ("resnet18_trunk3", "mobilenet_v2_1.0_224")
 ]
-
-
-def small_checkpoint(name: str, side: int, folder: Path) -> Path:
-    """Return a folder with the checkpoint's weights and a preprocessing of `side` pixels."""
-    target = folder / f"{name}-{side}"
-    if not target.exists():
-        target.mkdir(parents=True)
-        for file in (SHARED / "models" / name).iterdir():
-            if file.name != "preprocessor_config.json":
-                (target / file.name).symlink_to(file.resolve())
-        config = json.loads((SHARED / "models" / name / "preprocessor_config.json").read_text())
-        config["size"] = {"shortest_edge": side}
-        config |= {"crop_pct": 1.0} if "crop_pct" in config else {"crop_size": {"height": side, "width": side}}
-        (target / "preprocessor_config.json").write_text(json.dumps(config))
-    return target
-
-
-def files_of(data: str, split: str) -> list[tuple[Path, str]]:
-    folder = SHARED / "data" / data / split if split else SHARED / "data" / data
-    return [(path, path.parent.name) for path in sorted(folder.glob("*/*")) if path.suffix in (".png", ".jpg")]
-
-
-def pictures_of(data: str, split: str, labels: list[str]) -> tuple[list[Image.Image], np.ndarray]:
-    if data == "digits":
-        from sklearn.datasets import load_digits
-
-        found = load_digits()
-        grey = np.minimum(found.images * 16, 255).astype(np.uint8)
-        framed = np.pad(grey, ((0, 0), (1, 1), (1, 1)))  # MNIST's digits have a margin too
-        return [Image.fromarray(g).convert("RGB") for g in framed], found.target.astype(np.int64)
-    found_files = files_of(data, split)
-    return [Image.open(p).convert("RGB") for p, _ in found_files], np.array([labels.index(n) for _, n in found_files])
-
-
-def halved(picture: Image.Image) -> Image.Image:
-    """Return a picture at half its resolution."""
-    return picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)), Image.Resampling.BICUBIC)
-
-
-def pixels_of(model: ImageModel, pictures: list[Image.Image]) -> np.ndarray:
-    return np.stack([model.preprocessing(picture) for picture in pictures])
-
-
-class Bed:
-    """A data set as one network sees it: training pixels with features, and test sets by name."""
-
-    def __init__(self, data: str, network: str, folder: Path) -> None:
-        """Load everything."""
-        self.labels = sorted(p.name for p in (SHARED / "data" / data / "train").iterdir())
-        self.model = load_image_model(str(small_checkpoint(network, SIDE, folder)), label_names=self.labels)
-        self.task = ImageClassification(self.model)
-        pre = self.model.preprocessing
-        self.std = 1 / (255 * pre.scale)
-        self.mean = -pre.offset * self.std
-        train, self.targets = pictures_of(data, "train", self.labels)
-        test, test_targets = pictures_of(data, "test", self.labels)
-        rng = np.random.default_rng(0)
-        some = np.sort(rng.permutation(len(test))[:1000])
-        test, test_targets = [test[i] for i in some], test_targets[some]
-        self.train = pixels_of(self.model, train)
-        self.tests = {"test": (pixels_of(self.model, test), test_targets)}
-        self.tests["half resolution"] = (pixels_of(self.model, [halved(p) for p in test]), test_targets)
-        if data == "cifar10":
-            other, other_targets = pictures_of("cifar10_lossless", "", self.labels)
-            some = np.sort(rng.permutation(len(other))[:1000])
-            self.tests["lossless"] = (pixels_of(self.model, [other[i] for i in some]), other_targets[some])
-        if data == "mnist":
-            other, other_targets = pictures_of("digits", "", self.labels)
-            some = np.sort(rng.permutation(len(other))[:1000])
-            self.tests["other writers"] = (pixels_of(self.model, [other[i] for i in some]), other_targets[some])
-        self.flip = data != "mnist"
-        self.features = self._features(self.train)
-
-    @torch.inference_mode()
-    def _features(self, pixels: np.ndarray) -> np.ndarray:
-        network = self.model.feature_network().to(memory_format=torch.channels_last)
-        return np.concatenate(
-            [network(torch.from_numpy(pixels[i : i + 100])).numpy() for i in range(0, len(pixels), 100)]
-        )
-
-    def examples(self, rows: np.ndarray) -> PictureExamples:
-        """Return some training pictures as methods take them."""
-        return PictureExamples(
-            self.train[rows], self.targets[rows], len(self.labels), self.mean.tolist(), self.std.tolist(), self.flip
-        )
-
-    def is_right(self, network: torch.nn.Module) -> dict[str, np.ndarray]:
-        """Return, by test set, which pictures a network names rightly."""
-        network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        found = {}
-        for name, (pixels, targets) in self.tests.items():
-            examples = PictureExamples(pixels, targets, len(self.labels), self.mean.tolist(), self.std.tolist())
-            logits = predict_logits(
-                network,
-                examples,
-                np.arange(len(targets)),
-                predict=self.task.predict,
-                precision=training_precision(network, torch.device("cpu")),
-            )
-            found[name] = logits.argmax(1) == targets
-        return found
 
 
 def run_cell(bed: Bed, n_each: int, seed: int, *, methods: tuple[str, ...], say: Any) -> dict[str, Any]:
@@ -175,10 +71,11 @@ def run_cell(bed: Bed, n_each: int, seed: int, *, methods: tuple[str, ...], say:
     start = (probe.weights, probe.bias)
     facts: dict[str, Any] = {}
     if "lp-ft" in methods:
-        contest = hold_contest(
-            LPFT(settings), bed.model.network, probe=probe, features=features, n_train=len(rows), is_kept_anyway=True,
-            where=Where(device="cpu"), say=say, **common,
+        arena = Arena(
+            network=bed.model.network, probe=probe, features=features, n_train=len(rows), where=Where(device="cpu"),
+            **common,
         )  # fmt: skip
+        contest = hold_contest(LPFT(settings), arena, is_kept_anyway=True, say=say)
         assert contest.final is not None
         assert contest.network is not None
         right["lp-ft"] = bed.is_right(contest.final.network)

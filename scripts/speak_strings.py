@@ -1,15 +1,17 @@
-"""Speech without a recording: strings of digits and common words that espeak-ng speaks, as WAV files with a table.
+"""Speech without a recording: strings of digits and common words that machines speak, as WAV files with a table.
 
-Needs Debian's espeak-ng. Words are spoken one by one in one voice a string, trimmed and joined with drawn pauses, at
-8 kHz, with a little noise. The accents and variants are those of `pretrain_words.py`.
+Needs Debian's espeak-ng and flite. Each string has a voice of its own: an accent and variant of espeak-ng (formants,
+computed) or one of flite's four voices (made from recordings), with drawn pitch, tempo and length of the vocal tract (by
+playing it faster or slower). Words are spoken one by one, trimmed and joined with drawn pauses, at 8 kHz.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import subprocess
 import sys
-from functools import cache
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,55 +20,81 @@ from numpy.typing import NDArray
 
 from graft.core.seeds import generator
 from graft.data.audio import decode_recording
+from graft.training.utterances import changed_speed
 from pretrain_words import ACCENTS, VARIANTS, WORDS
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE_HZ = 8_000
-_VOICES = 60  # combinations of accent, variant, pitch and speed
+RECORDED = ("awb", "kal16", "rms", "slt")
+COMPUTED = (
+    *VARIANTS, "m8", "klatt", "klatt2", "klatt3", "klatt4", "adam", "Alex", "Alicia", "Andrea", "Andy", "Annie", "belinda",
+    "benjamin", "boris", "caleb", "david", "Denis", "Diogo", "ed", "edward", "Gene", "Hugo", "Jacky", "john", "Lee",
+    "linda", "marcelo", "Mario", "Michael", "michel", "Mike", "pablo", "paul", "quincy", "rob", "robert", "steph", "zac",
+    "victor", "travis", "sandro", "norbert", "shelby",
+)  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="folder for the WAV files and table.csv")
-    parser.add_argument("--strings", type=int, default=2_000)
+    parser.add_argument("--strings", type=int, default=8_000)
     parser.add_argument("--words", type=float, default=0.25, help="share of strings of common words")
+    parser.add_argument("--held-out", type=float, default=0.03, help="share of strings for the split valid")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for number in range(args.strings):
-        random = generator(0, "string", number)
-        words = WORDS[:40] if random.random() < args.words else DIGITS
-        said = [str(word) for word in random.choice(words, random.integers(3, 7))]
-        voice = int(random.integers(_VOICES))
+        random = generator(1, "string", number)
+        words = (*WORDS, "yes") if random.random() < args.words else DIGITS
+        said = [str(word) for word in random.choice(words, random.integers(1, 6))]
         name = f"{number:05d}.wav"
         if not (args.out / name).exists():
-            soundfile.write(args.out / name, joined(said, voice, random), RATE_HZ)
-        rows.append((name, " ".join(said), f"voice{voice}"))
+            soundfile.write(args.out / name, joined(said, random), RATE_HZ)
+        split = "valid" if number < args.held_out * args.strings else "train"
+        rows.append((name, " ".join(said), f"voice{number}", split))
     with open(args.out / "table.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("path", "text", "speaker"), *rows])
+        csv.writer(file).writerows([("path", "text", "speaker", "split"), *rows])
 
 
-def joined(words: list[str], voice: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Return words in one voice with pauses of 0.05 to 0.3 s between, louder or softer, with noise."""
+def joined(words: list[str], random: np.random.Generator) -> NDArray[np.float32]:
+    """Return words in one drawn voice with pauses of 0.03 to 0.3 s between, louder or softer."""
+    speak, tract = voice(random), random.uniform(0.85, 1.18)
     parts: list[NDArray[np.float32]] = []
     for word in words:
-        parts += [spoken_word(word, voice), np.zeros(round(random.uniform(0.05, 0.3) * RATE_HZ), np.float32)]
-    wave = np.concatenate(parts)
-    wave *= random.uniform(0.3, 1.0) / max(1e-3, float(np.abs(wave).max()))
-    level = np.sqrt(np.mean(wave**2)) * 10 ** (-random.uniform(15, 45) / 20)
-    return np.clip(wave + random.normal(0, level, len(wave)), -1, 1).astype(np.float32)
+        pause = np.zeros(round(random.uniform(0.03, 0.3) * RATE_HZ), np.float32)
+        parts += [changed_speed(trimmed(speak(word), word), tract), pause]
+    wave = np.concatenate([np.zeros(round(random.uniform(0, 0.15) * RATE_HZ), np.float32), *parts])
+    return wave * np.float32(random.uniform(0.3, 1.0) / max(1e-3, float(np.abs(wave).max())))
 
 
-@cache
-def spoken_word(word: str, voice: int) -> NDArray[np.float32]:
-    """Return a word in one of the voices, trimmed: (n_samples,)."""
-    import subprocess
+def voice(random: np.random.Generator):  # type: ignore[no-untyped-def]
+    """Return what gives the sound file of a word in a drawn voice."""
+    tempo = random.uniform(0.75, 1.3)
+    if random.random() < 0.5:
+        name = f"{random.choice(ACCENTS)}+{random.choice(COMPUTED)}"
+        options = ["-v", name, "-s", str(round(165 / tempo)), "-p", str(random.integers(10, 90)), "-a", "100"]
 
-    random = generator(0, "voice", voice)
-    name = f"{random.choice(ACCENTS)}+{random.choice(VARIANTS)}"
-    speed, pitch = str(random.integers(120, 230)), str(random.integers(10, 90))
-    command = ["espeak-ng", "-v", name, "-s", speed, "-p", pitch, "-a", "100", "--stdout", word]
-    content = subprocess.run(command, check=True, capture_output=True).stdout
+        def computed(word: str) -> bytes:
+            command = ["espeak-ng", *options, "--stdout", word]
+            return subprocess.run(command, check=True, capture_output=True).stdout
+
+        return computed
+    name = str(random.choice(RECORDED))
+    pitch = random.uniform(130, 260) if name == "slt" else random.uniform(75, 170)
+    settings = [f"duration_stretch={tempo:.2f}", f"int_f0_target_mean={pitch:.0f}"]
+
+    def recorded(word: str) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "word.wav"
+            flags = [part for setting in settings for part in ("--setf", setting)]
+            subprocess.run(["flite", "-voice", name, *flags, "-t", word, "-o", path], check=True, capture_output=True)
+            return path.read_bytes()
+
+    return recorded
+
+
+def trimmed(content: bytes, word: str) -> NDArray[np.float32]:
+    """Return a word without the silence around it: (n_samples,)."""
     wave = decode_recording(content, name=word, sampling_rate_hz=RATE_HZ).waveform
     loud = np.flatnonzero(np.abs(wave) > 0.02 * np.abs(wave).max())
     return np.asarray(wave[loud[0] : loud[-1] + 1], np.float32)

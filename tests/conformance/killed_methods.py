@@ -26,8 +26,8 @@ import torch
 from safetensors.torch import save_file
 
 from conformance.small_methods import METHODS, SMALL, Small, settings, weights_of
-from graft.methods.fine_tuning import Where
 from graft.methods.lora import LoRA
+from graft.methods.where import Where
 
 N_STEPS = 20
 

@@ -23,7 +23,7 @@ from graft.backbones.text_loading import load_text_model
 from graft.core.devices import Precision
 from graft.data.images import decode_image
 from graft.methods.contrastive import Contrastive, GroupContrast
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune
+from graft.methods.fine_tuning import FineTuned, fine_tune
 from graft.methods.full import Full
 from graft.methods.gradual import GradualUnfreeze
 from graft.methods.lora import LoRA
@@ -31,6 +31,7 @@ from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
+from graft.methods.where import Where
 from graft.tasks.base import Task
 from graft.tasks.fine_tuned import load_fine_tuned, save_fine_tuned
 from graft.tasks.image_classification import ImageClassification

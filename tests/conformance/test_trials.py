@@ -10,8 +10,9 @@ import torch
 
 from conformance.small_methods import METHODS, SMALL, settings
 from graft.backbones.heads import Head
-from graft.methods.fine_tuning import Where
+from graft.methods.arena import Arena
 from graft.methods.head_only import HeadOnly
+from graft.methods.where import Where
 from graft.selection.trials import DIVERGED_LOSS, Trial, run_trial, trial_bed
 
 
@@ -24,10 +25,11 @@ def test_a_trial_says_something_of_every_held_out_example(
     features, network = small.features(16), small.network
     probe = HeadOnly(n_folds=2).fit(features, small.examples.targets, n_classes=2)
     Head(network, small.head).set(torch.from_numpy(probe.weights), torch.from_numpy(probe.bias))
-    bed = trial_bed(
-        method, network, head=small.head, probe=probe, features=features, task=small.task, examples=small.examples,
+    arena = Arena(
+        network=network, head=small.head, probe=probe, features=features, task=small.task, examples=small.examples,
         n_train=16, where=Where(device="cpu", precision="fp32", folder=tmp_path),
     )  # fmt: skip
+    bed = trial_bed(arena)
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     first = run_trial(bed, Trial("a", method, 4, 0))
     again = run_trial(bed, Trial("a", method, 4, 0))

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from conformance.small_methods import METHODS, SMALL, settings, weights_of
 from graft.core.processes import Processes, join_processes, leave_processes
-from graft.methods.fine_tuning import Where
+from graft.methods.where import Where
 
 
 def run_all(checkpoint: Path, folder: Path, processes: Processes) -> None:

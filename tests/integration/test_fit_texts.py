@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,12 +138,21 @@ def test_other_strategies_leave_the_pooling_alone(strategy: str, table: Path, en
 
 
 def test_what_texts_do_not_have(table: Path, encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--from-scratch with texts"):
-        run(table, encoder, tmp_path, from_scratch=True)
     with pytest.raises(UsageError, match="--views 2 with texts"):
-        run(table, encoder, tmp_path, views=2, overwrite=True)
-    with pytest.raises(UsageError, match="graft plan with"):
-        package.plan(table, model=str(encoder), console=Console(quiet=True))
+        run(table, encoder, tmp_path, views=2)
+
+
+def test_the_same_network_from_random_weights(
+    table: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from graft.api import scratch
+
+    quick = replace(scratch._FROM_RANDOM, learning_rate=1e-2, epochs=1, fewest_steps=80, batch_size=12)
+    monkeypatch.setattr(scratch, "_FROM_RANDOM", quick)
+    result = run(table, encoder, tmp_path, from_scratch=True, strategy="head", test_fraction=0.4)
+    found = result.metrics["baselines"]
+    assert found["from_scratch"]["log_loss"]["value"] < 0.9 * found["majority"]["log_loss"]["value"]
+    assert "p_value" in found["from_scratch"]["paired"]
 
 
 @pytest.mark.shared

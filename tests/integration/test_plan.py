@@ -13,6 +13,8 @@ from rich.console import Console
 
 import graft
 from graft.core.files import read_json
+from small_sounds import make_audio_checkpoint, make_recordings
+from small_texts import make_text_checkpoint
 from small_things import make_folders
 
 Run = Callable[..., Any]
@@ -70,8 +72,8 @@ def test_the_figures_of_every_strategy(planned: Planned) -> None:
             assert method.n_runs == 6, "five folds and the run on all"
             assert method.epoch_s == pytest.approx(method.step_s * 29 / 4)
             assert method.disk["checkpoints"] > 0
-    assert planned.plan.method("lp-ft").disk["pictures"] == 29 * 3 * 32 * 32
-    assert planned.plan.method("head").disk["pictures"] == 0
+    assert planned.plan.method("lp-ft").disk["examples"] == 29 * 3 * 32 * 32
+    assert planned.plan.method("head").disk["examples"] == 0
 
 
 def test_trainable_parameters_by_hand(planned: Planned, checkpoint: Path) -> None:
@@ -164,6 +166,7 @@ def test_a_contest_is_reckoned_as_it_reckons_itself(name: str, frozen_s: float, 
     from graft.api.contenders import method_of
     from graft.api.plan_estimates import Job
     from graft.api.plan_measures import MethodMeasure, PassMeasure
+    from graft.data.kinds import PICTURE
     from graft.methods.budget import RunBudget, RunCost
 
     own: dict[str, Any] = {"model": "m", "out": "o", "strategy": name, "soup": soup, "workers": 0}
@@ -172,7 +175,7 @@ def test_a_contest_is_reckoned_as_it_reckons_itself(name: str, frozen_s: float, 
     fits = []
     for limit in ("20s", "60s", "100s", "300s"):
         config = FitConfig(**own, time_limit=limit)
-        job = Job(config, 800, n_valid, 0, False, 3, 10, 10, 0.0, 0.0, 0.0, False, pass_measure)
+        job = Job(config, PICTURE, 800, n_valid, 0, False, 3, 10, 10, 0.0, 0.0, 0, 0.0, False, pass_measure)
         method, measure = method_of(config, name), MethodMeasure(1, cost, 0, None)
         left = job.limit_s - job.end_s - 4 * cost.step_s - 64 * cost.frozen_s
         budget = RunBudget(method, lambda left=left: left, n_train=800, n_valid=n_valid, soup=soup, cost=cost)  # type: ignore[misc]
@@ -216,3 +219,29 @@ def test_bad_data(here: Run, checkpoint: Path, tmp_path: Path) -> None:
     told = here("plan", data, "--model", checkpoint, "--skip-unreadable", *WORDS)
     assert told.code == 3
     assert "error: " in told.err
+
+
+@pytest.mark.parametrize("kind", ["text", "recording"])
+def test_texts_and_recordings_are_planned_as_they_are_fitted(kind: str, tmp_path: Path) -> None:
+    if kind == "text":
+        model = make_text_checkpoint(tmp_path / "model")
+        lines = [
+            f"{word} {i} things,{label}" for i in range(12) for word, label in (("buy", "shop"), ("sing", "music"))
+        ]
+        data = tmp_path / "said.csv"
+        data.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+    else:
+        model, data = make_audio_checkpoint(tmp_path / "model", "ast"), make_recordings(tmp_path / "sounds", 8)
+    said = io.StringIO()
+    found = graft.plan(
+        data, model=str(model), cache=str(tmp_path / "c"), console=Console(file=said, width=200), **SMALL
+    )
+    assert f"24 {kind}s of" in said.getvalue()
+    assert f"features a {kind} of" in said.getvalue()
+    for name in STRATEGIES:
+        method = found.method(name)
+        assert not method.why
+        assert method.seconds["total"] > 0
+    assert (found.method("lp-ft").disk["examples"] > 0) == (kind == "recording"), "texts stay in memory"
+    assert not (tmp_path / "c").exists(), "a plan leaves nothing behind"
+    assert ("after it contrastive" in found.recommendation) == (kind == "text")

@@ -26,6 +26,12 @@ def test_rank_compares_the_checkpoints_of_a_folder(here: Callable[..., Any], div
     assert len(found["pairs"]) == 1
     assert found["selection_bias"]["n_candidates"] == 2
     assert "log-loss" in told.out
+    assert found["final"]["n_steps"] == 25  # the two can't be told apart by 24 examples: a quarter of 100 steps each
+    assert {found["final"]["first"], found["final"]["second"]} == set(names)
+    told = here("rank", divided, "--models", tmp_path / "models", "--offline", "--race", "none", "--json",
+                tmp_path / "rank.json")  # fmt: skip
+    assert told.code == 0, told.err
+    assert json.loads((tmp_path / "rank.json").read_text(encoding="utf-8"))["final"] is None
 
 
 def test_rank_holds_a_test_split_out_where_none_is_given(

@@ -141,11 +141,84 @@ def test_long_recording_is_heard_in_windows_in_flat_memory(run: Path, tmp_path: 
     assert peaks[1] < 1.2 * peaks[0]
 
 
-def test_other_commands_say_what_they_are_for(run: Path) -> None:
-    from graft.core.errors import ModelError
+def test_a_run_is_judged_on_other_speech(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from graft.cli.evaluate import evaluate
 
-    table = run.parent / "data" / "table.csv"
-    with pytest.raises(UsageError, match="graft check of transcribed speech"):
-        graft.check(table, model=str(run.parent / "m"))
-    with pytest.raises(ModelError, match="holds a speech recogniser"):
-        graft.evaluate(run, table)
+    table = make_utterances(tmp_path / "other", 12, seed=9, n_speakers=12)
+    metrics = graft.evaluate(run, table)
+    said = [line.split(",")[1] for line in table.read_text().splitlines()[1:]]
+    files = [tmp_path / "other" / f"{i:03d}.wav" for i in range(12)]
+    heard = [p.text for p in graft.predict(run, files, precision="fp32")]
+    import jiwer
+
+    assert metrics["test"]["wer"]["value"] == pytest.approx(jiwer.wer(said, heard))
+    assert metrics["test"]["wer"]["low"] is not None
+    assert "test_reads" not in metrics
+    evaluate(run, str(table), decoding="beam", json=tmp_path / "f.json")
+    told = capsys.readouterr().out
+    assert "words wrong" in told
+    assert "beam decoding" in told
+    assert json.loads((tmp_path / "f.json").read_text())["test"]["n_clusters"] == 12
+    with pytest.raises(DataError, match="has no split valid"):
+        graft.evaluate(run, table, split="valid")
+
+
+def test_data_are_checked_and_a_wrong_transcript_is_found(tmp_path: Path) -> None:
+    """A recogniser of tones cannot be had in a second: what it would hear is told by hand in the unit tests."""
+    table = make_utterances(tmp_path / "data", 24, n_speakers=4)
+    soundfile.write(tmp_path / "data" / "silent.wav", np.zeros(16_000), 16_000)
+    first, rate = soundfile.read(tmp_path / "data" / "000.wav", dtype="float32")
+    soundfile.write(tmp_path / "data" / "again.wav", first, rate)
+    loud = np.clip(first * 50, -1, 1)
+    soundfile.write(tmp_path / "data" / "loud.wav", loud, rate)
+    (tmp_path / "data" / "broken.wav").write_bytes(b"no sound")
+    with open(table, "a") as file:
+        file.write(f"silent.wav,a b,s1\nagain.wav,bbb,s2\nloud.wav,{'a b c ' * 40},s3\nbroken.wav,a,s3\n")
+    test = make_utterances(tmp_path / "test", 4, seed=5, n_speakers=2)
+    soundfile.write(tmp_path / "test" / "003.wav", first, rate)
+    found = graft.check(table, test=test, out=tmp_path / "checks")
+    named = {finding.check: [suspect.id for suspect in finding.suspects] for finding in found.findings}
+    assert named["copies_across_splits"] == ["003.wav"]
+    assert "again.wav" in named["conflicting_labels"]
+    assert named["groups"] == ["s0", "s1"]
+    assert named["silent"] == ["silent.wav"]
+    assert named["clipped"] == ["loud.wav"]
+    assert named["unreadable"] == ["broken.wav"]
+    assert named["speaking_rate"][0] == "loud.wav"
+    assert found["label_errors"].severity == "not checked"
+    kept = json.loads((tmp_path / "checks" / "checks.json").read_text())
+    assert kept["splits"] == {"train": 28, "test": 4}
+    with_model = graft.check(table, test=test, model=str(make_ctc(tmp_path / "m", letters="abc")), out=tmp_path / "two")
+    assert with_model["label_errors"].severity != "not checked"
+
+
+def test_language_model_is_chosen_on_valid_saved_and_used_again(tmp_path: Path) -> None:
+    table = make_utterances(tmp_path / "data", 24, n_speakers=6)
+    model = str(make_ctc(tmp_path / "m", letters="abc"))
+    metrics = graft.fit(table, model=model, out=tmp_path / "run", language_model="train", **OPTIONS).metrics
+    chosen = metrics["decoding"]
+    assert chosen["decoding"] == "beam"
+    assert chosen["chosen_on"] > 0
+    wers = {(line["weight"], line["bonus"]): line["wer"] for line in chosen["wer_by_weights"]}
+    assert wers[chosen["weight"], chosen["bonus"]] == min(wers.values())
+    assert "greedy decoding" in metrics["baselines"]
+    files = sorted((tmp_path / "data").glob("*.wav"))[:4]
+    greedy = [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32", decoding="greedy")]
+    assert greedy == pipeline_texts(tmp_path / "run" / "model", files)
+    as_fitted = [p.text for p in graft.predict(tmp_path / "run", files, precision="fp32")]
+    assert as_fitted == [
+        p.text for p in graft.predict(tmp_path / "run", files, precision="fp32", language_model="train")
+    ]
+    (tmp_path / "words.txt").write_text("abc abc\n")
+    other = graft.predict(tmp_path / "run", files, precision="fp32", language_model=tmp_path / "words.txt")
+    assert all(isinstance(found.text, str) for found in other)
+    with pytest.raises(UsageError, match="--decoding greedy with --language-model"):
+        list(graft.predict(tmp_path / "run", files, decoding="greedy", language_model="train"))
+
+
+def test_language_models_that_cannot_be_used_are_refused(run: Path, tmp_path: Path) -> None:
+    file = sorted((run.parent / "data").glob("*.wav"))[0]
+    with pytest.raises(UsageError, match="keeps none"):
+        list(graft.predict(run, file, language_model="train"))
+    with pytest.raises(DataError, match="cannot be read"):
+        list(graft.predict(run, file, language_model=tmp_path / "none.txt"))

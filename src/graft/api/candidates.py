@@ -13,12 +13,12 @@ from graft.api.config import FitConfig
 from graft.api.embedding import extractor_for, load_task
 from graft.backbones.catalog import CatalogEntry, read_catalog
 from graft.backbones.licences import stated_licence
-from graft.backbones.on_disk import place_on_disk
+from graft.backbones.on_disk import parameters_on_disk, place_on_disk
 from graft.core.memory import available_memory
 from graft.data.dataset import LabeledDataset
-from graft.selection.ranking import Candidate
+from graft.selection.ranking_standing import Candidate, Opened, published_decades
 
-__all__ = ["candidate_of", "entry_of", "wanted_entries"]
+__all__ = ["as_config", "candidates_of", "entry_of", "wanted_entries"]
 
 _BYTES_A_PARAMETER = 8  # float32 weights, and as much again for an engine's copy of them
 
@@ -42,6 +42,8 @@ def wanted_entries(
     kept, left_out = [], []
     for entry in entries.values():
         place = place_on_disk(entry)
+        if place is not None and not entry.parameters:
+            entry = replace(entry, parameters=parameters_on_disk(place))
         licence = (entry.licence or stated_licence(place or entry.id, revision=entry.revision)).lower()
         if wanted and licence not in wanted:
             left_out.append((entry.id, f"licence {licence or 'not stated'}"))
@@ -60,39 +62,49 @@ def entry_of(name: str) -> CatalogEntry:
     return next((entry for entry in known if entry.id == name), CatalogEntry(id=name, modality=""))
 
 
-def candidate_of(
-    entry: CatalogEntry,
-    task_name: str,
-    train: LabeledDataset,
-    config: FitConfig,
-    *,
-    n_examples: int,
-    say: Callable[[str], None],
-) -> Candidate:
-    """Return the candidate over a model that is loaded now; its features go through the cache.
+def candidates_of(
+    entries: Sequence[CatalogEntry], task_name: str, train: LabeledDataset, config: FitConfig, *, n_examples: int
+) -> list[Candidate]:
+    """Return the candidates, none of which is loaded yet; their features go through the cache.
 
     Parameters
     ----------
     n_examples : of the whole job: the engine is chosen for these in every round, so that a later one finds in the cache
         what an earlier one computed.
+    """
+    known = {entry.id: (entry.parameters, entry.accuracy, entry.source.partition(",")[0])
+             for entry in entries if entry.accuracy is not None}  # fmt: skip
+    published = published_decades(known)
+
+    def opener(entry: CatalogEntry) -> Callable[[], Opened]:
+        return lambda: _opened(entry, task_name, train, config, n_examples=n_examples)
+
+    return [Candidate(entry.id, entry.parameters, opener(entry), published.get(entry.id, 0.0)) for entry in entries]
+
+
+def _opened(
+    entry: CatalogEntry, task_name: str, train: LabeledDataset, config: FitConfig, *, n_examples: int
+) -> Opened:
+    """Return a candidate's model in memory, with its way to features.
 
     Raises
     ------
     ModelError
         When the model cannot be loaded.
     """
-    place = place_on_disk(entry) or entry.id
-    own = replace(config, model=place, revision=entry.revision or None)
-    model = load_task(own, task_name, train.label_names).model
+    model = load_task(as_config(entry, config), task_name, train.label_names).model
     source = model.source()
-    extractor = extractor_for(model, own, say=lambda text: None, console=None)
+    extractor = extractor_for(model, config, say=lambda text: None, console=None)
 
     def embed(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        matrix = extractor.run(train.select(rows), n_examples=n_examples).matrix
-        width = matrix.shape[1] // len(source.blocks)
-        return np.ascontiguousarray(matrix[:, :width])  # the way of pooling that the checkpoint itself names first
+        return extractor.run(train.select(rows), n_examples=n_examples).matrix
 
-    return Candidate(entry.id, model.backbone.n_parameters, embed, source.scalings)
+    return Opened(model.backbone.n_parameters, embed, tuple(source.blocks), source.scalings)
+
+
+def as_config(entry: CatalogEntry, config: FitConfig) -> FitConfig:
+    """Return the options with an entry as the model."""
+    return replace(config, model=place_on_disk(entry) or entry.id, revision=entry.revision or None)
 
 
 def _inside(model: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from graft.api.config import FitConfig
-from graft.api.fit import _gather
+from graft.api.gathering import gather_options
 from graft.core.files import write_json
 from graft.core.findings import Finding
 from graft.core.process import prepare_process
@@ -69,7 +69,8 @@ def check(
 
     Parameters
     ----------
-    data, model, config : as in `graft.fit`. The frozen network of `model` is what similarity is judged by.
+    data, model, config : as in `graft.fit`. The frozen network of `model` is what similarity is judged by. Transcribed
+        speech needs none; a recogniser that spells with the transcripts' letters finds wrong ones.
     out : folder for ``checks.json`` and ``corrections.csv``, a template; by default ``checks``. Files there are kept: a
         further template gets a number.
     console : where it is printed; None: standard output.
@@ -91,12 +92,23 @@ def check(
     31
     """
     prepare_process()
-    chosen = _gather(model=model, out=out or "checks", config=config, options=options)
     console = console or Console()
-    from graft.report.checks import print_checks
 
     def say(text: str) -> None:
         console.print(f"· {text}", style="dim", markup=False, highlight=False)
+
+    from graft.tasks.finding import is_transcribed
+
+    if options.get("task", "auto") in ("auto", "automatic-speech-recognition") and is_transcribed(
+        Path(data).expanduser()
+    ):
+        from graft.api.check_speech import check_speech
+
+        options_of_speech = gather_options(model=model or "none", out=out or "checks", config=config, options=options)
+        found = check_speech(str(data), options_of_speech, model=model, say=say, console=console)
+        return Checks(tuple(found), Path(options_of_speech.out))
+    chosen = gather_options(model=model, out=out or "checks", config=config, options=options)
+    from graft.report.checks import print_checks
 
     embedded, findings = _found(str(data), chosen, say=say, console=console)
     folder = Path(chosen.out)
@@ -166,7 +178,7 @@ def write_checks(path: Path, findings: Sequence[Finding], embedded: Embedded) ->
 def _found(
     data: str, config: FitConfig, *, say: Callable[[str], None], console: Console
 ) -> tuple[Embedded, list[Finding]]:
-    from graft.api import embedding, pooling, stations
+    from graft.api import dividing, embedding, pooling, stations
     from graft.api.copying import copies_between, copies_within, groups_for_folds, read_all_traits
     from graft.api.deciding import decision_of_head
     from graft.api.reading import read_as_told
@@ -186,7 +198,7 @@ def _found(
     traits = read_all_traits(embedded.splits, task.kind, config)
     embedded = replace(embedded, traits=traits, reviewed=reviewed)
     if "test" in embedded.splits:
-        embedded = embedding.divide(embedded, config, say=say)
+        embedded = dividing.divide(embedded, config, say=say)
     else:
         train, copies = embedded.splits["train"], copies_within(embedded)
         groups = groups_for_folds(copies, train.groups, n_folds=config.folds)[0]

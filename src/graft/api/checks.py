@@ -22,19 +22,13 @@ def refuse_for_kind(kind: ExampleKind, config: FitConfig) -> None:
         return
     for flag, value, default, why in (
         ("views", config.views, 1, "mirror images and crops are theirs"),
-        (
-            "from_scratch",
-            config.from_scratch,
-            False,
-            f"no network learns from a few {kind.noun}s alone",
-        ),
         ("mixup", config.mixup, 0.0, f"{kind.noun}s are not mixed"),
         ("cutmix", config.cutmix, 0.0, f"{kind.noun}s are not mixed"),
     ):
         if value != default:
             option = f"--{flag.replace('_', '-')}"
             raise UsageError(
-                f"{option}{'' if value is True else f' {value:g}'} with {kind.noun}s",
+                f"{option} {value:g} with {kind.noun}s",
                 expected=f"pictures: {why}",
                 fix=f"leave {option} away (Python: {flag}={default!r})",
             )

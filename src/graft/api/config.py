@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from graft.core.errors import UsageError, did_you_mean
+from graft.api.config_values import refuse_wrong_values
 
-__all__ = ["STRATEGIES", "FitConfig", "read_config_file", "seconds_of"]
-
-STRATEGIES = ("auto", "head", "lp-ft", "full", "partial", "lora", "gradual", "contrastive")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|)")
+__all__ = ["FitConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +54,12 @@ class FitConfig:
         Language of speech for Whisper's prompt, such as en or german.
     batch_seconds
         Seconds of speech a batch, filled up (default: a sixteenth of the data, 16 to 120 s).
+    decoding
+        Of a CTC recogniser: greedy, beam, or auto (a beam where a language model is named, whose weights are chosen on
+        held-out speech).
+    language_model
+        Of words, for the beam: train (learned from the training transcripts), a text with a sentence a line, or an
+        .arpa file.
     format
         Form of conversations: auto (by their columns), messages, sharegpt, prompt-completion or alpaca.
     answers
@@ -203,6 +204,8 @@ class FitConfig:
     vocabulary: str = "auto"
     language: str | None = None
     batch_seconds: float | None = None
+    decoding: str = "auto"
+    language_model: str | None = None
     format: str = "auto"
     answers: str = "all"
     skip_unusable: bool = False
@@ -264,114 +267,8 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks: list[tuple[str, bool, str]] = [
-            ("test_fraction", 0.0 < self.test_fraction < 1.0, "a share between 0 and 1"),
-            ("strategy", self.strategy in STRATEGIES, ", ".join(STRATEGIES)),
-            ("transcripts", self.transcripts in ("auto", "plain", "lower", "keep"), "auto, plain, lower or keep"),
-            (
-                "vocabulary",
-                self.vocabulary in ("auto", "checkpoint", "transcripts"),
-                "auto, checkpoint or transcripts",
-            ),
-            ("answers", self.answers in ("all", "last"), "all or last"),
-            ("adapter", self.adapter in ("lora", "dora", "qlora"), "lora, dora or qlora"),
-            ("packing", self.packing in ("auto", "on", "off"), "auto, on or off"),
-            ("batch_seconds", self.batch_seconds is None or self.batch_seconds > 0, "above 0"),
-            ("corruptions", self.corruptions in ("auto", "all", "none"), "auto, all or none"),
-            ("race", self.race in ("auto", "none", "rate", "all"), "auto, none, rate or all"),
-            ("jobs", self.jobs >= 1, "1 or more"),
-            ("views", self.views >= 1, "1 or more"),
-            ("folds", self.folds >= 2, "2 or more"),
-            ("engine", self.engine in ("auto", "eager", "compile", "openvino"), "auto, eager, compile or openvino"),
-            ("precision", self.precision in ("auto", "bf16", "fp16", "fp32"), "auto, bf16, fp32, or fp16 on a GPU"),
-            ("optimizer", self.optimizer in ("adamw", "sgd"), "adamw or sgd"),
-            ("schedule", self.schedule in ("cosine", "linear", "constant"), "cosine, linear or constant"),
-            (
-                "augmentation",
-                self.augmentation in ("none", "light", "medium", "strong"),
-                "none, light, medium or strong",
-            ),
-            (
-                "class_weights",
-                self.class_weights in ("none", "auto", "balanced", "logit-adjustment"),
-                "none, auto, balanced or logit-adjustment",
-            ),
-            ("batch_norm", self.batch_norm in ("frozen", "recalibrate", "train"), "frozen, recalibrate or train"),
-            ("word_embeddings", self.word_embeddings in ("auto", "train", "frozen"), "auto, train or frozen"),
-            ("soup_kind", self.soup_kind in ("uniform", "greedy"), "uniform or greedy"),
-            ("wise", self.wise == "auto" or _is_share(self.wise), "auto, or a share from 0 to 1"),
-            ("learning_rate", self.learning_rate is None or self.learning_rate > 0, "a number above 0, such as 2e-4"),
-            ("epochs", self.epochs > 0, "above 0"),
-            ("fewest_steps", self.fewest_steps >= 1, "1 or more"),
-            ("last_k_blocks", self.last_k_blocks >= 1, "1 or more"),
-            ("lora_rank", self.lora_rank >= 1, "1 or more"),
-            ("soup", self.soup >= 1, "1 or more"),
-            ("patience", self.patience >= 1, "1 or more"),
-            ("checkpoint_minutes", self.checkpoint_minutes > 0, "above 0"),
-            (
-                "time_limit",
-                self.time_limit is None or seconds_of(self.time_limit) is not None,
-                "a time such as 90s, 10m or 1h",
-            ),
-            ("batch_size", self.batch_size >= 1, "1 or more"),
-            ("max_tokens", self.max_tokens is None or self.max_tokens >= 3, "3 or more"),
-            ("workers", self.workers >= 0, "0 or more"),
-        ]
-        for name, is_right, expected in checks:
-            if not is_right:
-                flag = "--" + name.replace("_", "-")
-                raise UsageError(f"{flag} {getattr(self, name)} (Python: {name}=)", expected=expected)
+        refuse_wrong_values(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the options as JSON values."""
         return asdict(self)
-
-
-def seconds_of(duration: str) -> float | None:
-    """Return the seconds of a time such as ``"90s"``, ``"10m"``, ``"1h"`` or ``"90"``; None where it is none.
-
-    Examples
-    --------
-    >>> seconds_of("10m"), seconds_of("1.5h"), seconds_of("soon")
-    (600.0, 5400.0, None)
-    """
-    found = _DURATION.fullmatch(str(duration).strip().lower())
-    if found is None or float(found[1]) <= 0:
-        return None
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
-
-
-def _is_share(text: str) -> bool:
-    try:
-        return 0 <= float(text) <= 1
-    except ValueError:
-        return False
-
-
-def read_config_file(path: Path) -> dict[str, Any]:
-    """Return the options that a TOML file sets; an unknown one is an error.
-
-    Raises
-    ------
-    UsageError
-        When the file is missing, no TOML, or holds an option that `FitConfig` does not have.
-    """
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            options = tomllib.load(file)
-    except FileNotFoundError as error:
-        raise UsageError(f"no config file {path}", expected="a TOML file", fix="check --config") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(
-            f"{path} is no TOML: {error}", expected="lines such as: model = 'microsoft/resnet-50'"
-        ) from error
-    known = {field.name for field in fields(FitConfig)} | {"data"}
-    for name in options:
-        if name not in known:
-            raise UsageError(
-                f"{path} sets '{name}', which is no option.{did_you_mean(name, known)}",
-                expected=", ".join(sorted(known)),
-            )
-    return options

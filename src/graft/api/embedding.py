@@ -1,4 +1,4 @@
-"""The first stations of `fit`: the pretrained model, one pass over all examples, and what is held out."""
+"""The first stations of `fit`: the pretrained model, one pass over all examples, and what could be read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from graft.api.checks import count_empty, refuse_for_kind
+from graft.api.checks import refuse_for_kind
 from graft.api.config import FitConfig
-from graft.api.copying import copies_between, copies_within, groups_for_folds, move_leaked
 from graft.api.model_choice import refuse_choice
 from graft.backbones.cache import FeatureCache, default_cache_folder
 from graft.backbones.extraction import Extractor, Features
@@ -28,12 +27,11 @@ from graft.core.run_folder import Run
 from graft.core.text import counted
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.duplicates import SplitOverlap
-from graft.data.splitting import stratified_split
 from graft.data.traits import Traits
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 
-__all__ = ["Embedded", "describe_model", "divide", "embed", "extractor_for", "load_task"]
+__all__ = ["Embedded", "describe_model", "embed", "extractor_for", "load_task"]
 
 
 @dataclass(frozen=True)
@@ -212,75 +210,6 @@ def embed(
         n_computed=n_computed,
     )
     return _without_unreadable(embedded, unreached, say=say)
-
-
-def divide(
-    embedded: Embedded, config: FitConfig, *, processes: Processes | None = None, say: Callable[[str], None]
-) -> Embedded:
-    """Hold out a test split where the data brings none; count the copies between splits; set the fold groups."""
-    if config.fix_splits:
-        embedded = move_leaked(embedded, config, say=say)
-    train, features = embedded.splits["train"], embedded.features["train"]
-    processes = processes or Processes()
-    copies = processes.from_main(copies_within(embedded))
-    overlaps: dict[str, SplitOverlap] = {}
-    groups, torn = groups_for_folds(copies, train.groups, n_folds=config.folds)
-    notes = [*count_empty(embedded.splits, embedded.features, kind=embedded.task.kind), *filter(None, [torn])]
-    n_copies = len(copies) - len(np.unique(copies))
-    if n_copies:
-        verb = "is a copy or near copy" if n_copies == 1 else "are copies or near copies"
-        notes.append(f"{counted(n_copies, embedded.noun)} of train {verb} of another; copies share a fold")
-    if "test" in embedded.splits:
-        for name in ("test", "valid"):
-            if name in embedded.splits:
-                overlap = overlaps[name] = copies_between(embedded, name)
-                if overlap.count:
-                    first, second = overlap.pairs[0]
-                    verb = "has" if overlap.count == 1 else "have"
-                    notes.append(
-                        f"{counted(overlap.count, embedded.noun)} of {name} {verb} a copy or near copy in train:"
-                        f" {embedded.splits[name].ids[second]} of {train.ids[first]}; figures on {name} flatter a bit"
-                        " (--fix-splits moves them to train)"
-                    )
-        result = replace(embedded, groups=groups, copies=copies, overlaps=overlaps)
-    else:
-        fractions = {"train": 1 - config.test_fraction, "test": config.test_fraction}
-        parts = stratified_split(train.labels, groups=groups, fractions=fractions, seed=config.seed)
-        empty = [name for name, rows in parts.items() if not len(rows)]
-        if empty:
-            raise DataError(
-                f"{len(train)} examples{_in_one_group(groups)} leave nothing for {' and '.join(empty)}",
-                expected="enough examples to hold some out",
-                fix="add examples, or name a test split with --test (Python: test=)",
-            )
-        notes.append(
-            f"no test split given: {len(parts['test']):,} of {len(train):,} {embedded.noun}s held out, stratified by"
-            f" {'label' if train.is_multi_label else 'class'}, copies kept together, seed {config.seed}"
-        )
-        result = replace(
-            embedded,
-            splits={**embedded.splits, **{name: train.select(rows) for name, rows in parts.items()}},
-            features={**embedded.features, **{name: features.select(rows) for name, rows in parts.items()}},
-            views=tuple(view.select(parts["train"]) for view in embedded.views),
-            groups=groups[parts["train"]],
-            traits=_divided(embedded.traits, parts),
-            copies=copies[parts["train"]],
-        )
-    if "valid" not in result.splits:
-        notes.append(f"no validation split needed: choices are made by {config.folds}-fold cross-validation on train")
-    for note in notes:
-        say(note)
-    return replace(result, notes=(*embedded.notes, *notes))
-
-
-def _in_one_group(groups: NDArray[np.int64]) -> str:
-    return " that belong together (copies, or one group)" if len(np.unique(groups)) == 1 else ""
-
-
-def _divided(traits: Mapping[str, Traits], parts: Mapping[str, NDArray[np.int64]]) -> Mapping[str, Traits]:
-    if "train" not in traits:
-        return traits
-    return {**traits, **{name: traits["train"].select(rows) for name, rows in parts.items()}}
 
 
 def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say: Callable[[str], None]) -> Embedded:

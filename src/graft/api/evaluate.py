@@ -29,6 +29,9 @@ def evaluate(
     skip_unreadable: bool = False,
     seed: int = 0,
     preprocessing: str | None = None,
+    text_column: str | None = None,
+    decoding: str = "auto",
+    language_model: str | Path | None = None,
     say: Callable[[str], None] = lambda text: None,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -47,6 +50,8 @@ def evaluate(
     skip_unreadable : leave out examples that cannot be read.
     seed : of the bootstrap draws.
     preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
+    text_column : column of a table of transcribed speech that holds the texts.
+    decoding, language_model : of a speech recogniser, as in `graft.predict`.
     say : told what is remarkable.
     console : for a progress bar.
 
@@ -74,6 +79,29 @@ def evaluate(
             fix="name one of the two (Python: evaluate(run, data) or evaluate(predictions='FILE'))",
         )
     prepare_process()
+    from graft.api.predict import is_speech_run
+
+    if is_speech_run(run) and not as_shift:
+        from graft.api.evaluate_speech import evaluate_speech_run
+
+        return evaluate_speech_run(
+            Path(run),
+            data,
+            split=split,
+            path_column=path_column,
+            text_column=text_column,
+            skip_unreadable=skip_unreadable,
+            decoding=decoding,
+            language_model=language_model,
+            seed=seed,
+            say=say,
+        )
+    if decoding != "auto" or language_model is not None:
+        raise UsageError(
+            f"--decoding {decoding}, --language-model {language_model} for a model of classes",
+            expected="a speech recogniser",
+            fix="leave them away (Python: decoding='auto', language_model=None)",
+        )
     if as_shift:
         from graft.api.evaluate_shift import evaluate_shift
 

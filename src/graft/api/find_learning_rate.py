@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from graft.api.config import FitConfig, seconds_of
-from graft.api.fit import _gather
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
+from graft.api.gathering import gather_options
 from graft.core.errors import UsageError
 from graft.core.files import write_json
 from graft.core.process import prepare_process
@@ -89,7 +90,7 @@ def find_learning_rate(
     >>> fit("flowers", model="microsoft/resnet-50", out="run", learning_rate=found.learning_rate)  # doctest: +SKIP
     """
     prepare_process()
-    chosen = _gather(model=model, out=out or "learning-rate", config=config, options=options)
+    chosen = gather_options(model=model, out=out or "learning-rate", config=config, options=options)
     if chosen.strategy == "head":
         raise UsageError(
             "find-lr with strategy head",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from graft.api.config import FitConfig, read_config_file
+from graft.api.config import FitConfig
+from graft.api.gathering import gather_options
 from graft.api.model_choice import choose_model, is_choice
 from graft.core.errors import Interrupted, UsageError
 from graft.core.files import read_json
@@ -94,7 +95,7 @@ def fit(
     """
     prepare_process()
     started = seconds_since_process_start()
-    chosen = _gather(model=model, out=out, config=config, options=options)
+    chosen = gather_options(model=model, out=out, config=config, options=options)
     processes = join_processes(chosen.device)
     _refuse_small_batches(chosen, processes)
     console = console or Console()
@@ -119,38 +120,6 @@ def fit(
                 "interrupted; the features computed so far are kept",
                 fix=f"the same command with --resume goes on (Python: fit(..., out='{folder}', resume=True))",
             ) from error
-
-
-def _gather(
-    *, model: str | None, out: str | Path | None, config: str | Path | None, options: dict[str, Any]
-) -> FitConfig:
-    """Return the options: the file's, overruled by the call's."""
-    from dataclasses import fields
-
-    from graft.core.errors import did_you_mean
-
-    merged = read_config_file(Path(config)) if config is not None else {}
-    merged.pop("data", None)
-    merged |= {name: value for name, value in options.items() if value is not None}
-    if model is not None:
-        merged["model"] = str(model)
-    if out is not None:
-        merged["out"] = str(out)
-    known = {field.name for field in fields(FitConfig)}
-    for name in merged:
-        if name not in known:
-            raise UsageError(f"no option '{name}'.{did_you_mean(name, known)}", expected=", ".join(sorted(known)))
-    for name in ("model", "out"):
-        if name not in merged:
-            raise UsageError(
-                f"no {name} was named",
-                expected={"model": "a hub id or folder", "out": "a folder for the run"}[name],
-                fix=f"--{name} ... (Python: {name}='...')",
-            )
-    for name in ("weights", "valid", "test", "cache", "corrections", "shift_data", "unlabeled"):
-        if merged.get(name) is not None:
-            merged[name] = str(merged[name])
-    return FitConfig(**merged)
 
 
 def _refuse_small_batches(config: FitConfig, processes: Processes) -> None:
@@ -189,6 +158,7 @@ def _run(
         from graft.api import (
             copying,
             deciding,
+            dividing,
             embedding,
             grouping,
             hearing,
@@ -223,7 +193,7 @@ def _run(
     with run.phase("checks and split"):
         traits = copying.read_all_traits(embedded.splits, task.kind, config, processes=processes)
         embedded = replace(embedded, traits=traits, reviewed=reviewed)
-        embedded = embedding.divide(embedded, config, processes=processes, say=say)
+        embedded = dividing.divide(embedded, config, processes=processes, say=say)
         embedded, windows = hearing.count_long(embedded, say=say) if processes.is_main else (embedded, None)
     with run.phase("head"):
         embedded = pooling.choose_pooling(embedded, config, say=say)

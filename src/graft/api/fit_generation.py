@@ -29,9 +29,9 @@ from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.text import counted
 from graft.data.conversation_files import read_conversations
-from graft.methods.fine_tuning import Where, training_precision
 from graft.methods.generation import GenerationTuned, fine_tune_generation, judge_answers
 from graft.methods.settings import FineTuning
+from graft.methods.where import Where, training_precision
 from graft.report.generation import print_example, print_generation, write_generation_report
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration

@@ -13,7 +13,9 @@ from rich.console import Console
 
 from graft.api.config import FitConfig
 from graft.api.speech_data import SpeechData, divide, prepare
+from graft.api.speech_decoding import decided_decoding
 from graft.api.speech_facts import contents, strategy_facts, suspects, wav, write_predictions
+from graft.api.speech_shift import judge_corrupted_speech
 from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
 from graft.core.devices import choose_device
 from graft.core.errors import UsageError
@@ -26,9 +28,9 @@ from graft.data.manifests import ManifestColumns
 from graft.data.transcript_form import COMPARED
 from graft.data.transcripts import read_transcribed
 from graft.evaluation.speech import SpeechEvaluation, Transcripts, evaluate_speech
-from graft.methods.fine_tuning import Where, training_precision
 from graft.methods.settings import FineTuning
 from graft.methods.speech import Heard, SpeechTuned, fine_tune_speech, hear
+from graft.methods.where import Where, training_precision
 from graft.report.speech import print_speech, write_speech_report
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech
@@ -127,12 +129,18 @@ def fit_speech(
         )
         network, kept, why = _kept(ready, task, tuned, untouched, heard_by, config)
         say(why)
-    with run.phase("save"):
+    with run.phase("decoding"):
         final = SpeechRecognition(model.with_network(network))
-        saved = save_speech(final, folder / "model", contents=contents(ready, final))
+        final, decoding = decided_decoding(final, ready, config, most=most, precision=precision, say=say)
+    with run.phase("save"):
+        facts = {"decoding": decoding} if decoding else None
+        saved = save_speech(final, folder / "model", contents=contents(ready, final), facts=facts)
         say(f"saved model reloaded: texts of {counted(saved['n_examples'], 'utterance')} are equal")
     with run.phase("evaluation"):
-        heard = {name: heard_by(network, name) for name in ready.rows}
+        heard = {
+            name: hear(final, network, ready.examples, rows, most=most, precision=precision)
+            for name, rows in ready.rows.items()
+        }
         n_reads = run.count_test_read()
         judged = {name: _evaluated(ready, found, name, config) for name, found in heard.items()}
         metrics: dict[str, Any] = {
@@ -148,6 +156,19 @@ def fit_speech(
             "strategy": strategy_facts(tuned, kept, why),
             "suspects": suspects(ready, heard["train"]),
         }
+        if decoding:
+            metrics["decoding"] = decoding
+            greedy = _evaluated(ready, heard_by(network, "test"), "test", config)
+            metrics["baselines"]["greedy decoding"] = greedy.as_dict()
+        metrics["corruptions"] = judge_corrupted_speech(
+            final,
+            network,
+            ready,
+            config,
+            most=most,
+            precision=precision,
+            run_seconds=seconds_since_process_start(),
+        )
         if untouched:
             metrics["baselines"]["zero-shot"] = _evaluated(ready, untouched["test"], "test", config).as_dict()
     with run.phase("report"):

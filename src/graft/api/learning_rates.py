@@ -35,7 +35,7 @@ def search_on(
     ----------
     has_range_test : a short range test comes first, above whose ceiling no rate races.
     """
-    bed = bed or ground.bed(method)
+    bed = bed or ground.bed()
     ceiling = None
     if has_range_test:
         centre = method.settings.learning_rate or prior_of(method, bed.network)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graft.api.config import FitConfig, seconds_of
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
 
@@ -69,7 +70,10 @@ def choose_model(
     limit = None if config.time_limit is None else seconds_of(config.time_limit)
     seconds = _BUDGET_S if limit is None else _SHARE * limit
     models = [] if config.model == "auto" else [config.model]
-    found = ranked(data, config, models, not models, [], end=began + seconds, began=began, say=say)
+    found = ranked(
+        data, config, models, not models, [], end=began + seconds, began=began,
+        has_final=limit is not None and config.race != "none", say=say,
+    )  # fmt: skip
     for sentence in found.told:
         say(sentence)
     place = place_on_disk(entry_of(found.best)) or found.best

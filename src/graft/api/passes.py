@@ -72,7 +72,7 @@ def pass_through(
         for first, features, errors in stream:
             for error in filter(None, errors):
                 if not skip_unreadable:
-                    raise DataError(error.partition("\nTo fix: ")[0], fix=error.partition("\nTo fix: ")[2])
+                    raise DataError.from_text(error)
                 say(f"skipped: {error.splitlines()[0]}")
             good = [i for i, error in enumerate(errors) if not error]
             rows += [first + i for i in good]

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from graft.api.config import STRATEGIES, FitConfig
-from graft.api.fit import _gather
+from graft.api.config import FitConfig
+from graft.api.config_values import STRATEGIES
+from graft.api.gathering import gather_options
+from graft.api.plan_record import MethodPlan, Plan
 from graft.core.files import write_json
 from graft.core.process import prepare_process
 
 if TYPE_CHECKING:
     from graft.api.plan_estimates import Job
-    from graft.api.plan_measures import MethodMeasure, Sample
-    from graft.backbones.loading import ImageModel
+    from graft.api.plan_measures import MethodMeasure
+    from graft.backbones.pretrained import PretrainedModel
     from graft.data.dataset import Splits
+    from graft.tasks.base import Task
+    from graft.training.examples import TrainingExamples
 
 __all__ = ["MethodPlan", "Plan", "PlanConfig", "plan"]
 
@@ -28,72 +32,6 @@ class PlanConfig(FitConfig):  # noqa: D101 (its docstring is that of the options
     __doc__ = FitConfig.__doc__
 
     out: str = "run"
-
-
-@dataclass(frozen=True)
-class MethodPlan:
-    """What one strategy would take.
-
-    Parameters
-    ----------
-    name : as ``--strategy`` has it.
-    why : why the strategy does not run here, and the figures mean nothing; empty: it does.
-    n_trainable, trainable_share : parameters that move, and their share of the network's.
-    memory_bytes : peak, see `Plan.compute`; None: this system does not tell.
-    disk : bytes when there is most: features, pictures, activations, checkpoints, model, total.
-    step_s, epoch_s : seconds of an optimizer step and of a pass over the training pictures.
-    n_steps : of a run.
-    n_runs : with which the contest ends at most.
-    seconds : of each part of `fit`: start, pass, head, pictures, contest, end, corruptions, total.
-    fits : ``"yes"``, ``"no"``, ``"2 of 3 folds"`` or ``"40 % of steps"``: into the time limit, or into the 10 minutes
-        of ``--strategy auto``.
-    """
-
-    name: str
-    why: str = ""
-    n_trainable: int = 0
-    trainable_share: float = 0.0
-    memory_bytes: int | None = None
-    disk: dict[str, int] = field(default_factory=dict)
-    step_s: float | None = None
-    epoch_s: float | None = None
-    n_steps: int = 0
-    n_runs: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    fits: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every strategy would take, on these data, with this model, on this machine.
-
-    Parameters
-    ----------
-    data : path, pictures by split, classes.
-    model : its record, and the shape of a preprocessed picture.
-    compute : device, precision, engine, and what memory means.
-    measured : on how many pictures what was measured.
-    methods : one a strategy, in the order of the options.
-    budget : the time that `MethodPlan.fits` is about.
-    recommendation, command : what ``graft fit`` would do with these options, and how it is typed.
-    """
-
-    data: dict[str, Any]
-    model: dict[str, Any]
-    compute: dict[str, Any]
-    measured: dict[str, Any]
-    methods: tuple[MethodPlan, ...]
-    budget: dict[str, Any]
-    recommendation: str
-    command: str
-
-    def method(self, name: str) -> MethodPlan:
-        """Return the plan of one strategy."""
-        return next(method for method in self.methods if method.name == name)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return dict(_rounded(asdict(self)))
 
 
 def plan(
@@ -107,7 +45,7 @@ def plan(
 ) -> Plan:
     """Say what each strategy of `fit` would take in parameters, memory, disk and time; nothing is trained.
 
-    Two batches of pictures are read and a few steps run on them. Nothing is written but `json`.
+    Two batches of examples are read and a few steps run on them. Nothing is written but `json`.
 
     Parameters
     ----------
@@ -130,30 +68,21 @@ def plan(
     began = time.perf_counter()
     prepare_process()
     options["out"] = options.get("out") or "run"
-    chosen = _gather(model=model, out=options.pop("out"), config=config, options=options)
+    chosen = gather_options(model=model, out=options.pop("out"), config=config, options=options)
     console = console or Console()
     from graft.api.plan_advice import own_folder
 
     with console.status("reading the data") as status, own_folder() as folder:
         from graft.api import embedding
         from graft.api.reading import read_as_told
-        from graft.backbones.loading import ImageModel
-        from graft.core.errors import UsageError
         from graft.tasks.finding import find_task, refuse_transcripts
-        from graft.tasks.registry import task_class
 
         task_name = find_task(data, chosen.model, wanted=chosen.task)
         refuse_transcripts(task_name, verb="plan")
         splits = read_as_told(data, task_name, chosen)
         status.update("loading the model")
-        loaded = embedding.load_task(chosen, task_name, splits.train.label_names).model
-        if not isinstance(loaded, ImageModel):
-            raise UsageError(
-                f"graft plan with {chosen.model}, a model of {task_class(task_name).kind.noun}s",
-                expected="a picture model: only their passes and steps are measured so far",
-                fix="run graft fit with --time-limit, which measures as it goes and keeps to the limit",
-            )
-        found = _planned(str(data), splits, loaded, chosen, folder, began=began, show=status.update)
+        task = embedding.load_task(chosen, task_name, splits.train.label_names)
+        found = _planned(str(data), splits, task, chosen, folder, began=began, show=status.update)
     if json is not None:
         write_json(Path(json), found.as_dict())
     from graft.report.plan_table import print_plan
@@ -163,12 +92,13 @@ def plan(
 
 
 def _planned(
-    data: str, splits: Splits, model: ImageModel, config: FitConfig, folder: Path, *, began: float, show: Any
+    data: str, splits: Splits, task: Task, config: FitConfig, folder: Path, *, began: float, show: Any
 ) -> Plan:
     import numpy as np
 
     from graft.api import plan_estimates as estimates
     from graft.api import plan_measures as measures
+    from graft.api.contenders import contenders
     from graft.api.plan_advice import advise, fit_command
     from graft.api.tuning import AUTO_BUDGET_S
     from graft.core.devices import choose_device
@@ -186,23 +116,30 @@ def _planned(
     labels, device = train.labels[rows], choose_device(config.device)
     groups = None if train.groups is None else train.groups[rows]
     n_valid, n_classes = len(splits.valid) if splits.valid is not None else 0, len(train.label_names)
-    show("measuring the pass over the pictures")
-    sample = measures.read_sample(train, rows, model.preprocessing, config)
+    model, noun = task.model, task.kind.noun
+    source = model.source()
+    show(f"measuring the pass over the {noun}s")
+    sample = measures.read_sample(train, rows, source, config)
     n_all = len(rows) + n_valid + n_test
-    speed = measures.measure_pass(model, sample, config, n_pictures=n_all + (config.views - 1) * len(train))
+    speed = measures.measure_pass(source, sample, config, n_examples=n_all + (config.views - 1) * len(train))
     show("measuring head")
-    head_s, head_bytes = measures.measure_head_s(speed.features, config, n_train=len(rows), n_classes=n_classes)
+    head_s, head_bytes = measures.measure_head_s(
+        speed.features, config, n_train=len(rows), n_classes=n_classes, n_blocks=len(source.blocks)
+    )
+    prepared = sample.prepared(model, config, n_classes=n_classes, folder=folder / "prepared")
     job = estimates.Job(
         config=config,
+        kind=task.kind,
         n_train=len(rows),
         n_valid=n_valid,
         n_test=n_test,
         is_test_ours=splits.test is None,
         n_folds=n_contest_folds(len(rows), feasible_folds(labels, config.folds, groups=groups)),
-        n_features=model.backbone.n_features,
-        picture_bytes=sample.pixels[0].nbytes,
+        n_features=speed.features.shape[1],
+        prepared_bytes=prepared.bytes_each,
         start_s=start_s,
-        decode_s=sample.seconds_a_picture,
+        decode_s=sample.seconds_each,
+        n_workers=source.n_workers(config.workers),
         head_s=head_s,
         is_gpu=device.type != "cpu",
         measured=speed,
@@ -220,22 +157,23 @@ def _planned(
     like: MethodMeasure | None = None
     for name in STRATEGIES[2:]:
         show(f"measuring {name}")
-        told, like = _method(name, job, model, sample, n_classes, folder / name, like=like)
+        told, like = _method(name, job, task, prepared.examples, folder / name, like=like)
         methods.append(told)
     budget = {"is_time_limit": job.limit_s is not None, "seconds": job.limit_s or AUTO_BUDGET_S}
     found = {method.name: method for method in methods}
     return Plan(
         data={
             "path": data,
-            "n_pictures": n_all,
+            "noun": noun,
+            "n_examples": n_all,
             "splits": {k: n for k, n in (("train", len(rows)), ("valid", n_valid), ("test", n_test)) if n},
             "is_test_held_out": splits.test is None,
             "classes": list(train.label_names),
         },
-        model={**model.backbone.as_dict(), "picture": list(model.preprocessing.shape), "notes": list(model.notes)},
+        model={**model.backbone.as_dict(), "reads": model.reads, "notes": list(model.notes)},
         compute=measures.compute_facts(model, config, speed),
         measured={
-            "n_pictures_read": len(sample.pixels),
+            "n_examples_read": len(sample.data),
             "decode_s": job.decode_s,
             "forward_s": speed.forward_s,
             "engine_s": speed.engine_s,
@@ -246,24 +184,30 @@ def _planned(
         },
         methods=tuple(methods),
         budget=budget,
-        recommendation=advise(config.strategy, found, budget=budget),
+        recommendation=advise(
+            config.strategy,
+            found,
+            budget=budget,
+            noun=noun,
+            also=[method.name for method in contenders(config, kind=task.kind, train=train)[1:]],
+        ),
         command=fit_command(data, config),
     )
 
 
 def _method(
-    name: str, job: Job, model: ImageModel, sample: Sample, n_classes: int, folder: Path, *, like: MethodMeasure | None
+    name: str, job: Job, task: Task, examples: TrainingExamples, folder: Path, *, like: MethodMeasure | None
 ) -> tuple[MethodPlan, MethodMeasure | None]:
     """Return the plan of a method, and the first measure of any, which a method of the same work takes for its own."""
     from graft.api.contenders import method_of
     from graft.api.plan_measures import measure_method
+    from graft.api.tuning import why_not_tuned
 
-    config, pre = job.config, model.preprocessing
-    if not pre.is_split or pre.shape[0] != 3 or pre.shape[1] != pre.shape[2]:
-        return MethodPlan(name, why=f"needs square RGB pictures, normalised at the end; these are {pre.shape}"), like
+    config, model = job.config, task.model
+    if (why := why_not_tuned(model)) is not None:
+        return MethodPlan(name, why=why), like
     method = method_of(config, name)
-    examples = sample.examples(pre, n_classes=n_classes, flip=config.flip)
-    found = measure_method(method, model, examples, config, folder=folder, like=like)
+    found = measure_method(method, task, examples, config, folder=folder, like=like)
     if isinstance(found, str):
         return MethodPlan(name, why=found), like
     fit = job.fit(method, found)
@@ -286,13 +230,5 @@ def _method(
     return told, like or found
 
 
-def _n_parameters(model: ImageModel) -> int:
+def _n_parameters(model: PretrainedModel) -> int:
     return sum(parameter.numel() for parameter in model.network.parameters())
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_rounded(item) for item in value]
-    return round(value, 6) if isinstance(value, float) else value

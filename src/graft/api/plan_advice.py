@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["advise", "fit_command", "own_folder"]
 
 
-def advise(strategy: str, methods: Mapping[str, MethodPlan], *, budget: Mapping[str, Any]) -> str:
+def advise(
+    strategy: str,
+    methods: Mapping[str, MethodPlan],
+    *,
+    budget: Mapping[str, Any],
+    noun: str = "picture",
+    also: Sequence[str] = (),
+) -> str:
     """Return what ``graft fit`` would do, and how long that takes.
 
     Parameters
@@ -28,6 +35,8 @@ def advise(strategy: str, methods: Mapping[str, MethodPlan], *, budget: Mapping[
     strategy : that of the options.
     methods : by name.
     budget : see `graft.api.plan.Plan`.
+    noun : what an example is called.
+    also : strategies that ``auto`` tries after lp-ft.
     """
     limit = _budget_words(budget)
     head_s = f"about {duration(methods['head'].seconds['total'])}"
@@ -42,9 +51,10 @@ def advise(strategy: str, methods: Mapping[str, MethodPlan], *, budget: Mapping[
     takes = duration(method.seconds["total"])
     how = f", about {takes} in all" if method.fits == "yes" else f", with {method.fits}"
     if strategy == "auto" and method.fits != "no":
+        later = f"; after it {' and '.join(also)}, in the time that is left" if also else ""
         return (
             f"lp-ft fits into {limit}: graft fit will try it, and keep it only if it beats the head on held-out"
-            f" pictures{how}."
+            f" {noun}s{how}{later}."
         )
     if strategy == "auto":
         others = [m for m in methods.values() if m.fits == "yes" and m.name != "head"]

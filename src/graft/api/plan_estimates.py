@@ -1,4 +1,4 @@
-"""From what was measured on a few pictures to what a run of `fit` will take: seconds, bytes, and whether it fits."""
+"""From what was measured on a few examples to what a run of `fit` will take: seconds, bytes, and whether it fits."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from graft.api.config import FitConfig, seconds_of
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
 from graft.api.corruption_time import foreseen_s, reserved_s
 from graft.api.plan_measures import MethodMeasure, PassMeasure
 from graft.api.tuning import AUTO_BUDGET_S
-from graft.backbones.loading import ImageModel
-from graft.data.kinds import PICTURE
+from graft.backbones.pretrained import PretrainedModel
+from graft.data.kinds import ExampleKind
 from graft.methods.budget import affordable_folds, fewest_steps, measuring_s, n_planned_runs, planned_run_s
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
 
 __all__ = ["Fit", "Job", "checkpoint_bytes", "state_bytes"]
 
-_INDEX_BYTES = 48  # of the feature cache a picture: its key and its perceptual hash
+_INDEX_BYTES = 48  # of the feature cache an example: its key and its perceptual hash
 _KEPT_CHECKPOINTS = 2
 _END_S = 5.0  # saving, reloading, baselines, evaluation and report, as `graft.api.tuning` reserves it
 
@@ -50,51 +51,55 @@ class Job:
 
     Parameters
     ----------
-    n_train, n_valid, n_test : pictures; what `fit` will hold out for the test is in `n_test`.
+    kind : of the examples.
+    n_train, n_valid, n_test : examples; what `fit` will hold out for the test is in `n_test`.
     is_test_ours : the data has no test split.
     n_folds : of the contest between the head and a fine-tuned network.
-    picture_bytes : of a preprocessed picture.
+    prepared_bytes : on disk, of an example that is ready for fine-tuning.
     start_s : from the command to the loaded model.
-    decode_s : seconds a picture in one process.
+    decode_s : seconds an example in one process.
+    n_workers : processes that read.
     head_s : of the solver.
     """
 
     config: FitConfig
+    kind: ExampleKind
     n_train: int
     n_valid: int
     n_test: int
     is_test_ours: bool
     n_folds: int
     n_features: int
-    picture_bytes: int
+    prepared_bytes: int
     start_s: float
     decode_s: float
+    n_workers: int
     head_s: float
     is_gpu: bool
     measured: PassMeasure
 
     @property
     def n_pass(self) -> int:
-        """Pictures that the frozen network sees, views included."""
+        """Examples that the frozen network sees, views included."""
         return self.n_all + (self.config.views - 1) * (self.n_train + (self.n_test if self.is_test_ours else 0))
 
     @property
     def n_all(self) -> int:
-        """Pictures of all splits."""
+        """Examples of all splits."""
         return self.n_train + self.n_valid + self.n_test
 
     @property
     def n_runs(self) -> int:
-        """Runs of a contest, the last on all pictures included; with a validation split there is no other."""
+        """Runs of a contest, the last on all examples included; with a validation split there is no other."""
         return n_planned_runs(self.n_folds, soup=self.config.soup, has_valid=self.n_valid > 0)
 
     def decoded_s(self, n: int) -> float:
-        """Return the seconds to read and preprocess `n` pictures by the worker processes."""
+        """Return the seconds to read and preprocess `n` examples by the worker processes."""
         return n * self.decode_s / max(1, min(self._n_workers(n), _n_cores()))
 
     @property
     def pass_s(self) -> float:
-        """Seconds of the one pass over all pictures, the engine's start included; nothing is taken from the cache.
+        """Seconds of the one pass over all examples, the engine's start included; nothing is taken from the cache.
 
         On a CPU decoding takes its share of the cores from the network; beside a GPU both go on at the same time.
         """
@@ -108,19 +113,19 @@ class Job:
     def end_s(self) -> float:
         """Seconds from the end of fine-tuning to the report, without corruptions, as `graft.api.tuning` has them."""
         n_held_out = self.n_valid + self.n_test
-        a_picture = max(self.measured.forward_s, 0.002)
-        return _END_S + 1.3 * n_held_out * a_picture + self.measured.engine_s + 0.4 * self.head_s
+        each = max(self.measured.forward_s, 0.002)
+        return _END_S + 1.3 * n_held_out * each + self.measured.engine_s + 0.4 * self.head_s
 
     @property
     def example_s(self) -> float:
-        """Seconds a picture, read, preprocessed and passed, as in the pass over all of them."""
+        """Seconds an example, read, preprocessed and passed, as in the pass over all of them."""
         return (self.pass_s - self.measured.engine_s) / max(1, self.n_pass)
 
     @property
     def reserved_s(self) -> float:
         """Seconds of a time limit that are left for corruptions."""
         return reserved_s(
-            self.config, PICTURE, n_test=self.n_test, example_s=self.measured.forward_s, limit_s=self.limit_s
+            self.config, self.kind, n_test=self.n_test, example_s=self.measured.forward_s, limit_s=self.limit_s
         )
 
     def seconds(self, settings: FineTuning | None = None, measure: MethodMeasure | None = None) -> dict[str, float]:
@@ -128,11 +133,11 @@ class Job:
         parts = {"start": self.start_s, "pass": self.pass_s, "head": self.head_s}
         if settings is not None and measure is not None:
             own = planned_run_s(settings, measure.cost, n_train=self.n_train, n_valid=self.n_valid)
-            parts |= {"pictures": self.decoded_s(self.n_train + self.n_valid), "contest": self.n_runs * own}
+            parts |= {"examples": self.decoded_s(self.n_train + self.n_valid), "contest": self.n_runs * own}
         parts["end"] = self.end_s
         own = sum(parts.values())
         worse = foreseen_s(
-            self.config, PICTURE, n_test=self.n_test, example_s=self.example_s, seconds=own,
+            self.config, self.kind, n_test=self.n_test, example_s=self.example_s, seconds=own,
             is_tuned=settings is not None,
         )  # fmt: skip
         left = float("inf") if self.limit_s is None else max(0.0, self.limit_s - own)
@@ -165,36 +170,38 @@ class Job:
         """The time limit that was given."""
         return None if self.config.time_limit is None else seconds_of(self.config.time_limit)
 
-    def disk(self, model: ImageModel, method: FineTuningMethod | None, measure: MethodMeasure | None) -> dict[str, int]:
+    def disk(
+        self, model: PretrainedModel, method: FineTuningMethod | None, measure: MethodMeasure | None
+    ) -> dict[str, int]:
         """Return the bytes of each kind of file when there is most, and of all.
 
-        Feature cache and model stay; pictures, activations and checkpoints go when the run ends.
+        Feature cache and model stay; prepared examples, activations and checkpoints go when the run ends.
         """
         found = {
             "features": self.n_pass * (4 * self.n_features + _INDEX_BYTES),
-            "pictures": 0,
+            "examples": 0,
             "activations": 0,
             "checkpoints": 0,
             "model": state_bytes(model),
         }
         if method is not None and measure is not None:
             n = self.n_train + self.n_valid
-            found["pictures"] = n * self.picture_bytes
+            found["examples"] = n * self.prepared_bytes
             found["activations"] = self.n_runs * n * measure.activation_bytes
             found["checkpoints"] = self.n_runs * _KEPT_CHECKPOINTS * checkpoint_bytes(method, model, measure)
             found["model"] += 4 * measure.n_trainable if method.name == "lora" else 0
         return {**found, "total": sum(found.values())}
 
     def _n_workers(self, n: int) -> int:
-        return min(self.config.workers, n // (2 * self.config.batch_size))
+        return min(self.n_workers, n // (2 * self.config.batch_size))
 
 
-def state_bytes(model: ImageModel) -> int:
+def state_bytes(model: PretrainedModel) -> int:
     """Return the bytes of the network's weights and buffers with its new head."""
     return sum(tensor.numel() * tensor.element_size() for tensor in model.network.state_dict().values())
 
 
-def checkpoint_bytes(method: FineTuningMethod, model: ImageModel, measure: MethodMeasure) -> int:
+def checkpoint_bytes(method: FineTuningMethod, model: PretrainedModel, measure: MethodMeasure) -> int:
     """Return the bytes of one checkpoint: weights, the best weights, the optimizer's moments, average and start."""
     settings: Any = method.settings
     trainable = 4 * measure.n_trainable

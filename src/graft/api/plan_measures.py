@@ -1,4 +1,4 @@
-"""What a plan rests on: figures of this machine, measured on a few real pictures of the data."""
+"""What a plan rests on: figures of this machine, measured on a few real examples of the data."""
 
 from __future__ import annotations
 
@@ -12,56 +12,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
-from graft.backbones.engines import EngineChoice, candidates, start_engine
+from graft.api.training_examples import examples_of, pictures_of
+from graft.backbones.engines import EngineChoice
 from graft.backbones.loading import ImageModel
-from graft.backbones.preprocessing import Preprocessing
+from graft.backbones.pretrained import PretrainedModel
+from graft.backbones.source import FeatureSource
+from graft.backbones.views import PLAIN
 from graft.core.devices import choose_device, choose_precision
 from graft.core.errors import DataError, GraftError, Interrupted
 from graft.core.memory import is_out_of_memory, peak_memory
+from graft.core.processes import Processes
 from graft.core.seeds import generator
 from graft.data.dataset import LabeledDataset
-from graft.data.images import decode_image, perceptual_hash
 from graft.methods.budget import RunCost, measure_cost
-from graft.methods.fine_tuning import Where, fine_tune, training_precision
+from graft.methods.fine_tuning import fine_tune
 from graft.methods.head_only import HeadOnly
 from graft.methods.prepared import FineTuningMethod
-from graft.tasks.image_classification import ImageClassification
-from graft.training.examples import PictureExamples
+from graft.methods.where import Where, training_precision
+from graft.tasks.base import Task
+from graft.training.examples import TrainingExamples
 
 __all__ = [
-    "MethodMeasure", "PassMeasure", "Sample", "compute_facts", "measure_head_s", "measure_method", "measure_pass",
-    "read_sample",
+    "MethodMeasure", "PassMeasure", "Prepared", "Sample", "compute_facts", "measure_head_s", "measure_method",
+    "measure_pass", "read_sample",
 ]  # fmt: skip
 
 _HEAD_ROWS, _HEAD_ROWS_A_CLASS = 500, 6
+# Of the head's time a way of pooling is tried in: fewer folds and penalties, loosely, on so many rows at most.
+_CHOOSING, _CHOOSING_ROWS = 0.3, 2_000
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A few pictures of the training split, drawn by chance, preprocessed.
+    """A few examples of the training split, drawn by chance, read.
 
     Parameters
     ----------
-    pixels : (n_read, n_channels, height, width), as `Preprocessing` gives them.
-    targets : (n_read,), class numbers.
-    seconds_a_picture : of reading, decoding, hashing and preprocessing, in one process.
+    data : those that could be read, n_read, in the order in which the source of the model computes them.
+    batches : of them, as it collates them.
+    seconds_each : of reading, decoding, hashing and preprocessing an example, in one process.
     """
 
-    pixels: NDArray[Any]
-    targets: NDArray[np.integer[Any]]
-    seconds_a_picture: float
+    data: LabeledDataset
+    batches: tuple[Any, ...]
+    seconds_each: float
 
-    def examples(self, preprocessing: Preprocessing, *, n_classes: int, flip: bool) -> PictureExamples:
-        """Return the pictures as fine-tuning reads them."""
-        std = 1 / (255 * preprocessing.scale)
-        return PictureExamples(
-            pictures=self.pixels,
-            targets=self.targets,
-            n_classes=n_classes,
-            mean=(-preprocessing.offset * std).tolist(),
-            std=std.tolist(),
-            flip=flip,
-        )
+    def prepared(self, model: PretrainedModel, config: FitConfig, *, n_classes: int, folder: Path) -> Prepared:
+        """Return the examples as fine-tuning reads them.
+
+        Parameters
+        ----------
+        folder : for what is stored of them.
+        """
+        if isinstance(model, ImageModel):  # they are pixels already
+            pixels = np.concatenate(self.batches)
+            return Prepared(pictures_of(pixels, self.data.labels, model, config, n_classes), pixels[0].nbytes)
+        folder.mkdir(parents=True, exist_ok=True)
+        examples = examples_of(
+            [self.data], model, config, folder,
+            n_classes=n_classes, processes=Processes(), say=lambda text: None, console=None,
+        )  # fmt: skip
+        return Prepared(examples, sum(path.stat().st_size for path in folder.iterdir()) // len(self.data))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Examples that fine-tuning reads, and the bytes on disk of each."""
+
+    examples: TrainingExamples
+    bytes_each: int
 
 
 @dataclass(frozen=True)
@@ -72,8 +91,8 @@ class PassMeasure:
     ----------
     choice : the engine that was started, as the whole pass would.
     engine_s : seconds that its start took.
-    forward_s : seconds a picture.
-    features : (n_read, n_features).
+    forward_s : seconds an example.
+    features : (n_read, n_features), all ways of pooling side by side.
     memory_bytes, held_bytes : peak of the engine's start and its batches; see `graft.core.memory.PeakMemory`.
     """
 
@@ -92,8 +111,8 @@ class MethodMeasure:
     Parameters
     ----------
     n_trainable : parameters that move.
-    cost : of a step, and of what is cached of a picture once a run.
-    activation_bytes : a picture, on disk, all views of it.
+    cost : of a step, and of what is cached of an example once a run.
+    activation_bytes : an example, on disk, all views of it.
     memory_bytes : peak; see `graft.core.memory.PeakMemory`.
     """
 
@@ -103,77 +122,80 @@ class MethodMeasure:
     memory_bytes: int | None
 
 
-def read_sample(
-    data: LabeledDataset, rows: NDArray[np.int64], preprocessing: Preprocessing, config: FitConfig
-) -> Sample:
-    """Return two batches of pictures, drawn by chance from some rows of `data`; no other file is opened.
+def read_sample(data: LabeledDataset, rows: NDArray[np.int64], source: FeatureSource, config: FitConfig) -> Sample:
+    """Return two batches of examples, drawn by chance from some rows of `data`; no other file is opened.
 
     Raises
     ------
     DataError
-        When a picture cannot be read (with `skip_unreadable`: when none can).
+        When an example cannot be read (with `skip_unreadable`: when none can).
     """
-    drawn = generator(config.seed, "plan").permutation(rows)[: 2 * config.batch_size]
-    pixels, kept, error = [], [], DataError("no picture could be read", expected="pictures")
+    size = source.batch_size(config.batch_size)
+    drawn = generator(config.seed, "plan").permutation(rows)[: 2 * size]
+    read: dict[int, Any] = {}
+    error = DataError(f"no {source.noun} could be read", expected=f"{source.noun}s")
     started = time.perf_counter()
-    for row in drawn.tolist():
+    for row in source.arrange(data, drawn.tolist()):
         try:
-            picture = decode_image(data.read(row), name=data.place(row))
+            read[row], _ = source.read(data.read(row), name=data.place(row), key="", view=PLAIN)
         except DataError as found:
             if not config.skip_unreadable:
                 raise
             error = found
-            continue
-        pixels.append(preprocessing(picture))
-        perceptual_hash(picture)
-        kept.append(row)
-    if not pixels:
+    if not read:
         raise error
-    return Sample(np.stack(pixels), data.labels[kept], (time.perf_counter() - started) / len(drawn))
+    seconds_each = (time.perf_counter() - started) / len(drawn)
+    examples, kept = list(read.values()), np.array(list(read), dtype=np.int64)
+    batches = tuple(source.collate(examples[first : first + size]) for first in range(0, len(examples), size))
+    return Sample(data.select(kept), batches, seconds_each)
 
 
-def measure_pass(model: ImageModel, sample: Sample, config: FitConfig, *, n_pictures: int) -> PassMeasure:
-    """Return what the engine takes that a pass over `n_pictures` would choose."""
+def measure_pass(source: FeatureSource, sample: Sample, config: FitConfig, *, n_examples: int) -> PassMeasure:
+    """Return what the engine takes that a pass over `n_examples` would choose."""
     device = choose_device(config.device)
-    choices = candidates(
+    choices = source.candidates(
         config.engine,
         device=device,
         precision=choose_precision(device, wanted=config.precision),
-        n_pictures=n_pictures,
+        n_examples=n_examples,
         is_strict_precision=config.precision != "auto",
     )
-    size = config.batch_size
-    padded = np.resize(sample.pixels, (-(-len(sample.pixels) // size) * size, *sample.pixels.shape[1:]))
+    size = source.batch_size(config.batch_size)
     with peak_memory(device) as memory:
         started = time.perf_counter()
-        engine, choice, _ = start_engine(
-            model.feature_network(),
+        engine, choice, _ = source.start(
             choices,
-            sample=sample.pixels[:8],
+            sample=sample.batches[0][:8],
             batch_size=size,
             device=device,
             say=lambda text: None,
         )
         engine_s = time.perf_counter() - started
-        engine(padded[:size])
+        full = [source.filled(batch, size) for batch in sample.batches]
+        for batch in full:  # the first time a shape is met, its products are set up
+            engine(batch)
         started = time.perf_counter()
-        found = [engine(padded[first : first + size]) for first in range(0, len(padded), size)]
-        forward_s = (time.perf_counter() - started) / len(padded)
-    features = np.concatenate(found)[: len(sample.pixels)].astype(np.float32)
-    return PassMeasure(choice, engine_s, forward_s, features, memory.n_bytes, memory.held)
+        found = [engine(batch)[: len(own)] for batch, own in zip(full, sample.batches, strict=True)]
+        forward_s = (time.perf_counter() - started) / sum(map(len, full))
+    return PassMeasure(choice, engine_s, forward_s, np.concatenate(found), memory.n_bytes, memory.held)
 
 
 def measure_head_s(
-    features: NDArray[np.float32], config: FitConfig, *, n_train: int, n_classes: int
+    features: NDArray[np.float32], config: FitConfig, *, n_train: int, n_classes: int, n_blocks: int = 1
 ) -> tuple[float, int | None]:
-    """Return the seconds that the solver will take for `n_train` pictures, and its peak of memory in bytes.
+    """Return the seconds that the solver will take for `n_train` examples, and its peak of memory in bytes.
 
     It is run on few rows made of the features read, with noise, and their cost is scaled by the number of rows.
+
+    Parameters
+    ----------
+    n_blocks : ways of pooling that the columns of `features` hold side by side; one is chosen, by fewer folds.
     """
     random = generator(config.seed, "plan", "head")
     device = choose_device(config.device)
     n = min(n_train, max(_HEAD_ROWS, _HEAD_ROWS_A_CLASS * n_classes))
     targets = np.arange(n) % n_classes
+    features = features[:, : features.shape[1] // n_blocks]
     noise = random.normal(0, 0.5, (n, features.shape[1])) * features.std(axis=0)
     made = (features[targets % len(features)] + noise).astype(np.float32)
     with peak_memory(device) as memory:
@@ -188,10 +210,11 @@ def measure_head_s(
         )
         seconds = time.perf_counter() - started
     scale = config.views * n_train / n
-    return seconds * scale, None if memory.n_bytes is None else round(memory.n_bytes * scale)
+    choosing = 0.0 if n_blocks == 1 else _CHOOSING * n_blocks * min(1.0, _CHOOSING_ROWS / n_train)
+    return seconds * scale * (1 + choosing), None if memory.n_bytes is None else round(memory.n_bytes * scale)
 
 
-def compute_facts(model: ImageModel, config: FitConfig, speed: PassMeasure) -> dict[str, Any]:
+def compute_facts(model: PretrainedModel, config: FitConfig, speed: PassMeasure) -> dict[str, Any]:
     """Return device, precision with its reason, engine, and what memory means: JSON values."""
     device = choose_device(config.device)
     precision = training_precision(model.network, device, wanted=config.precision)
@@ -207,8 +230,8 @@ def compute_facts(model: ImageModel, config: FitConfig, speed: PassMeasure) -> d
 
 def measure_method(
     method: FineTuningMethod,
-    model: ImageModel,
-    examples: PictureExamples,
+    task: Task,
+    examples: TrainingExamples,
     config: FitConfig,
     *,
     folder: Path,
@@ -216,7 +239,7 @@ def measure_method(
 ) -> MethodMeasure | str:
     """Return what a few steps of a method took, or why the method does not run here.
 
-    A run on two pictures comes first: libraries are loaded in it.
+    A run on two examples comes first: libraries are loaded in it.
 
     Parameters
     ----------
@@ -224,12 +247,13 @@ def measure_method(
     like : of another method: where the same number of parameters moves, a step is the same work, and is not measured
         twice, which would only show this machine's moods.
     """
+    model = task.model
     n_classes, n_features = model.head.layer.weight.shape
     where = Where(device=config.device, precision=config.precision, folder=folder, checkpoint_every_s=None)
     common: dict[str, Any] = {
         "head": model.head.name,
         "start": (np.zeros((n_classes, n_features), np.float32), np.zeros(n_classes, np.float32)),
-        "task": ImageClassification(model),
+        "task": task,
         "examples": examples,
         "where": where,
     }

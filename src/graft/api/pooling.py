@@ -13,15 +13,13 @@ from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
 from graft.backbones.extraction import Features
 from graft.core.seeds import generator
-from graft.methods.head_only import HeadOnly
+from graft.selection.pooling_choice import choose_block
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 
 __all__ = ["choose_pooling", "present_targets"]
 
 _MOST_ROWS = 2_000
-_FOLDS, _PENALTIES = 3, 6
-_TOLERANCE = 1e-2  # moves the mean losses by a hundredth of themselves, for half the time
 
 
 def choose_pooling(embedded: Embedded, config: FitConfig, *, say: Callable[[str], None]) -> Embedded:
@@ -29,9 +27,7 @@ def choose_pooling(embedded: Embedded, config: FitConfig, *, say: Callable[[str]
 
     Notes
     -----
-    Blocks are compared by the out-of-fold log-loss of the head on the same three folds, on 2,000 training examples at
-    most. The first block stands unless another is better by more than one standard error of the paired
-    difference: what is chosen among many flatters itself.
+    See `graft.selection.pooling_choice.choose_block`; at most 2,000 training examples are looked at.
     """
     source = embedded.model.source()
     blocks = source.blocks
@@ -48,27 +44,17 @@ def choose_pooling(embedded: Embedded, config: FitConfig, *, say: Callable[[str]
             rows = rows[np.isin(train.labels[rows], np.flatnonzero(present >= 2))]
     targets = present_targets(train.labels[rows])
     n_classes = targets.shape[1] if train.is_multi_label else int(targets.max()) + 1
-    n_folds = min(config.folds, _FOLDS)
-    method = HeadOnly(
-        n_folds=n_folds,
-        scalings=source.scalings[:1],
-        n_penalties=_PENALTIES,
-        tolerance=_TOLERANCE,
-        path_tolerance=_TOLERANCE,
+    chosen, losses = choose_block(
+        matrix[rows],
+        targets,
+        n_blocks=len(blocks),
+        n_classes=n_classes,
+        groups=None if embedded.groups is None else embedded.groups[rows],
+        scalings=source.scalings,
+        n_folds=config.folds,
+        seed=config.seed,
     )
-    groups = None if embedded.groups is None else embedded.groups[rows]
-    losses, told = [], []
-    for number, block in enumerate(blocks):
-        own = np.ascontiguousarray(matrix[rows, number * width : (number + 1) * width])
-        head = method.fit(own, targets, n_classes=n_classes, groups=groups, seed=config.seed)
-        losses.append(_losses(head.out_of_fold_logits, targets))
-        told.append(f"{block} {losses[-1].mean():.4f}")
-    chosen = 0
-    for number in np.argsort([loss.mean() for loss in losses]):
-        difference = losses[0] - losses[number]
-        if number == 0 or difference.mean() > difference.std(ddof=1) / np.sqrt(len(difference)):
-            chosen = int(number)
-            break
+    told = [f"{name} {loss:.4f}" for name, loss in zip(blocks, losses, strict=True)]
     block = blocks[chosen]
     say(f"pooling: {block}; out-of-fold log-loss on {len(rows):,} {embedded.noun}s: {', '.join(told)}")
     columns = slice(chosen * width, (chosen + 1) * width)
@@ -98,11 +84,3 @@ def present_targets(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]
     if labels.ndim == 2:
         return labels[:, labels.sum(axis=0, dtype=np.int64) >= 2]
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
-
-
-def _losses(logits: NDArray[np.float32], targets: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    z = logits.astype(np.float64)
-    if targets.ndim == 2:
-        return np.asarray(np.logaddexp(0, np.where(targets == 1, -z, z)).mean(axis=1))
-    z = z - z.max(axis=1, keepdims=True)
-    return np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]

@@ -30,6 +30,8 @@ def predict(
     max_new_tokens: int = 256,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    decoding: str = "auto",
+    language_model: str | Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Any]:
     """Yield a prediction for each picture, text or recording, in order; memory does not grow with their number.
@@ -46,6 +48,8 @@ def predict(
     coverage : share of examples, such as 0.9, whose set of likely classes (`Prediction.likely`) is to hold the right
         one; None: no sets. It is kept for examples like those of the training, in the mean over many fits.
     max_new_tokens, temperature, top_p : of a language model's answers, see `graft.api.chat.Chat`.
+    decoding : of a speech recogniser: ``"auto"`` (as it was fitted), ``"greedy"`` or ``"beam"``.
+    language_model : of the beam: a text file with a sentence a line, an ARPA file, or ``"train"``, the run's own.
     engine, precision, device, batch_size, workers, skip_unreadable : as in `FitConfig`.
     say : told what is remarkable.
 
@@ -85,9 +89,19 @@ def predict(
             device=device,
             skip_unreadable=skip_unreadable,
             coverage=coverage,
+            decoding=decoding,
+            language_model=language_model,
             say=say,
         )
         return
+    if decoding != "auto" or language_model is not None:
+        from graft.core.errors import UsageError
+
+        raise UsageError(
+            f"--decoding {decoding}, --language-model {language_model} for a model that recognises no speech",
+            expected="a speech recogniser",
+            fix="leave them away (Python: decoding='auto', language_model=None)",
+        )
     if task_of_run(folder) == "text-generation":
         from graft.api.chat import answer_files
 

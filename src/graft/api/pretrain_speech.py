@@ -22,9 +22,10 @@ def pretrain_speech(
     arch: str = "wav2vec2_nano",
     sampling_rate_hz: int = 8_000,
     epochs: float = 30.0,
+    max_seconds: float | None = None,
     batch_seconds: float = 24.0,
-    learning_rate: float = 1e-3,
-    augmentation: str = "light",
+    learning_rate: float = 2e-3,
+    augmentation: str = "strong",
     precision: str = "fp32",
     seed: int = 0,
     resume: bool = False,
@@ -42,8 +43,10 @@ def pretrain_speech(
     arch : a key of `graft.backbones.speech_architectures.SPEECH_ARCHITECTURES`.
     sampling_rate_hz : of the sound that it reads.
     epochs : passes over the data.
+    max_seconds : of the steps; the schedule ends by then with fewer passes.
     batch_seconds : of a batch, filled up.
     learning_rate : the highest, of AdamW.
+    augmentation : how far utterances are distorted, see `graft.training.utterances.SpeechDistortion`.
     precision : fp32, auto or bf16; with convolutions that move, bf16 gave gradients that are no numbers on a CPU.
     resume : go on after an interrupt; a finished run is returned as it is.
     overwrite : throw away what is in `out`.
@@ -80,9 +83,9 @@ def pretrain_speech(
     from graft.data.manifests import ManifestColumns
     from graft.data.transcript_form import COMPARED
     from graft.data.transcripts import TranscribedSplits, read_transcribed
-    from graft.methods.fine_tuning import Where
     from graft.methods.settings import FineTuning
     from graft.methods.speech import fine_tune_speech
+    from graft.methods.where import Where
     from graft.tasks.speech_recognition import SpeechRecognition
     from graft.tasks.speech_saved import save_speech
 
@@ -115,6 +118,7 @@ def pretrain_speech(
         settings=settings,
         most=round(batch_seconds * sampling_rate_hz),
         is_whole=True,
+        max_seconds=max_seconds,
         seed=seed,
         where=Where(
             precision=precision, folder=work / "training", checkpoint_every_s=30.0, resume=resume, console=console

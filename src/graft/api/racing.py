@@ -10,14 +10,12 @@ from typing import Any
 from graft.api.config import FitConfig
 from graft.api.contenders import method_of
 from graft.api.embedding import Embedded
-from graft.api.label_names import LabelNames
 from graft.backbones.depth import layer_blocks
 from graft.core.errors import GraftError, UsageError
 from graft.core.files import read_json, write_json
+from graft.methods.arena import Arena
 from graft.methods.budget import RunBudget, n_planned_runs
 from graft.methods.contest import n_contest_folds
-from graft.methods.fine_tuning import Where
-from graft.methods.head_only import HeadFit
 from graft.methods.partial import Partial
 from graft.methods.prepared import FineTuningMethod
 from graft.selection.learning_rate import RATE_RUNGS, RateSearch, search_rate
@@ -26,7 +24,6 @@ from graft.selection.race_journal import Journal
 from graft.selection.race_strategies import StrategyRace, n_strategy_runs, race_strategies
 from graft.selection.trials import TrialBed, trial_bed, with_rate
 from graft.selection.trials_executors import executor_for
-from graft.training.examples import TrainingExamples
 
 __all__ = ["Raced", "race_before_contest", "racing_methods"]
 
@@ -53,13 +50,10 @@ class Raced:
 def race_before_contest(
     methods: Sequence[FineTuningMethod],
     embedded: Embedded,
-    head: HeadFit,
+    arena: Arena,
     config: FitConfig,
-    examples: TrainingExamples,
     *,
-    names: LabelNames | None = None,
     folder: Path,
-    where: Where,
     seconds_left: Callable[[], float] | None,
     is_limited: bool,
     say: Callable[[str], None],
@@ -69,6 +63,7 @@ def race_before_contest(
     Parameters
     ----------
     methods : what the strategy means.
+    arena : of the contest.
     folder : for the trials, which a resumed run takes up.
     seconds_left : of the budget for race and contest; None: no bound.
     is_limited : whether the user set a time limit.
@@ -80,38 +75,29 @@ def race_before_contest(
     """
     if config.race == "none" or (config.race == "auto" and not is_limited):
         return Raced(list(methods))
+    where = arena.where
     if where.processes.n > 1 and (config.jobs > 1 or config.ray_address is not None):
         raise UsageError(
             f"--jobs or --ray-address in a job of {where.processes.n} processes",
             expected="either several processes for each run, or several runs at once",
             fix="leave --jobs and --ray-address away (Python: jobs=1, ray_address=None), or start one process",
         )
-    train = embedded.splits["train"]
     entries = racing_methods(config, embedded, methods)
     has_rate = config.learning_rate is None
     first = methods[0]
-    bed = trial_bed(
-        first,
-        embedded.model.network,
-        head=embedded.model.head.name,
-        probe=head,
-        features=embedded.features["train"].matrix,
-        task=embedded.task,
-        examples=examples,
-        n_train=len(train),
-        has_valid="valid" in embedded.splits,
-        anchors=None if names is None else names.features,
-        n_splits=_N_SPLITS,
-        seed=config.seed,
-        where=replace(where, folder=folder),
-    )
+    bed = trial_bed(replace(arena, where=replace(where, folder=folder)), n_splits=_N_SPLITS)
     kind, left_out, decided = config.race, "", folder / "kind.json"
     earlier = where.processes.from_main(read_json(decided)["kind"] if where.resume and decided.is_file() else None)
     if earlier is not None:
         kind = str(earlier)
     elif seconds_left is not None:
         kind, left_out = _affordable(
-            config, bed, head, n_entries=len(entries), n_contenders=len(methods), left=seconds_left
+            config,
+            bed,
+            n_probe_folds=arena.n_folds,
+            n_entries=len(entries),
+            n_contenders=len(methods),
+            left=seconds_left,
         )
     elif kind == "all" and config.strategy != "auto":
         kind = "rate"
@@ -170,7 +156,13 @@ def _partials(config: FitConfig, embedded: Embedded) -> list[Partial]:
 
 
 def _affordable(
-    config: FitConfig, bed: TrialBed, head: HeadFit, *, n_entries: int, n_contenders: int, left: Callable[[], float]
+    config: FitConfig,
+    bed: TrialBed,
+    *,
+    n_probe_folds: int,
+    n_entries: int,
+    n_contenders: int,
+    left: Callable[[], float],
 ) -> tuple[str, str]:
     """Return which race fits beside the whole contest: all, rate or none; and why none."""
     may_race_all = config.strategy == "auto" and config.race in ("auto", "all")
@@ -180,7 +172,7 @@ def _affordable(
     common: dict[str, Any] = {"head": bed.head, "task": bed.task, "examples": bed.examples, "refit": bed.refit}
     budget.measure(bed.network, start=bed.starts[0], where=bed.where, **common)
     run_s = budget.planned_run_s()
-    n_folds = n_contest_folds(bed.n_train, int(head.folds.max()) + 1)
+    n_folds = n_contest_folds(bed.n_train, n_probe_folds)
     contest_s = n_planned_runs(n_folds, soup=config.soup, has_valid=n_valid > 0) * run_s
     rate_s = _OVERHEAD * n_race_runs(5, RATE_RUNGS) * run_s / config.jobs
     all_s = _OVERHEAD * n_strategy_runs(n_entries) * run_s / config.jobs

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from graft.api.config import FitConfig, seconds_of
-from graft.api.fit import _gather
-from graft.core.errors import GraftError, ModelError, UsageError
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
+from graft.api.gathering import gather_options
+from graft.core.errors import UsageError
 from graft.core.files import write_json
 from graft.core.process import prepare_process
 
 if TYPE_CHECKING:
     from graft.data.dataset import Splits
     from graft.evaluation.selection_bias import SelectionBias
-    from graft.selection.ranking import Candidate, Standing
     from graft.selection.ranking_evidence import PairedLoss
+    from graft.selection.ranking_final import ShortFinal
+    from graft.selection.ranking_standing import Standing
 
 __all__ = ["RankConfig", "Ranking", "hold_out_test", "rank", "ranked"]
 
@@ -44,6 +46,8 @@ class Ranking:
     left_out : names and reasons.
     told : in words, who can't be told apart.
     bias : the winner's out-of-fold accuracy, corrected for having been chosen (BBC-CV); None: nothing was chosen.
+    final : what a short fine-tuning run of the first two says; None: they can be told apart without, there was no time
+        for it, or it was not wanted.
     n_examples : training examples that there were; the test split is not among them.
     seconds : that all of it took.
     """
@@ -55,6 +59,7 @@ class Ranking:
     bias: SelectionBias | None
     n_examples: int
     seconds: float
+    final: ShortFinal | None = None
 
     @property
     def best(self) -> str:
@@ -70,6 +75,7 @@ class Ranking:
             "left_out": [{"name": name, "why": why} for name, why in self.left_out],
             "told": list(self.told),
             "selection_bias": None if self.bias is None else self.bias.as_dict(),
+            "final": None if self.final is None else self.final.as_dict(),
             "n_examples": self.n_examples,
             "seconds": round(self.seconds, 3),
         }
@@ -89,6 +95,8 @@ def rank(
 ) -> Ranking:
     """Rank pretrained models by what their frozen features know of the labels; the test split is not read.
 
+    Where these can't tell the first two apart, both are fine-tuned for a quarter of the steps if the budget allows.
+
     Parameters
     ----------
     data : as in `graft.fit`.
@@ -98,7 +106,8 @@ def rank(
     licence : short names; only models that state one of them are looked at.
     json : a file for the result as JSON.
     console : where it is printed; None: standard output.
-    **options : further fields of `FitConfig`; with ``offline=True`` only what is on disk is looked at.
+    **options : further fields of `FitConfig`; with ``offline=True`` only what is on disk is looked at, with
+        ``race="none"`` nothing is fine-tuned.
 
     Raises
     ------
@@ -121,7 +130,9 @@ def rank(
     if seconds is None:
         raise UsageError(f"--budget {budget} (Python: budget=)", expected="a time such as 90s, 5m or 1h")
     options["out"] = options.get("out") or "run"
-    chosen = _gather(model=options.pop("model", None) or "auto", out=options.pop("out"), config=config, options=options)
+    chosen = gather_options(
+        model=options.pop("model", None) or "auto", out=options.pop("out"), config=config, options=options
+    )
     console = console or Console()
 
     def say(text: str) -> None:
@@ -131,7 +142,15 @@ def rank(
 
     names = [str(model) for model in models or ()]
     found = ranked(
-        str(data), chosen, names, catalog or not names, [*(licence or ())], end=began + seconds, began=began, say=say
+        str(data),
+        chosen,
+        names,
+        catalog or not names,
+        [*(licence or ())],
+        end=began + seconds,
+        began=began,
+        has_final=chosen.race != "none",
+        say=say,
     )
     if json is not None:
         write_json(Path(json), found.as_dict())
@@ -148,6 +167,7 @@ def ranked(
     *,
     end: float,
     began: float,
+    has_final: bool = False,
     say: Callable[[str], None],
 ) -> Ranking:
     """Return the ranking, as `rank` does, of options that are gathered already.
@@ -156,13 +176,15 @@ def ranked(
     ----------
     has_catalog : whether Graft's own list is ranked as well.
     end, began : readings of ``time.monotonic``.
+    has_final : whether the first two are fine-tuned for some steps where features can't tell them apart.
     """
     import numpy as np
 
-    from graft.api.candidates import candidate_of, wanted_entries
+    from graft.api.candidates import candidates_of, wanted_entries
+    from graft.api.finalists import final_of
     from graft.api.reading import read_as_told
     from graft.evaluation.selection_bias import selection_bias
-    from graft.selection.ranking import rank_candidates, size_bonus
+    from graft.selection.ranking import rank_candidates, reason_of
     from graft.selection.ranking_evidence import tie_sentences
     from graft.tasks.finding import find_task
     from graft.tasks.registry import task_class
@@ -178,21 +200,7 @@ def ranked(
     entries, left_out = wanted_entries(
         kind.modality, models, has_catalog=has_catalog, licences=licences, is_offline=config.offline
     )
-    candidates: list[Candidate] = []
-    errors: list[GraftError] = []
-    for place, entry in enumerate(entries):
-        if candidates and time.monotonic() > end:
-            left_out += [(late.id, "the budget ended before it was loaded") for late in entries[place:]]
-            break
-        try:
-            candidates.append(candidate_of(entry, task_name, train, config, n_examples=len(splits.train), say=say))
-        except (ModelError, UsageError) as error:
-            errors.append(error)
-            left_out.append((entry.id, error.got))
-            say(f"{entry.id} left out: {error.got}")
-    if not candidates:
-        if errors:
-            raise errors[0]
+    if not entries:
         raise UsageError(
             f"no pretrained model of {kind.noun}s is left: {len(left_out)} left out",
             expected="at least one that is on disk or may be fetched, under a licence that is wanted",
@@ -200,7 +208,7 @@ def ranked(
             " model=...); or leave --offline or --licence away",
         )
     standings, pairs, late = rank_candidates(
-        candidates,
+        candidates_of(entries, task_name, train, config, n_examples=len(splits.train)),
         train.labels,
         n_classes=len(train.label_names),
         groups=groups,
@@ -213,10 +221,23 @@ def ranked(
     bias = None
     if len(last) > 1:
         right = np.stack([standing.signals.is_right for standing in last], axis=1).astype(float)
-        by = np.stack([size_bonus(standing.n_parameters) - standing.signals.both for standing in last], axis=1)
+        by = np.stack([standing.bonus - standing.signals.both for standing in last], axis=1)
         bias = selection_bias(right, criterion=by, seed=config.seed)
     told = tie_sentences([standing.name for standing in standings], pairs)
-    return Ranking(standings, pairs, (*left_out, *late), tuple(told), bias, len(train), time.monotonic() - began)
+    final = None
+    if has_final and len(last) > 1 and last[1].is_tied:
+        by_id = {entry.id: entry for entry in entries}
+        try:
+            final = final_of(
+                [by_id[one.name] for one in last[:2]], task_name, train, config, groups=groups, end=end, say=say
+            )
+        except Exception as error:  # the ranking stands without it
+            say(f"no final of {last[0].name} and {last[1].name}: {reason_of(error)}")
+    if final is not None:
+        told.append(final.told)
+        if final.is_turned:
+            standings = (standings[1], standings[0], *standings[2:])
+    return Ranking(standings, pairs, (*left_out, *late), tuple(told), bias, len(train), time.monotonic() - began, final)
 
 
 def hold_out_test(splits: Splits, config: FitConfig) -> tuple[Splits, Any]:

@@ -113,7 +113,7 @@ def prepare(
         When a file cannot be read (unless ``skip_unreadable``), or a split is left without an utterance.
     """
     items = tuple(item for part in parts.values() for item in part)
-    whole = replace(parts["train"], items=tuple(_unique(parts)), source="the data")
+    whole = replace(next(iter(parts.values())), items=tuple(_unique(parts)), source="the data")
     bounds = np.cumsum([0, *(len(part) for part in parts.values())])
     rate = task.model.sampling_rate_hz
     peaks, clipped, digests = np.zeros(len(items)), np.zeros(len(items)), [""] * len(items)
@@ -183,7 +183,7 @@ def prepare(
             notes.append(f"{split}: {counted(len(copies), 'recording')} also in train, for example {copies[0]}")
     for note in notes:
         say(note)
-    examples = UtteranceExamples(waveforms, targets, task.collate, task.can_learn)
+    examples = UtteranceExamples(waveforms, targets, task.collate, task.can_learn, task.model.sampling_rate_hz)
     return SpeechData(whole, examples, rows, tuple(notes), {"splits": splits})
 
 

@@ -194,14 +194,10 @@ def baselines(
         logits = probe.logits(embedded.features["test"].matrix)
         found["probe"] = _said(embedded, "test", logits, decision_of_head(embedded, probe, config))
     if config.from_scratch:
-        from graft.api.scratch import scratch_predictions
-        from graft.backbones.loading import ImageModel
+        from graft.api.scratch import scratch_baseline
 
-        assert isinstance(embedded.model, ImageModel)  # see `graft.api.checks.refuse_for_kind`
         say("training the same network from random weights, as a baseline")
-        found["from_scratch"] = scratch_predictions(
-            train, test, embedded.model, label_names=names, seed=config.seed, has_flip=config.flip, console=console
-        )
+        found["from_scratch"] = scratch_baseline(train, test, embedded.task, config, label_names=names, console=console)
     return found
 
 

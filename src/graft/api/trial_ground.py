@@ -8,25 +8,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from graft.api import embedding, pooling, stations
+from graft.api import dividing, embedding, pooling, stations
 from graft.api.check import corrected
 from graft.api.config import FitConfig
 from graft.api.copying import read_all_traits
 from graft.api.embedding import Embedded
 from graft.api.label_names import LabelNames
 from graft.api.reading import read_as_told
-from graft.api.training_examples import examples_of
+from graft.api.training_examples import arena_of, examples_of
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
-from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadFit
-from graft.methods.prepared import FineTuningMethod
+from graft.methods.where import Where
 from graft.selection.trials import TrialBed, trial_bed
 from graft.tasks.finding import find_task
 from graft.training.examples import TrainingExamples
 
-__all__ = ["TrialGround", "prepare_ground"]
+__all__ = ["TrialGround", "ground_on", "prepare_ground"]
 
 
 @dataclass(frozen=True)
@@ -53,30 +52,18 @@ class TrialGround:
         """Training examples."""
         return len(self.embedded.splits["train"])
 
-    def bed(self, method: FineTuningMethod, *, n_splits: int = 2, processes: Processes | None = None) -> TrialBed:
-        """Return the bed for a race of such methods."""
-        config, model = self.config, self.embedded.model
-        return trial_bed(
-            method,
-            model.network,
-            head=model.head.name,
-            probe=self.head,
-            features=self.embedded.features["train"].matrix,
-            task=self.embedded.task,
-            examples=self.examples,
-            n_train=self.n_train,
-            has_valid="valid" in self.embedded.splits,
-            anchors=None if self.names is None else self.names.features,
-            n_splits=n_splits,
-            seed=config.seed,
-            where=Where(
-                device=config.device,
-                precision=config.precision,
-                folder=self.folder,
-                checkpoint_every_s=None,
-                processes=processes or Processes(),
-            ),
+    def bed(self, *, n_splits: int = 2, processes: Processes | None = None) -> TrialBed:
+        """Return the bed for a race."""
+        config = self.config
+        where = Where(
+            device=config.device,
+            precision=config.precision,
+            folder=self.folder,
+            checkpoint_every_s=None,
+            processes=processes or Processes(),
         )
+        arena = arena_of(self.embedded, self.head, self.examples, config, names=self.names, where=where)
+        return trial_bed(arena, n_splits=n_splits)
 
 
 def prepare_ground(
@@ -101,12 +88,27 @@ def prepare_ground(
     run = Run(folder, {}, is_resumed=False)  # keeps the seconds; writes nothing
     embedded = embedding.embed(splits, task, config, run, say=say, console=console)
     traits = read_all_traits(embedded.splits, task.kind, config)
-    embedded = embedding.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
+    embedded = dividing.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
+    return ground_on(embedded, config, folder, say=say, console=console)
+
+
+def ground_on(
+    embedded: Embedded, config: FitConfig, folder: Path, *, say: Callable[[str], None], console: Console
+) -> TrialGround:
+    """Return what a race needs of examples whose features are there, with the examples encoded into `folder`."""
     embedded = pooling.choose_pooling(embedded, config, say=say)
     head, _, names = stations.fit_head(embedded, config, say=say)
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
     folder.mkdir(parents=True, exist_ok=True)
     examples = examples_of(
-        parts, embedded, config, folder, names=names, processes=Processes(), say=say, console=console
+        parts,
+        embedded.model,
+        config,
+        folder,
+        n_classes=len(embedded.label_names),
+        names=names,
+        processes=Processes(),
+        say=say,
+        console=console,
     )
     return TrialGround(embedded, head, names, examples, config, folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from graft.api.config import FitConfig, seconds_of
+from graft.api.config import FitConfig
+from graft.api.config_values import seconds_of
 from graft.api.contenders import contenders
 from graft.api.corruption_time import reserved_s
 from graft.api.embedding import Embedded, extractor_for
 from graft.api.label_names import LabelNames
 from graft.api.racing import race_before_contest
-from graft.api.training_examples import examples_of
+from graft.api.training_examples import arena_of, examples_of
 from graft.api.tuned import Tuned
 from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
@@ -30,9 +31,9 @@ from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.data.dataset import LabeledDataset
 from graft.methods.contest import Contest, hold_contest, refuse_soup
-from graft.methods.fine_tuning import Where
 from graft.methods.head_only import HeadFit
 from graft.methods.verdict import ALPHAS
+from graft.methods.where import Where
 from graft.tasks.registry import task_class
 
 __all__ = [
@@ -94,7 +95,7 @@ def tune(
     methods = contenders(config, kind=embedded.task.kind, train=embedded.splits["train"])
     name = methods[0].name
     refuse_soup(config.soup, config.soup_kind == "greedy", "valid" in embedded.splits)
-    if (told := _why_not(model)) is not None:
+    if (told := why_not_tuned(model)) is not None:
         if not is_auto:
             raise UsageError(
                 f"--strategy {config.strategy} with {model.backbone.id}: {told}",
@@ -118,14 +119,21 @@ def tune(
 
     parts = [embedded.splits["train"], *([embedded.splits["valid"]] if "valid" in embedded.splits else [])]
     examples = examples_of(
-        parts, embedded, config, training, names=names, processes=processes, say=say, console=console
+        parts,
+        model,
+        config,
+        training,
+        n_classes=len(embedded.label_names),
+        names=names,
+        processes=processes,
+        say=say,
+        console=console,
     )
     is_bounded = deadline.limit_s is not None or is_auto
 
     def seconds_left() -> float:
         return float(processes.from_main(budget_s - (seconds_since_process_start() - began)))
 
-    has_valid = len(parts) > 1
     where = Where(
         device=config.device,
         precision=config.precision,
@@ -135,15 +143,13 @@ def tune(
         processes=processes,
         console=console,
     )
+    arena = arena_of(embedded, head, examples, config, names=names, where=where)
     raced = race_before_contest(
         methods,
         embedded,
-        head,
+        arena,
         config,
-        examples,
-        names=names,
         folder=training / "race",
-        where=where,
         seconds_left=seconds_left if is_bounded else None,
         is_limited=deadline.limit_s is not None,
         say=say,
@@ -154,24 +160,14 @@ def tune(
         held.append(
             hold_contest(
                 method,
-                model.network,
-                head=model.head.name,
-                probe=head,
-                features=embedded.features["train"].matrix,
-                task=embedded.task,
-                examples=examples,
-                n_train=len(parts[0]),
-                valid_logits=head.logits(embedded.features["valid"].matrix) if has_valid else None,
+                arena if number == 0 else replace(arena, where=where.inside(method.name)),
                 incumbent=_leader(held),
-                anchors=None if names is None else names.features,
                 alphas=ALPHAS if config.wise == "auto" else (float(config.wise),),
                 soup=config.soup,
                 is_greedy=config.soup_kind == "greedy",
                 seconds_left=seconds_left if is_bounded else None,
                 is_cut_short=deadline.limit_s is not None,
                 is_kept_anyway=not is_auto,
-                seed=config.seed,
-                where=where if number == 0 else where.inside(method.name),
                 say=say,
             )
         )
@@ -201,7 +197,7 @@ def _leader(held: list[Contest]) -> Contest | None:
     return better[-1] if better else None
 
 
-def _why_not(model: PretrainedModel) -> str | None:
+def why_not_tuned(model: PretrainedModel) -> str | None:
     """Return why the model cannot be fine-tuned; None: it can."""
     if not isinstance(model, ImageModel):
         return None

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from graft.backbones.cache import FeatureCache, FeatureSpace, ShardBuffer
-from graft.backbones.engines import Engine, EngineChoice
+from graft.backbones.engines import EngineChoice
+from graft.backbones.reading import Reading, read_batches
+from graft.backbones.running import RunningNetwork
 from graft.backbones.source import FeatureSource, Readable
 from graft.backbones.views import PLAIN, View
 from graft.core.devices import Precision
-from graft.core.errors import DataError, ResourceError
-from graft.core.memory import is_out_of_memory
+from graft.core.errors import DataError
 from graft.core.processes import Processes
 from graft.core.progress import count_progress
 from graft.core.seeds import generator
@@ -58,34 +59,6 @@ class Features:
         )
 
 
-class _Reading(torch.utils.data.Dataset[Any]):
-    """Reads examples, in worker processes where that pays."""
-
-    def __init__(
-        self, source: FeatureSource, data: Readable, positions: Sequence[int], view: View, keys: Sequence[str]
-    ) -> None:
-        self._source, self._data, self._positions, self._view, self._keys = source, data, positions, view, keys
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def __getitem__(self, item: int) -> tuple[Any, NDArray[np.uint64], str]:
-        at = self._positions[item]
-        try:
-            content, name = self._data.read(at), self._data.place(at)
-            return *self._source.read(content, name=name, key=self._keys[at], view=self._view), ""
-        except DataError as error:
-            return self._source.blank(), np.zeros(4, np.uint64), str(error)
-
-    def collate(self, rows: list[tuple[Any, NDArray[np.uint64], str]]) -> tuple[Any, torch.Tensor, list[str]]:
-        """Return a batch, its hashes and its errors; arrays travel from workers as tensors."""
-        batch = self._source.collate([row[0] for row in rows])
-        if isinstance(batch, np.ndarray):
-            batch = torch.from_numpy(batch)
-        hashes = torch.from_numpy(np.stack([row[1] for row in rows]).view(np.int64))
-        return batch, hashes, [row[2] for row in rows]
-
-
 class Extractor:
     """Computes features of examples with one frozen model, through the cache.
 
@@ -122,15 +95,22 @@ class Extractor:
         self._source, self._cache = source, cache
         self._device, self._precision, self._wanted = device, precision, engine
         self._is_strict = is_strict_precision
-        self._batch_size, self._n_workers = source.batch_size(batch_size), source.n_workers(n_workers)
+        self._network = RunningNetwork(source, device=device, batch_size=source.batch_size(batch_size), say=say)
+        self._n_workers = source.n_workers(n_workers)
         self._skip_unreadable, self._say, self._console = skip_unreadable, say, console
-        self._running: tuple[Engine, EngineChoice] | None = None
-        self._refused: set[str] = set()
         self.remarks = source.remarks
         self.n_unreached = 0
         self.engine_label = ""
-        self.seconds_engine = 0.0
-        self.seconds_forward = 0.0
+
+    @property
+    def seconds_engine(self) -> float:
+        """Spent in starting engines."""
+        return self._network.seconds_start
+
+    @property
+    def seconds_forward(self) -> float:
+        """Spent in forward passes."""
+        return self._network.seconds_forward
 
     def run(self, data: LabeledDataset, *, n_examples: int, view: View = PLAIN, until: float | None = None) -> Features:
         """Return the features of every example of `data` under one view.
@@ -150,7 +130,7 @@ class Extractor:
         """
         keys = data.content_hashes()
         choices = self._candidates(n_examples)
-        choices = [choice for choice in choices if choice.label not in self._refused]
+        choices = [choice for choice in choices if choice.label not in self._network.refused]
         # The main process decides: another may already see rows that a third one has just written.
         complete = self._processes.from_main(next((c for c in choices if not self._space(c, view).missing(keys)), None))
         unreadable: dict[str, str] = {}
@@ -179,9 +159,9 @@ class Extractor:
         An error text is empty where the example could be read; the features of an unreadable one mean nothing.
         """
         keys = [""] * len(data)
-        if self._running is None:
-            self._running = self._start(data, keys, self._candidates(n_examples or len(data)), PLAIN)
-        for first, batch, _, errors in self._batches(_Reading(self._source, data, range(len(data)), PLAIN, keys)):
+        if self._network.choice is None:
+            self._start(data, keys, self._candidates(n_examples or len(data)), PLAIN)
+        for first, batch, _, errors in self._batches(Reading(self._source, data, range(len(data)), PLAIN, keys)):
             yield first, self._forward(batch), errors
 
     def examples(self, data: Readable) -> Iterator[Any]:
@@ -192,11 +172,11 @@ class Extractor:
         DataError
             When an example cannot be read.
         """
-        reading = _Reading(self._source, data, range(len(data)), PLAIN, [""] * len(data))
+        reading = Reading(self._source, data, range(len(data)), PLAIN, [""] * len(data))
         with count_progress(self._nouns, len(data), unit=self._nouns, console=self._console) as advance:
             for _, batch, _, errors in self._batches(reading):
                 for error in filter(None, errors):
-                    raise DataError(*error.split("\nTo fix: ")[:1], fix=error.partition("\nTo fix: ")[2])
+                    raise DataError.from_text(error)
                 yield batch
                 advance(len(errors))
 
@@ -232,12 +212,10 @@ class Extractor:
         unreadable: dict[str, str],
         until: float | None,
     ) -> tuple[FeatureSpace, int]:
-        if self._running is None:
-            # Before its own batches, the pass shows the engine a few real examples, always the same ones.
-            self._running = self._start(data, keys, choices, view)
-        choice = self._processes.from_main(self._running[1])
-        if choice.label != self._running[1].label:
-            self._running = self._start(data, keys, [choice], view)
+        own = self._network.choice or self._start(data, keys, choices, view)
+        choice = self._processes.from_main(own)
+        if choice.label != own.label:
+            self._start(data, keys, [choice], view)
         space = self._space(choice, view)
         todo = self._processes.from_main(space.missing(keys))
         if len(todo) < len(set(keys)):
@@ -274,7 +252,7 @@ class Extractor:
         until: float | None,
     ) -> int:
         """Compute the features of some examples into the cache, and return of how many."""
-        reading = _Reading(self._source, data, todo, view, keys)
+        reading = Reading(self._source, data, todo, view, keys)
         n_done, n_bad = 0, 0
         buffer = ShardBuffer(space)
         try:
@@ -283,7 +261,7 @@ class Extractor:
                     for offset, error in enumerate(errors):
                         if error:
                             if not self._skip_unreadable:
-                                raise DataError(*error.split("\nTo fix: ")[:1], fix=error.partition("\nTo fix: ")[2])
+                                raise DataError.from_text(error)
                             unreadable[keys[todo[first + offset]]] = error
                             n_bad += 1
                     features = self._forward(batch)
@@ -297,88 +275,18 @@ class Extractor:
             buffer.flush()
         return n_done - n_bad
 
-    def _start(
-        self, data: Readable, keys: Sequence[str], choices: list[EngineChoice], view: View
-    ) -> tuple[Engine, EngineChoice]:
-        started = time.perf_counter()
-        reading = _Reading(self._source, data, range(min(len(data), 8)), view, keys)
-        rows = [reading[i] for i in range(len(reading))]
-        sample = self._source.collate([row[0] for row in rows if not row[2]] or [rows[0][0]])
-        while True:
-            try:
-                engine, choice, cosine = self._source.start(
-                    choices,
-                    sample=sample,
-                    batch_size=self._batch_size,
-                    device=self._device,
-                    say=self._say,
-                )
-                break
-            except Exception as error:
-                self._halve(error)
-        refused = choices[: choices.index(choice)]
-        self._refused.update(c.label for c in refused)
+    def _start(self, data: Readable, keys: Sequence[str], choices: list[EngineChoice], view: View) -> EngineChoice:
+        """Start an engine: before its own batches, it is shown a few real examples, always the same ones."""
+        choice = self._network.start(choices, Reading(self._source, data, range(min(len(data), 8)), view, keys))
         self.engine_label = choice.label
-        self.seconds_engine += time.perf_counter() - started
-        self._say(
-            f"engine {choice.label} on {self._device}: {choice.reason}; {choice.precision.name}:"
-            f" {choice.precision.reason}; cosine to eager fp32 at least {cosine:.6f}"
-        )
-        return engine, choice
+        return choice
 
-    def _batches(self, reading: _Reading) -> Iterator[tuple[int, Any, NDArray[np.uint64], list[str]]]:
-        n_workers = min(self._n_workers, max(0, len(reading) // (2 * self._batch_size)))
-        loader = torch.utils.data.DataLoader(
-            reading,
-            batch_size=self._batch_size,
-            num_workers=n_workers,
-            collate_fn=reading.collate,
-            prefetch_factor=2 if n_workers else None,
-        )
-        first = 0
-        for batch, hashes, errors in loader:
-            own = batch.numpy() if isinstance(batch, torch.Tensor) else batch
-            yield first, own, hashes.numpy().view(np.uint64), errors
-            first += len(errors)
+    def _batches(self, reading: Reading) -> Iterator[tuple[int, Any, NDArray[np.uint64], list[str]]]:
+        return read_batches(reading, batch_size=self._network.batch_size, n_workers=self._n_workers)
 
     def _forward(self, batch: Any) -> NDArray[np.float32]:
-        """Return features of a batch, in pieces of the engine's size; a batch that does not fit is halved."""
-        started = time.perf_counter()
-        assert self._running is not None
-        pieces, at = [], 0
-        while at < len(batch):
-            piece = batch[at : at + self._batch_size]
-            try:
-                pieces.append(self._running[0](self._source.filled(piece, self._batch_size))[: len(piece)])
-            except Exception as error:
-                self._halve(error)
-                choice = self._running[1]
-                engine, _, _ = self._source.start(
-                    [choice],
-                    sample=piece[: self._batch_size],
-                    batch_size=self._batch_size,
-                    device=self._device,
-                    say=self._say,
-                )
-                self._running = (engine, choice)
-                continue
-            at += len(piece)
-        self.seconds_forward += time.perf_counter() - started
-        return np.concatenate(pieces)
-
-    def _halve(self, error: Exception) -> None:
-        """Halve the batch if memory ran out and it can be halved; else raise."""
-        if not is_out_of_memory(error):
-            raise error
-        if self._batch_size == 1:
-            raise ResourceError(
-                f"out of memory on {self._device} with a single {self._source.noun}",
-                fix="choose a smaller model, or --device cpu (Python: device='cpu')",
-            ) from error
-        self._batch_size //= 2
-        self._say(f"out of memory: going on with batches of {self._batch_size}")
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        """Return features of a batch."""
+        return self._network.features(batch)
 
 
 def _spread(rows: NDArray[Any], is_present: NDArray[np.bool_]) -> NDArray[Any]:

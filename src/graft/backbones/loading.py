@@ -18,6 +18,7 @@ from graft.backbones.heads import FeatureNetwork, Head, find_head
 from graft.backbones.licences import stated_licence
 from graft.backbones.picture_source import PictureSource
 from graft.backbones.preprocessing import Preprocessing
+from graft.backbones.pretrained import PretrainedModel
 from graft.core.errors import ModelError
 from graft.core.optional import require
 
@@ -165,7 +166,7 @@ def load_image_model(
     return ImageModel(network, head, preprocessing, backbone, notes)
 
 
-def random_network(model: ImageModel, *, seed: int) -> nn.Module:
+def random_network(model: PretrainedModel, *, seed: int) -> nn.Module:
     """Return a network of the same architecture and labels with random weights, all trainable."""
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.manual_seed(seed)

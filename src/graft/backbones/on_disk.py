@@ -7,8 +7,9 @@ from pathlib import Path
 
 from graft.backbones.catalog import CatalogEntry
 
-__all__ = ["place_on_disk"]
+__all__ = ["parameters_on_disk", "place_on_disk"]
 
+_BYTES = 4  # of a parameter; one of 16 bits is counted half
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 
@@ -19,6 +20,13 @@ def place_on_disk(entry: CatalogEntry) -> str | None:
     if entry.package and (folder := _in_package(entry.package)):
         return folder
     return entry.id if _is_cached(entry) else None
+
+
+def parameters_on_disk(folder: str) -> int:
+    """Return about how many parameters the weights in a folder have, by the size of their files; 0: none are there."""
+    place = Path(folder)
+    files = {path for name in ("*.safetensors", "pytorch_model*.bin") for path in place.glob(name)}
+    return sum(path.stat().st_size for path in files) // _BYTES if place.is_dir() else 0
 
 
 def _in_package(package: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from graft.api.config import read_config_file
+from graft.api.gathering import read_config_file
 from graft.core.errors import UsageError
 
 __all__ = ["with_config_file"]

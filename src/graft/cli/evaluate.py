@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -27,6 +27,9 @@ def evaluate(
     json: Path | None = None,
     seed: int = 0,
     preprocessing: str | None = None,
+    text_column: str | None = None,
+    decoding: Literal["auto", "greedy", "beam"] = "auto",
+    language_model: str | None = None,
 ) -> None:
     """Judge a finished run on labelled data, or the predictions of any framework.
 
@@ -57,11 +60,18 @@ def evaluate(
         Of the bootstrap draws.
     preprocessing
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
+    text_column
+        Column of a table that holds the texts of speech.
+    decoding
+        Of speech: auto (as it was fitted), greedy or beam.
+    language_model
+        Of the beam: a text with a sentence a line, an .arpa file, or train, the run's own.
     """
     from rich.console import Console
 
     from graft.api.evaluate import evaluate as run_evaluate
     from graft.core.files import write_json
+    from graft.report.speech import print_error_rates
     from graft.report.terminal import print_summary
 
     console = Console(emoji=False)
@@ -77,10 +87,15 @@ def evaluate(
         skip_unreadable=skip_unreadable,
         seed=seed,
         preprocessing=preprocessing,
+        text_column=text_column,
+        decoding=decoding,
+        language_model=language_model,
         say=lambda text: console.print(f"· {text}", style="dim", markup=False, highlight=False),
         console=console,
     )
-    if not as_shift:  # else its one sentence was said
+    if metrics.get("headline") == "wer":
+        print_error_rates(metrics, console=console)
+    elif not as_shift:  # else its one sentence was said
         print_summary(metrics, console=console, noun="examples" if predictions is not None else metrics["noun"])
     if json is not None:
         write_json(json, metrics)

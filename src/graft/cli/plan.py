@@ -22,7 +22,7 @@ def plan(
 ) -> None:
     """Say what each strategy of fit would take in parameters, memory, disk and time; train nothing.
 
-    Two batches of pictures are read, and a few steps of each strategy run on them.
+    Two batches of examples are read, and a few steps of each strategy run on them.
 
     Parameters
     ----------

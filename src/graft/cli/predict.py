@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -29,6 +29,8 @@ def predict(
     max_new_tokens: int = 256,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    decoding: Literal["auto", "greedy", "beam"] = "auto",
+    language_model: str | None = None,
 ) -> None:
     """Predict the label of files or texts, write down what is said, or answer questions, as a stream.
 
@@ -68,6 +70,10 @@ def predict(
         Of a language model: 0: the likeliest token each time; above, tokens are drawn.
     top_p
         Share of the probability that tokens are drawn from.
+    decoding
+        Of speech: auto (as it was fitted), greedy or beam.
+    language_model
+        Of the beam: a text with a sentence a line, an .arpa file, or train, the run's own.
     """
     import sys
     from collections.abc import Callable
@@ -112,6 +118,8 @@ def predict(
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         top_p=top_p,
+        decoding=decoding,
+        language_model=language_model,
         say=lambda text: errors.print(f"· {text}", style="dim", markup=False),
     )
     with atomic_path(out) if out is not None else nullcontext(None) as place:

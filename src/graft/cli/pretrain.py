@@ -82,7 +82,7 @@ def pretrain(
             out=out,
             arch=arch,
             epochs=epochs or 30.0,
-            learning_rate=learning_rate or 1e-3,
+            learning_rate=learning_rate or 2e-3,
             seed=seed,
             resume=resume,
             overwrite=overwrite,

@@ -26,9 +26,11 @@ def rank(
     config: Path | None = None,
     json: Path | None = None,
 ) -> None:
-    """Say which of several pretrained models to begin with on these data; train nothing but heads.
+    """Say which of several pretrained models to begin with on these data.
 
-    The test split is not read. With --offline only models on this disk are looked at.
+    Heads on frozen features are compared. Where these can't tell the first two apart, both are fine-tuned for a quarter
+    of the steps if the budget allows (--race none: never). The test split is not read. With --offline only models on
+    this disk are looked at.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "DataError",
@@ -46,6 +46,12 @@ class GraftError(Exception):
     def __init__(self, got: str, *, expected: str = "", fix: str = "") -> None:
         self.got, self.expected, self.fix = got, expected, fix
         super().__init__(got, expected, fix)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return the error whose text `str` gave: how one comes back from where only its text was kept."""
+        got, _, fix = text.partition("\nTo fix: ")
+        return cls(got, fix=fix)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are pickled by position; data workers send theirs to the main process.

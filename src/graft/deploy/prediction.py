@@ -94,7 +94,7 @@ def predict_examples(
             for i, error in enumerate(errors):
                 name = chunk[first + i].id
                 if error and not skip_unreadable:
-                    raise DataError(error.partition("\nTo fix: ")[0], fix=error.partition("\nTo fix: ")[2])
+                    raise DataError.from_text(error)
                 if error:
                     say(f"skipped: {error.splitlines()[0]}")
                     yield Prediction(name, "", 0.0, (), error.splitlines()[0])

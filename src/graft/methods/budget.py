@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune
+from graft.methods.fine_tuning import FineTuned, fine_tune
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.settings import FineTuning
 from graft.methods.verdict import ALPHAS
+from graft.methods.where import Where
 
 __all__ = [
     "RunBudget", "RunCost", "affordable_folds", "fewest_steps", "measure_cost", "measuring_s", "n_planned_runs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +18,11 @@ from graft.core.devices import Precision, choose_device
 from graft.core.errors import UsageError
 from graft.methods.prepared import Prepared
 from graft.methods.settings import FineTuning
+from graft.methods.where import Where
 from graft.training.activations import ActivationBatches, ActivationStore, store_activations
 from graft.training.batches import Batches
 from graft.training.examples import Rows, TrainingExamples
 from graft.training.mixing import soft_targets
-
-if TYPE_CHECKING:
-    from graft.methods.fine_tuning import Where
 
 __all__ = ["CachedBoundary", "cache_boundary"]
 

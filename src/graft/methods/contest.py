@@ -20,16 +20,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from graft.core.errors import UsageError
+from graft.methods.arena import Arena
 from graft.methods.budget import RunBudget, fewest_steps
 from graft.methods.contest_runs import ContestJob, gather_evidence, run_last
-from graft.methods.fine_tuning import FineTuned, Where
-from graft.methods.head_only import HeadFit
+from graft.methods.fine_tuning import FineTuned
 from graft.methods.kept_network import mixed_network, why_no_adapter, with_head
 from graft.methods.prepared import FineTuningMethod
 from graft.methods.verdict import ALPHAS, Verdict, judge_contender, verdict_sentence
 from graft.methods.word_table import word_table_note
-from graft.tasks.base import Task
-from graft.training.examples import TrainingExamples
 
 __all__ = ["Contest", "hold_contest", "n_contest_folds", "refuse_soup"]
 
@@ -74,17 +72,9 @@ def n_contest_folds(n_examples: int, n_folds: int) -> int:
 
 def hold_contest(
     method: FineTuningMethod,
-    network: nn.Module,
+    arena: Arena,
     *,
-    head: str,
-    probe: HeadFit,
-    features: NDArray[np.float32],
-    task: Task,
-    examples: TrainingExamples,
-    n_train: int,
-    valid_logits: NDArray[np.float32] | None = None,
     incumbent: Contest | None = None,
-    anchors: NDArray[np.float32] | None = None,
     n_folds: int | None = None,
     alphas: tuple[float, ...] = ALPHAS,
     soup: int = 1,
@@ -92,22 +82,13 @@ def hold_contest(
     seconds_left: Callable[[], float] | None = None,
     is_cut_short: bool = True,
     is_kept_anyway: bool = False,
-    seed: int = 0,
-    where: Where,
     say: Callable[[str], None] = lambda text: None,
 ) -> Contest:
     """Return the contender, trained, with what held-out examples say of it.
 
     Parameters
     ----------
-    network : pretrained, its head already the probe's.
-    features : (n_train, n_features), plain views of the training examples.
-    examples : the training examples first, then, where there is a validation split, its examples, then the anchors.
-    n_train : number of the training examples.
-    valid_logits : (n_valid, n_classes), the probe's of the validation split: it is then the judge; None: folds are.
     incumbent : a contender that has beaten the probe: this one must beat both, on the same examples; None: none.
-    anchors : (n_anchors, n_features), of the examples at the end that every run is trained on and none is judged by,
-        as the probe was; None: there are none.
     n_folds : how many of the probe's folds; None: `n_contest_folds`.
     alphas : shares to choose from; (1.0,): no interpolation.
     soup : runs whose weights are averaged; greedily by held-out loss or all.
@@ -121,23 +102,9 @@ def hold_contest(
     steps nor a quarter of the planned ones would fit, nothing is done, and that is a note.
     """
     started = time.perf_counter()
-    job = ContestJob(
-        method=method,
-        network=network,
-        head=head,
-        probe=probe,
-        features=features,
-        task=task,
-        examples=examples,
-        n_train=n_train,
-        has_valid=valid_logits is not None,
-        anchors=anchors,
-        soup=soup,
-        is_greedy=is_greedy,
-        seed=seed,
-        where=where,
-    )
-    splits = job.splits(n_folds or n_contest_folds(n_train, int(probe.folds.max()) + 1))
+    job = ContestJob(method, arena, soup, is_greedy)
+    network, probe, examples, n_train = arena.network, arena.probe, arena.examples, arena.n_train
+    splits = arena.splits(n_folds or n_contest_folds(n_train, arena.n_folds))
     if incumbent is not None:
         splits = [(rows, held_out) for rows, held_out in splits if np.isin(held_out, incumbent.rows).all()]
     notes: list[str] = []
@@ -146,8 +113,8 @@ def hold_contest(
         say(told)
     budget = None
     if seconds_left is not None:
-        budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=job.n_valid, soup=soup)
-        cost = budget.measure(network, start=job.start, where=where, **job.common)
+        budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=arena.n_valid, soup=soup)
+        cost = budget.measure(network, start=arena.start, where=arena.where, **arena.common)
         n_affordable, ratio = budget.affordable(len(splits))
         splits = splits[:n_affordable]
         planned = method.settings.n_steps(n_train)
@@ -166,13 +133,13 @@ def hold_contest(
 
     evidence = gather_evidence(job, splits, alphas=alphas, budget=budget)
     held_out_rows = np.concatenate([held_out for _, held_out in splits])
-    probe_logits = valid_logits if valid_logits is not None else probe.out_of_fold_logits[held_out_rows]
-    verdict = where.processes.from_main(
+    probe_logits = probe.out_of_fold_logits[held_out_rows] if arena.valid_logits is None else arena.valid_logits
+    verdict = arena.where.processes.from_main(
         judge_contender(
             probe_logits,
             evidence.logits,
             examples.targets[held_out_rows],
-            seed=seed,
+            seed=arena.seed,
             alphas=alphas,
             centre=probe.centre,
             incumbent=None if incumbent is None else (incumbent.method, incumbent.logits_of(held_out_rows)),
@@ -180,7 +147,7 @@ def hold_contest(
     )
     facts: dict[str, Any] = {
         "settings": method.as_dict(),
-        "held_out": "valid" if job.has_valid else f"{len(splits)} of {int(probe.folds.max()) + 1} folds",
+        "held_out": "valid" if arena.has_valid else f"{len(splits)} of {arena.n_folds} folds",
         **verdict.figures,
         "is_better": verdict.is_better,
         "seconds_evidence": round(time.perf_counter() - started, 3),
@@ -196,9 +163,9 @@ def hold_contest(
         say(note)
     final = last.run
     mixed = mixed_network(
-        with_head(network, head, last.start),
+        with_head(network, arena.head, last.start),
         last.weights,
-        head=head,
+        head=arena.head,
         share=verdict.alpha,
         temperature=verdict.temperature,
         centre=probe.centre,

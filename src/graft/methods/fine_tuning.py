@@ -4,67 +4,34 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import Tensor, nn
 
 from graft.backbones.heads import Head
 from graft.backbones.text_pooling import fixed_modules, head_input_scale
-from graft.core.devices import Precision, choose_device, choose_precision
-from graft.core.processes import Processes
+from graft.core.devices import choose_device
 from graft.core.seeds import derive_seed
 from graft.methods.cached_boundary import cache_boundary
 from graft.methods.prepared import FineTuningMethod, Prepared, SaveAdapter
 from graft.methods.rates import width_factor
+from graft.methods.where import Where, family_of, train_here, training_precision
 from graft.methods.word_table import without_word_table
 from graft.tasks.base import FeatureTask, Task
-from graft.training.checkpoints import CheckpointPlan
 from graft.training.examples import BatchExtras, PictureExamples, Rows, TrainingExamples, predict_logits
 from graft.training.freezing import recalibrate_batch_norms
-from graft.training.held_out import HeldOut
-from graft.training.loop import Training, train
+from graft.training.loop import Training
 
-__all__ = [
-    "FineTuned", "Where", "family_of", "fine_tune", "held_out_figures", "mend_dropout",
-    "planned_rate", "training_precision",
-]  # fmt: skip
+__all__ = ["FineTuned", "Refit", "fine_tune", "held_out_figures", "mend_dropout", "planned_rate"]
 
 _RECALIBRATION_EXAMPLES = 1024
 
 Refit = Callable[[NDArray[np.float32], NDArray[np.integer[Any]]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where and how a run computes, and where it leaves its traces; plain values that no result depends on.
-
-    Parameters
-    ----------
-    device, precision : as `graft.core.devices` has them.
-    folder : for checkpoints, the step log and cached activations; None: nothing is written, and `is_cached` methods
-        are refused.
-    checkpoint_every_s : seconds between checkpoints.
-    resume : go on from a checkpoint in `folder`.
-    """
-
-    device: str = "auto"
-    precision: str = "auto"
-    folder: Path | None = None
-    checkpoint_every_s: float | None = 120.0
-    resume: bool = False
-    processes: Processes = field(default_factory=Processes)
-    console: Console | None = None
-
-    def inside(self, name: str) -> Where:
-        """Return the same with a folder of that name in the folder."""
-        return self if self.folder is None else replace(self, folder=self.folder / name)
 
 
 @dataclass(frozen=True)
@@ -89,29 +56,9 @@ class FineTuned:
     save_adapter: SaveAdapter | None = None
 
 
-def family_of(network: nn.Module) -> str:
-    """Return the architecture's family, for example ``"resnet"``, as the network's configuration states it."""
-    config: Any = getattr(network, "config", None)
-    return str(getattr(config, "model_type", type(network).__name__))
-
-
 def planned_rate(method: FineTuningMethod, network: nn.Module) -> float:
     """Return the highest rate of a run: that of the settings, else the method's prior for the network."""
     return method.settings.learning_rate or method.learning_rate(family_of(network)) * width_factor(network)
-
-
-def training_precision(network: nn.Module, device: torch.device, *, wanted: str = "auto") -> Precision:
-    """Return what to train in: as `choose_precision`, but float32 for depthwise convolutions on a CPU.
-
-    Their bfloat16 backward pass is slower than float32 there, by 1.3 to 1.8 times (docs/experiments.md).
-    """
-    chosen = choose_precision(device, wanted=wanted)
-    if family_of(network) == "deberta" and chosen.name != "fp32":
-        return Precision("fp32", "DeBERTa v1 masks with a number that half precision cannot hold")
-    is_depthwise = any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
-    if wanted == "auto" and device.type == "cpu" and is_depthwise and chosen.name != "fp32":
-        return Precision("fp32", "depthwise convolutions train faster so on a CPU")
-    return chosen
 
 
 def mend_dropout(network: nn.Module) -> list[str]:
@@ -245,27 +192,19 @@ def fine_tune(
             )
             return held_out_figures(logits, targets)
 
-        every = max(1, -(-recipe.n_steps // settings.evaluations))
-        held_out = HeldOut(evaluate, every_steps=every, patience=settings.patience)
+        held_out = settings.held_out(evaluate, n_steps=recipe.n_steps)
 
-    plan = None
-    if where.folder is not None:
-        identity = {"method": method.as_dict(), "recipe": recipe.as_dict(), "n_rows": len(rows), "family": family}
-        plan = CheckpointPlan(where.folder / "checkpoints", identity=identity, every_s=where.checkpoint_every_s)
-    training = train(
+    training = train_here(
         runnable,
         batches,
         loss=loss,
         recipe=recipe,
         groups=prepared.groups,
         held_out=held_out,
-        log=None if where.folder is None else where.folder / "steps.jsonl",
-        checkpoints=plan,
-        resume=where.resume,
+        identity={"method": method.as_dict(), "recipe": recipe.as_dict(), "n_rows": len(rows), "family": family},
         max_seconds=max_seconds,
-        precision=precision.name,
-        device="cpu" if device.type == "cpu" else "auto",
-        console=where.console,
+        precision=precision,
+        where=where,
     )
     if settings.batch_norm == "recalibrate":
         chosen = np.asarray(rows)[:_RECALIBRATION_EXAMPLES]

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from graft.core.devices import Precision, choose_device
 from graft.core.errors import UsageError
-from graft.methods.fine_tuning import Where, training_precision
 from graft.methods.lora import LoRA
 from graft.methods.prepared import SaveAdapter
 from graft.methods.rates import LORA_FACTOR
 from graft.methods.settings import FineTuning
+from graft.methods.where import Where, training_precision
 from graft.tasks.text_generation import TextGeneration
 from graft.training.checkpoints import CheckpointPlan
 from graft.training.conversations import ConversationExamples, LengthBatches, PackedBatches

@@ -13,8 +13,8 @@ from torch import nn
 from graft.backbones.heads import Head
 from graft.core.devices import choose_device
 from graft.evaluation.multi_label_calibration import tempered
-from graft.methods.fine_tuning import Where, training_precision
 from graft.methods.weights import Weights, interpolate
+from graft.methods.where import Where, training_precision
 from graft.tasks.base import Task
 from graft.training.examples import TrainingExamples, predict_logits
 

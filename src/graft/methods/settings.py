@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from graft.core.errors import UsageError
+from graft.training.held_out import HeldOut
 from graft.training.mixing import Mixing
 from graft.training.recipe import Recipe
 from graft.training.schedules import Schedule
@@ -118,6 +120,13 @@ class FineTuning:
             is_compiled=self.is_compiled,
             seed=seed,
         )
+
+    def held_out(
+        self, evaluate: Callable[[nn.Module], Mapping[str, float]], *, n_steps: int, decided_by: str = "log_loss"
+    ) -> HeldOut:
+        """Return what is looked at in a run of so many steps, and how often; see `HeldOut`."""
+        every = max(1, -(-n_steps // self.evaluations))
+        return HeldOut(evaluate, every_steps=every, patience=self.patience, decided_by=decided_by)
 
     def mixing(self) -> Mixing | None:
         """Return how pictures are mixed; None: not at all."""

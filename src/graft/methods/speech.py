@@ -17,15 +17,13 @@ from graft.core.devices import Precision, choose_device
 from graft.core.errors import UsageError
 from graft.evaluation.speech import error_rate
 from graft.evaluation.word_errors import character_errors
-from graft.methods.fine_tuning import Where, training_precision
 from graft.methods.head_warm_up import warm_up_head
 from graft.methods.lora import LoRA
 from graft.methods.rates import LORA_FACTOR, width_factor
 from graft.methods.settings import FineTuning
+from graft.methods.where import Where, train_here, training_precision
 from graft.tasks.speech_recognition import SpeechRecognition
-from graft.training.checkpoints import CheckpointPlan
-from graft.training.held_out import HeldOut
-from graft.training.loop import Training, train
+from graft.training.loop import Training
 from graft.training.optimizers import ParameterGroup
 from graft.training.utterances import SpeechDistortion, UtteranceBatches, UtteranceExamples
 
@@ -197,26 +195,18 @@ def fine_tune_speech(
                 "cer": error_rate(held_out_texts, texts, of=character_errors),
             }
 
-        every = max(1, -(-n_steps // settings.evaluations))
-        held_out = HeldOut(evaluate, every_steps=every, patience=settings.patience, decided_by="wer")
-    plan = None
-    if where.folder is not None:
-        identity = {"method": strategy, "recipe": recipe.as_dict(), "n_rows": len(rows), "most": most}
-        plan = CheckpointPlan(where.folder / "checkpoints", identity=identity, every_s=where.checkpoint_every_s)
-    training = train(
+        held_out = settings.held_out(evaluate, n_steps=n_steps, decided_by="wer")
+    training = train_here(
         runnable,
         batches,
         loss=learner.loss,
         recipe=recipe,
         groups=groups,
         held_out=held_out,
-        log=None if where.folder is None else where.folder / "steps.jsonl",
-        checkpoints=plan,
-        resume=where.resume,
+        identity={"method": strategy, "recipe": recipe.as_dict(), "n_rows": len(rows), "most": most},
         max_seconds=max_seconds,
-        precision=precision.name,
-        device="cpu" if device.type == "cpu" else "auto",
-        console=where.console,
+        precision=precision,
+        where=where,
     )
     trained = finish(runnable).to(device="cpu").eval().requires_grad_(False)
     return SpeechTuned(trained, training, rate, n_trainable, warm_up_loss)

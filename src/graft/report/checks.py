@@ -23,6 +23,13 @@ _NAMES = {
     "outliers": "Outliers",
     "small_classes": "Small classes",
     "imbalance": "Imbalance",
+    "sentences": "Sentences of both sides",
+    "unreadable": "Unreadable recordings",
+    "silent": "Silent recordings",
+    "clipped": "Clipped recordings",
+    "empty": "Empty transcripts",
+    "length": "Lengths",
+    "speaking_rate": "Letters a second",
 }
 _MARKS = {"warning": ("!", "bold red"), "note": ("·", "yellow"), "ok": ("✓", "green"), "not checked": ("–", "dim")}
 _BESIDE = {"nearly_the_same": "much like"}

@@ -66,21 +66,20 @@ def print_plan(plan: Mapping[str, Any], *, console: Console) -> None:
 
 def _sentences(plan: Mapping[str, Any]) -> list[str]:
     data, model, compute, measured = plan["data"], plan["model"], plan["compute"], plan["measured"]
-    names = data["classes"]
+    names, noun = data["classes"], data["noun"]
     listed = ", ".join(map(w.plain, names[:6])) + (", …" if len(names) > 6 else "")
     splits = ", ".join(f"{n:,} {name}" for name, n in data["splits"].items())
     ours = " (held out here)" if data["is_test_held_out"] else ""
-    side = " x ".join(map(str, model["picture"]))
     notes = "".join(f"; {note}" for note in model["notes"])
     rate = measured["n_pass"] / measured["pass_s"]
     return [
-        f"Data: {_short(data['path'])}, {data['n_pictures']:,} pictures of {len(names):,} classes ({listed}): {splits}"
+        f"Data: {_short(data['path'])}, {data['n_examples']:,} {noun}s of {len(names):,} classes ({listed}): {splits}"
         f"{ours}.",
         f"Model: {_short(model['id'])}, {model['architecture']}, {_parameters(model['n_parameters'])} parameters,"
-        f" {model['n_features']:,} features a picture of {side}{notes}.",
+        f" {model['n_features']:,} features a {noun} of {model['reads']}{notes}.",
         f"Compute: {compute['device']}, fine-tuning in {compute['precision']} ({compute['reason']}). The one pass over"
-        f" {measured['n_pass']:,} pictures by {compute['engine']} takes about {w.duration(measured['pass_s'])},"
-        f" {w.duration(measured['engine_s'])} of it to start: {rate:,.0f} pictures a second.",
+        f" {measured['n_pass']:,} {noun}s by {compute['engine']} takes about {w.duration(measured['pass_s'])},"
+        f" {w.duration(measured['engine_s'])} of it to start: {rate:,.0f} {noun}s a second.",
     ]
 
 
@@ -96,7 +95,11 @@ def _small_print(plan: Mapping[str, Any]) -> list[str]:
         )
     disk = runs[0]["disk"]
     stays = f"{byte_size(disk['features'] + disk['model'])} of features and model stay"
-    goes = f", {byte_size(tuned['disk']['pictures'])} of pictures and all checkpoints go at the end" if tuned else ""
+    goes = ""
+    if tuned:
+        held = tuned["disk"]["examples"]
+        kept = f"{byte_size(held)} of {plan['data']['noun']}s and " if held else ""
+        goes = f", {kept}all checkpoints go at the end"
     total = "total: the whole of graft fit from start to report, with nothing cached"
     if tuned:
         n = tuned["n_runs"]
@@ -106,7 +109,7 @@ def _small_print(plan: Mapping[str, Any]) -> list[str]:
         f"memory: {memory}.",
         f"disk: the most there is at a time; {stays}{goes}.",
         f"{total}.",
-        f"Measured in {w.duration(measured['seconds'])} on {measured['n_pictures_read']:,} pictures.",
+        f"Measured in {w.duration(measured['seconds'])} on {measured['n_examples_read']:,} {plan['data']['noun']}s.",
     ]
 
 

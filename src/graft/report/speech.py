@@ -15,7 +15,7 @@ from graft.evaluation.word_errors import align, word_errors
 from graft.report import wording as w
 from graft.report.html import environment, style
 
-__all__ = ["print_speech", "speech_sentences", "worst_utterances", "write_speech_report"]
+__all__ = ["print_error_rates", "print_speech", "speech_sentences", "worst_utterances", "write_speech_report"]
 
 _SHOWN = 20
 _MOST_SOUND_BYTES = 2_000_000
@@ -49,6 +49,9 @@ def write_speech_report(
         words=metrics["test"]["words"],
         history=list(metrics["strategy"].get("history") or [])[:60],
         best_step=metrics["strategy"].get("best_step"),
+        corrupted=_corrupted_rows(metrics.get("corruptions") or {}),
+        n_corrupted=(metrics.get("corruptions") or {}).get("n"),
+        plain_corrupted=_percent(metrics["corruptions"]["plain"]["wer"]) if metrics.get("corruptions") else "",
         worst=worst_utterances(transcripts, sound),
         suspects=metrics.get("suspects", []),
         compared=metrics["compared"],
@@ -72,6 +75,18 @@ def speech_sentences(metrics: Mapping[str, Any]) -> list[str]:
     else:
         found.append("The untouched checkpoint could not be judged: its head for these letters is new.")
     found.append(f"Kept: {strategy['why']}.")
+    if chosen := metrics.get("decoding"):
+        greedy = metrics["baselines"]["greedy decoding"]
+        found.append(
+            f"Decoded by a beam of {chosen['width']}"
+            + (
+                f" with a language model of {chosen['n_words']} words, whose weight ({chosen['weight']:g}) and bonus a"
+                f" word ({chosen['bonus']:g}) were chosen on {chosen['chosen_on']} held-out utterances"
+                if chosen["n_words"]
+                else ""
+            )
+            + f"; by the best letter of each frame {_percent(greedy['wer'])} of words are wrong."
+        )
     if told := strategy.get("loss_against_words"):
         found.append(told)
     return found
@@ -107,6 +122,21 @@ def print_speech(metrics: Mapping[str, Any], *, console: Console) -> None:
     console.print()
 
 
+def print_error_rates(metrics: Mapping[str, Any], *, console: Console) -> None:
+    """Print the error rates of one split, what they rest on, and the kinds of error."""
+    figures = next(value for value in metrics.values() if isinstance(value, dict) and "wer" in value)
+    words = figures["words"]
+    for line in (
+        f"words wrong: {_percent(figures['wer'])}; characters wrong: {_percent(figures['cer'])}",
+        f"of {words['n']} words {words['substituted']} heard as others, {words['deleted']} missed,"
+        f" {words['inserted']} heard that nobody said; {figures['exact_utterances']:.1%} of the utterances without an"
+        " error",
+        f"rests on {figures['n_utterances']} utterances of {figures['n_clusters']} {figures['clusters']}s;"
+        f" {metrics['decoding']} decoding; compared: {metrics['compared']}",
+    ):
+        console.print(line, markup=False, highlight=False, emoji=False)
+
+
 def _figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     named = {"this model, test": metrics["test"], "this model, valid": metrics["held_out"].get("valid")}
     named |= {f"{name}, test": figures for name, figures in metrics["baselines"].items()}
@@ -120,6 +150,14 @@ def _figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
         }
         for name, figures in named.items()
         if figures
+    ]
+
+
+def _corrupted_rows(corruptions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    levels = [str(severity) for severity in corruptions.get("severities", ())]
+    return [
+        {"name": name, "cells": [_percent(by[level]["wer"]) if level in by else "no time" for level in levels]}
+        for name, by in corruptions.get("by", {}).items()
     ]
 
 

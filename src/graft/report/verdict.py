@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from graft.report import class_facts
+from graft.report import choice_facts, class_facts
 from graft.report import wording as w
 from graft.report.leading import headline_of, is_multi_label, lead_of, split_of
 from graft.report.sections.race import rate_sentence
@@ -78,14 +78,14 @@ def build_verdict(
         *_claimed(metrics, "overfits", "loss_rises"),
         *(_claimed(metrics, "calibrated") or filter(None, [_calibration(metrics)])),
         *_claimed(metrics, "shift", "more_labels"),
-        _strategy(metrics),
+        _fact("Strategy", choice_facts.strategy(metrics)),
         _fact("Rate", rate_sentence(metrics.get("strategy"))),
         *_claimed(metrics, "loses_pretraining", "costs_robustness"),
         _fact("Weakest point", class_facts.weakest_point(metrics, noun=noun)),
         *_claimed(metrics, "slices_fail"),
-        _selection(leaderboard),
+        _fact("How it was chosen", choice_facts.selection(leaderboard)),
         *_claimed(metrics, "selection_flatters", "sets_cover"),
-        _cost(metrics),
+        _fact("Time", choice_facts.cost(metrics)),
     )
     headline = _headline(metrics) + _flattery(metrics)
     claims = tuple(metrics.get("claims") or ())
@@ -239,76 +239,3 @@ def _calibration(metrics: Mapping[str, Any]) -> Fact | None:
         f"Its probabilities are off: calibration error {error}, where a perfectly calibrated model shows up to {limit}."
         f" {direction}, by {w.points(gap)} on average.",
     )
-
-
-def _strategy(metrics: Mapping[str, Any]) -> Fact | None:
-    """Return which strategy won on held-out examples, by how much, and what the contest cost."""
-    found = metrics.get("strategy") or {}
-    if "contender" not in found:
-        return None
-    name = w.plain(found.get("method", "fine-tuning"))
-    if not found.get("n"):
-        return Fact("Strategy", f"The network stayed frozen: {w.plain(found.get('why', ''))}.")
-    n, place = w.count(found["n"]), w.plain(found["held_out"])
-    gap = found["contender"]["accuracy"] - found["probe"]["accuracy"]
-    loss = found["log_loss_difference"]
-    span = w.interval(loss, share=False) if loss.get("low") is not None else "–"
-    side = "above" if gap > 0 else "below"
-    way = "lower" if loss["value"] < 0 else "higher"
-    score = f"{w.points(abs(gap))} {side} the probe" if gap else "level with the probe"
-    if found.get("score", "accuracy") != "accuracy":
-        score += f" in {w.plain(found['score'])}"
-    evidence = (
-        f"on {n} held-out examples ({place}) {name} was {score} ({w.percent(found['contender']['accuracy'])} against"
-        f" {w.percent(found['probe']['accuracy'])}), its log-loss {w.decimal(abs(loss['value']))} {way}"
-        f" ({100 * loss['level']:.0f}{w.THIN}% interval of the difference {span})"
-    )
-    if found["kept"] == "head":
-        text = f"The frozen network with the new head was kept: {evidence}; that is no proof of a gain."
-    elif found.get("is_better"):
-        text = f"{name} was kept: {evidence}."
-        text = text[0].upper() + text[1:]
-    else:
-        text = f"{name} was asked for, and is no proven gain: {evidence}."
-        text = text[0].upper() + text[1:]
-    cost = f" The contest took {w.duration(found['seconds'])}."
-    if found["kept"] != "head":
-        share = found["alpha"]
-        cost += f" The weights lie {100 * share:.0f}{w.THIN}% of the way from the probe's to the fine-tuned ones."
-    return Fact("Strategy", (text + cost).replace(" -", " −"))
-
-
-def _selection(leaderboard: Sequence[Mapping[str, Any]]) -> Fact | None:
-    chosen = next((row for row in leaderboard if row.get("is_chosen")), None)
-    if chosen is None:
-        return None
-    scalings = {row["scaling"] for row in leaderboard}
-    penalties = {row["penalty"] for row in leaderboard}
-    text = (
-        f"One of {len(leaderboard)} candidates ({_plural(len(scalings), 'scaling')},"
-        f" {_plural(len(penalties), 'penalty')}), by log-loss on training examples held out in turn;"
-        " the test split had no say."
-    )
-    best = min(leaderboard, key=lambda row: row["log_loss"])
-    if best["log_loss"] < chosen["log_loss"]:
-        is_near = chosen["log_loss"] <= best["log_loss"] + 1.001 * best["standard_error"]
-        near = ", within one standard error" if is_near else ""
-        text += f" The best scored {w.decimal(best['log_loss'])}, the chosen one {w.decimal(chosen['log_loss'])}{near}."
-    return Fact("How it was chosen", text)
-
-
-def _plural(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
-
-
-def _cost(metrics: Mapping[str, Any]) -> Fact | None:
-    seconds = {k: v for k, v in (metrics.get("seconds") or {}).items() if k != "total"}
-    total = (metrics.get("seconds") or {}).get("total", sum(seconds.values()))
-    if not seconds or total <= 0:
-        return None
-    slowest = max(seconds, key=lambda k: seconds[k])
-    share = f"{100 * seconds[slowest] / total:.0f}{w.THIN}%"
-    name = w.plain(slowest.replace("_", " "))
-    return Fact("Time", f"{w.duration(total)} in all; {share} of it went into \u201c{name}\u201d.")

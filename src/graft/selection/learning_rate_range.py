@@ -18,7 +18,7 @@ from graft.core.seeds import derive_seed
 from graft.methods.fine_tuning import fine_tune
 from graft.methods.prepared import FineTuningMethod
 from graft.selection.trials import TrialBed
-from graft.training.loop import DivergedError
+from graft.training.divergence import DivergedError
 from graft.training.schedules import EXPONENTIAL_SPAN
 
 __all__ = ["RangeTest", "range_test", "read_curve"]

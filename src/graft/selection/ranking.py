@@ -3,94 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graft.core.errors import GraftError, ModelError
 from graft.core.seeds import generator
+from graft.selection.pooling_choice import choose_block
 from graft.selection.ranking_evidence import PairedLoss, compare_pairs, tied_with
-from graft.selection.ranking_signals import Signals, measure_signals
+from graft.selection.ranking_signals import measure_signals
+from graft.selection.ranking_standing import Candidate, Standing, score_of, static_bonus
 
-__all__ = ["Candidate", "Standing", "first_rows", "rank_candidates", "score_of", "size_bonus"]
+__all__ = ["FIRST_A_CLASS", "FIRST_EXAMPLES", "first_rows", "rank_candidates", "reason_of"]
 
 FIRST_EXAMPLES: Final = 200
 FIRST_A_CLASS: Final = 10
 _GROWTH: Final = 3
-_A_DECADE: Final = 0.05  # of loss share that ten times the parameters are worth (docs/decisions/023)
+_POOLING_EXAMPLES: Final = 2_000  # beyond which the pooling of the round before stays
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A pretrained model that is to be ranked.
+class _Ground:
+    """What all looks have in common: see `rank_candidates`."""
 
-    Parameters
-    ----------
-    name : what it is called.
-    n_parameters : without a head.
-    embed : features (n_rows, n_features) of some examples, through a cache: what was computed before costs nothing.
-    scalings : of features, see `graft.solver.scaling`.
-    """
-
-    name: str
-    n_parameters: int
-    embed: Callable[[NDArray[np.int64]], NDArray[np.float32]]
-    scalings: tuple[str, ...] = ("z-score",)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a candidate came.
-
-    Parameters
-    ----------
-    name : of the candidate.
-    n_parameters : without a head.
-    score : smaller is better, see `score_of`.
-    signals : of the last round that it was in.
-    round : number of that round, from 1.
-    seconds : that its features and signals took, all rounds.
-    examples_per_s : of the features that were computed; None: all came from the cache, or too few to tell.
-    is_tied : whether the leader's lead over it can't be told from chance.
-    """
-
-    name: str
-    n_parameters: int
-    score: float
-    signals: Signals
-    round: int
-    seconds: float
-    examples_per_s: float | None
-    is_tied: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "name": self.name,
-            "n_parameters": self.n_parameters,
-            "score": self.score,
-            "round": self.round,
-            "seconds": round(self.seconds, 3),
-            "examples_per_s": self.examples_per_s,
-            "is_tied": self.is_tied,
-            **self.signals.as_dict(),
-        }
-
-
-def score_of(signals: Signals, n_parameters: int) -> float:
-    """Return what candidates are ordered by, smaller is better.
-
-    The mean of the head's and the neighbours' log-loss, each as a share of chance, less a twentieth for each decade of
-    parameters: what fine-tuning adds grows with the network (docs/decisions/023).
-    """
-    return float(signals.both.mean()) - size_bonus(n_parameters)
-
-
-def size_bonus(n_parameters: int) -> float:
-    """Return what the size of a network counts for in `score_of`."""
-    return _A_DECADE * float(np.log10(max(n_parameters, 1)))
+    labels: NDArray[np.integer[Any]]
+    groups: NDArray[np.int64] | None
+    n_folds: int
+    seed: int
 
 
 def first_rows(labels: NDArray[np.integer[Any]], n: int, *, order: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -141,6 +83,7 @@ def rank_candidates(
     round goes on with the better half, and with whoever can't be told from the best, on three times as many.
     """
     end = time.monotonic() + seconds
+    ground = _Ground(labels, groups, n_folds, seed)
     order = generator(seed, "ranking", len(labels)).permutation(len(labels))
     n_all = min(len(labels), most_examples)
     n_now = min(n_all, max(FIRST_EXAMPLES, FIRST_A_CLASS * n_classes))
@@ -148,20 +91,29 @@ def rank_candidates(
     standings: dict[str, Standing] = {}
     pairs: list[PairedLoss] = []
     left_out: list[tuple[str, str]] = []
+    first_error: Exception | None = None
     number = 0
     while True:
         number += 1
         rows, began = first_rows(labels, n_now, order=order), time.monotonic()
-        own = {candidate.name: _look(candidate, labels, rows, n_classes, groups, n_folds, number, standings, seed)
-               for candidate in _in_time(alive, end, left_out if number == 1 else None)}  # fmt: skip
+        own: dict[str, Standing] = {}
+        for candidate in _in_time(alive, end, left_out if number == 1 else None):
+            try:
+                own[candidate.name] = _look(candidate, rows, number, standings.get(candidate.name), ground)
+            except Exception as error:  # of whatever kind: the others are still to be ranked
+                first_error = first_error or error
+                again = f" (in round {number}: it stands where round {number - 1} put it)" if number > 1 else ""
+                left_out.append((candidate.name, reason_of(error) + again))
+                say(f"{candidate.name} left out: {left_out[-1][1]}")
         standings |= own
         if number > 1 and len(own) < len(alive):
-            say(f"the budget ended in round {number}: {len(own)} of {len(alive)} got {len(rows):,} examples")
+            say(f"round {number}: {len(own)} of {len(alive)} got {len(rows):,} examples")
         names = sorted(own, key=lambda name: own[name].score)
         pairs = [p for p in pairs if not (p.a in own and p.b in own)] + compare_pairs(
             {name: own[name].signals.losses for name in names}, seed=seed
         )
-        say(f"round {number}, {len(rows):,} examples: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}")
+        if names:
+            say(f"round {number}, {len(rows):,} examples: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}")
         took = time.monotonic() - began
         n_next = min(n_all, n_now * _GROWTH)
         tied = tied_with(names[0], pairs) if names else set()
@@ -171,12 +123,14 @@ def rank_candidates(
             break
         alive = [candidate for candidate in alive if candidate.name in kept]
         n_now = n_next
+    if not standings and first_error is not None:
+        raise first_error if isinstance(first_error, GraftError) else _as_model_error(left_out[0]) from first_error
     ranked = sorted(standings.values(), key=lambda s: (-s.round, s.score))
     tied = tied_with(ranked[0].name, pairs) if ranked else set()
     return tuple(replace(s, is_tied=s.name in tied) for s in ranked), tuple(pairs), tuple(left_out)
 
 
-def _in_time(alive: Sequence[Candidate], end: float, left_out: list[tuple[str, str]] | None) -> Any:
+def _in_time(alive: Sequence[Candidate], end: float, left_out: list[tuple[str, str]] | None) -> Iterator[Candidate]:
     for place, candidate in enumerate(alive):
         if place and time.monotonic() > end:
             if left_out is not None:
@@ -186,36 +140,55 @@ def _in_time(alive: Sequence[Candidate], end: float, left_out: list[tuple[str, s
 
 
 def _look(
-    candidate: Candidate,
-    labels: NDArray[np.integer[Any]],
-    rows: NDArray[np.int64],
-    n_classes: int,
-    groups: NDArray[np.int64] | None,
-    n_folds: int,
-    number: int,
-    before: dict[str, Standing],
-    seed: int,
+    candidate: Candidate, rows: NDArray[np.int64], number: int, before: Standing | None, ground: _Ground
 ) -> Standing:
-    """Return the standing of a candidate after a look at some rows."""
+    """Return the standing of a candidate after a look at some rows; the model is in memory only meanwhile."""
     started = time.perf_counter()
-    features = candidate.embed(rows)
-    embedding_s = time.perf_counter() - started
-    targets = labels[rows]
+    opened = candidate.open()
+    began = time.perf_counter()
+    features = opened.embed(rows)
+    embedding_s = time.perf_counter() - began
+    targets = ground.labels[rows]
     if targets.ndim == 1:
         _, targets = np.unique(targets, return_inverse=True)
     n_present = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+    groups = None if ground.groups is None else ground.groups[rows]
+    block = opened.poolings.index(before.pooling) if before else 0
+    if len(opened.poolings) > 1 and (not before or len(rows) <= _POOLING_EXAMPLES):  # as `fit` chooses
+        block, _ = choose_block(
+            features, targets, n_blocks=len(opened.poolings), n_classes=n_present, groups=groups,
+            scalings=opened.scalings, n_folds=ground.n_folds, seed=ground.seed,
+        )  # fmt: skip
+    width = features.shape[1] // len(opened.poolings)
     signals = measure_signals(
-        features, targets, n_classes=n_present, groups=None if groups is None else groups[rows],
-        scalings=candidate.scalings, n_folds=n_folds, seed=seed,
+        np.ascontiguousarray(features[:, block * width : (block + 1) * width]), targets, n_classes=n_present,
+        groups=groups, scalings=opened.scalings, n_folds=ground.n_folds, seed=ground.seed,
     )  # fmt: skip
-    old = before.get(candidate.name)
-    n_new = len(rows) - (old.signals.n if old else 0)
+    n_new = len(rows) - (before.signals.n if before else 0)
+    bonus = static_bonus(opened.n_parameters, candidate.published_decades)
     return Standing(
-        candidate.name,
-        candidate.n_parameters,
-        score_of(signals, candidate.n_parameters),
-        signals,
-        number,
-        (old.seconds if old else 0.0) + time.perf_counter() - started,
-        n_new / embedding_s if embedding_s > 0.05 and n_new > 0 else None,
+        name=candidate.name,
+        n_parameters=opened.n_parameters,
+        score=score_of(signals, bonus),
+        bonus=bonus,
+        signals=signals,
+        pooling=opened.poolings[block],
+        round=number,
+        seconds=(before.seconds if before else 0.0) + time.perf_counter() - started,
+        examples_per_s=n_new / embedding_s if embedding_s > 0.05 and n_new > 0 else None,
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return in half a sentence why something could not be done."""
+    first = str(error).strip().splitlines()
+    return error.got if isinstance(error, GraftError) else f"{type(error).__name__}: {first[0] if first else ''}"
+
+
+def _as_model_error(left_out: tuple[str, str]) -> ModelError:
+    name, why = left_out
+    return ModelError(
+        f"{name} could not be ranked: {why}",
+        expected="a pretrained model that gives features of these examples",
+        fix="name others: graft rank --models FOLDER_OR_ID ... (Python: models=[...])",
     )

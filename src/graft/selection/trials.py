@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,14 @@ from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.calibration import fit_temperature
 from graft.evaluation.comparisons import log_losses_of
 from graft.evaluation.multi_label_calibration import fit_prior_temperature, prior_log_odds, tempered
-from graft.methods.contest_runs import ContestJob, Split, Start
-from graft.methods.fine_tuning import Refit, Where, fine_tune, planned_rate
-from graft.methods.head_only import HeadFit, refit_head
+from graft.methods.arena import Arena, Split, Start
+from graft.methods.fine_tuning import Refit, fine_tune, planned_rate
 from graft.methods.kept_network import logits_with
 from graft.methods.prepared import FineTuningMethod
+from graft.methods.where import Where
 from graft.tasks.base import Task
+from graft.training.divergence import DivergedError
 from graft.training.examples import TrainingExamples
-from graft.training.loop import DivergedError
 
 __all__ = ["DIVERGED_LOSS", "Key", "Trial", "TrialBed", "TrialResult", "run_trial", "trial_bed", "with_rate"]
 
@@ -113,48 +112,26 @@ class TrialResult:
         return float(self.losses.mean(dtype=np.float64))
 
 
-def trial_bed(
-    method: FineTuningMethod,
-    network: nn.Module,
-    *,
-    head: str,
-    probe: HeadFit,
-    features: NDArray[np.float32],
-    task: Task,
-    examples: TrainingExamples,
-    n_train: int,
-    has_valid: bool = False,
-    anchors: NDArray[np.float32] | None = None,
-    n_splits: int = 2,
-    seed: int = 0,
-    where: Where,
-) -> TrialBed:
+def trial_bed(arena: Arena, *, n_splits: int = 2) -> TrialBed:
     """Return the bed for a race; the splits are those that a contest takes, at most 1,000 examples held out of each.
 
     Parameters
     ----------
-    method, network, head, probe, features, task, examples, n_train, anchors : see
-        `graft.methods.contest.hold_contest`.
-    has_valid : whether the examples of a validation split follow the training examples: it is then held out always.
-    n_splits : of the probe's folds.
+    n_splits : of the probe's folds; a validation split is one.
     """
-    job = ContestJob(
-        method=method, network=network, head=head, probe=probe, features=features, task=task, examples=examples,
-        n_train=n_train, has_valid=has_valid, anchors=anchors, soup=1, is_greedy=False, seed=seed, where=where,
-    )  # fmt: skip
-    splits = job.splits(min(n_splits, int(probe.folds.max()) + 1))
-    starts = [job.start if has_valid else job.start_for(rows) for rows, _ in splits]
+    splits = arena.splits(min(n_splits, arena.n_folds))
+    starts = [arena.start if arena.has_valid else arena.start_for(rows) for rows, _ in splits]
     return TrialBed(
-        network=network,
-        head=head,
-        task=task,
-        examples=examples,
-        n_train=n_train,
-        splits=tuple((rows, _some(held_out, seed=seed)) for rows, held_out in splits),
+        network=arena.network,
+        head=arena.head,
+        task=arena.task,
+        examples=arena.examples,
+        n_train=arena.n_train,
+        splits=tuple((rows, _some(held_out, seed=arena.seed)) for rows, held_out in splits),
         starts=tuple(starts),
-        refit=partial(refit_head, probe, n_classes=examples.n_classes),
-        seed=seed,
-        where=where,
+        refit=arena.common["refit"],
+        seed=arena.seed,
+        where=arena.where,
     )
 
 

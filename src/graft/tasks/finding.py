@@ -17,7 +17,7 @@ from graft.data.saved import is_saved, read_saved
 from graft.data.tables import TABLE_SUFFIXES, Table, read_table
 from graft.tasks.registry import TASKS, task_class
 
-__all__ = ["find_task", "refuse_transcripts"]
+__all__ = ["find_task", "is_transcribed", "refuse_transcripts"]
 
 _SAMPLE = 20
 _LONGEST_PATH = 1000
@@ -48,7 +48,7 @@ def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
                 fix="leave it away, or name one (Python: task=)",
             )
         return wanted
-    if _is_transcribed(Path(data).expanduser()):
+    if is_transcribed(Path(data).expanduser()):
         return "automatic-speech-recognition"
     if is_conversational(data):
         return "text-generation"
@@ -74,7 +74,7 @@ def refuse_transcripts(task_name: str, *, verb: str) -> None:
         )
 
 
-def _is_transcribed(path: Path) -> bool:
+def is_transcribed(path: Path) -> bool:
     """Return whether data are recordings with what is said: a manifest, or a text beside a sound."""
     if path.is_file():
         return path.suffix.lower() in TABLE_SUFFIXES and _is_manifest(path)

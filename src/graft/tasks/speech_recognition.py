@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graft.backbones.ctc import ctc_logits, encoder_states, fewest_frames, n_frames
+from graft.backbones.ctc_beam import BeamSearch
 from graft.backbones.loading import quiet_transformers
 from graft.backbones.speech_loading import load_speech_model
 from graft.backbones.speech_model import SpeechModel
@@ -40,18 +41,23 @@ class SpeechRecognition:
     ----------
     model : the recogniser.
     mask_share : share of CTC's frames that training masks.
+    search : how CTC's frames are decoded; None: the best token of each.
     """
 
     name = "automatic-speech-recognition"
     kind = RECORDING
 
-    def __init__(self, model: SpeechModel, *, mask_share: float = 0.0) -> None:
-        self.model, self.mask_share = model, mask_share
+    def __init__(self, model: SpeechModel, *, mask_share: float = 0.0, search: BeamSearch | None = None) -> None:
+        self.model, self.mask_share, self.search = model, mask_share, search
 
     @classmethod
     def load(cls, model: str, *, label_names: Sequence[str] = (), **options: Any) -> Self:
         """Return the task over a checkpoint; options as in `load_speech_model`, `label_names` are its texts."""
         return cls(load_speech_model(model, **{"texts": tuple(label_names), **options}))
+
+    def decoded_by(self, search: BeamSearch | None) -> Self:
+        """Return the same task with another way to decode CTC's frames."""
+        return type(self)(self.model, mask_share=self.mask_share, search=search)
 
     @classmethod
     def of_saved(cls, folder: Path, *, label_names: Sequence[str] = (), record: Mapping[str, Any]) -> Self:
@@ -155,12 +161,10 @@ class SpeechRecognition:
 
     @torch.inference_mode()
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Return tokens (n, longest), filled up with -1: CTC's best of each frame; of Whisper what it generates."""
+        """Return tokens (n, longest), filled up with -1: CTC's of each frame; of Whisper what it generates."""
         net: Any = network
         if self.model.family == "ctc":
-            logits, own = ctc_logits(net, batch["input_values"], batch["lengths"])
-            best = logits.argmax(dim=-1)
-            return best.masked_fill(torch.arange(best.shape[1], device=best.device) >= own[:, None], NOTHING)
+            return self._decoded(*ctc_logits(net, batch["input_values"], batch["lengths"]))
         with quiet_transformers():
             found: Tensor = net.generate(batch["input_features"])
         return found
@@ -171,9 +175,26 @@ class SpeechRecognition:
         if self.model.family == "seq2seq":
             return self.predict(network, batch), self.losses(network, batch)[0]
         logits, own = ctc_logits(network, batch["input_values"], batch["lengths"])
-        best = logits.argmax(dim=-1)
+        return self._decoded(logits, own), self.ctc_losses(logits, own, batch["labels"])
+
+    @torch.inference_mode()
+    def frames(self, network: nn.Module, batch: Batch) -> list[NDArray[np.float32]]:
+        """Return CTC's log-probabilities of each utterance: (n_frames, n_tokens) each."""
+        logits, own = ctc_logits(network, batch["input_values"], batch["lengths"])
+        log_p = functional.log_softmax(logits.float(), dim=-1).cpu().numpy()
+        return [row[:n] for row, n in zip(log_p, own.tolist(), strict=True)]
+
+    def _decoded(self, logits: Tensor, own: Tensor) -> Tensor:
+        """Return the token of each frame, filled up with -1: the best, or that of the likeliest text."""
+        if self.search is None:
+            best = logits.argmax(dim=-1)
+        else:
+            log_p = functional.log_softmax(logits.float(), dim=-1).cpu().numpy()
+            best = torch.full(logits.shape[:2], NOTHING, device=logits.device)
+            for row, n in enumerate(own.tolist()):
+                best[row, :n] = torch.from_numpy(self.search.path(log_p[row, :n]))
         is_filling = torch.arange(best.shape[1], device=best.device) >= own[:, None]
-        return best.masked_fill(is_filling, NOTHING), self.ctc_losses(logits, own, batch["labels"])
+        return best.masked_fill(is_filling, NOTHING)
 
     def states(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return what CTC's head reads, (n, n_frames, width), and each one's own frames (n,)."""

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from graft.backbones.loading import hash_weights, quiet_transformers
+from graft.backbones.word_ngrams import write_arpa
 from graft.core.errors import ModelError
 from graft.core.files import as_resource_error, read_json, write_json
 from graft.tasks.speech_recognition import SpeechRecognition
 
-__all__ = ["is_speech_model", "load_speech", "save_speech"]
+__all__ = ["LANGUAGE_FILE", "is_speech_model", "load_speech", "save_speech", "saved_decoding"]
 
 _FORM = "graft-speech-1"
+LANGUAGE_FILE = "language_model.arpa"
 
 
 def save_speech(
@@ -25,8 +27,10 @@ def save_speech(
     Parameters
     ----------
     folder : it appears whole or not at all.
-    contents : sound files at the model's rate and no longer than its window.
-    facts : further entries of ``graft.json``.
+    contents : sound files at the model's rate and no longer than its window; they are compared as the best token of
+        each frame writes them, as the pipeline has no language model.
+    facts : further entries of ``graft.json``; of a beam ``decoding``, see `load_speech`. A language model that the
+        task's beam has is written beside.
 
     Returns
     -------
@@ -56,14 +60,16 @@ def save_speech(
             **(facts or {}),
         }
         write_json(partial / "graft.json", record)
+        if task.search is not None and task.search.language is not None:
+            write_arpa(task.search.language, partial / LANGUAGE_FILE)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise as_resource_error(error, folder) from error
     try:
-        theirs = SpeechRecognition.reloaded(partial)
+        theirs, plain = SpeechRecognition.reloaded(partial), task.decoded_by(None)
         for content in contents:
-            batch = task.collate([task.encode(content, name="an utterance")], [[]])
-            mine = task.written(task.predict(model.network, batch)[0].numpy())
+            batch = plain.collate([plain.encode(content, name="an utterance")], [[]])
+            mine = plain.written(plain.predict(model.network, batch)[0].numpy())
             if mine != theirs(content).strip():
                 raise ModelError(
                     f"the saved recogniser writes {theirs(content)[:80]!r}, the trained one {mine[:80]!r}",
@@ -82,6 +88,12 @@ def is_speech_model(folder: Path) -> bool:
     """Return whether a folder holds a recogniser of Graft."""
     path = folder / "graft.json"
     return path.is_file() and read_json(path).get("task") == SpeechRecognition.name
+
+
+def saved_decoding(folder: Path) -> dict[str, Any]:
+    """Return how a saved recogniser's frames are decoded; ``{"decoding": "greedy"}`` where no beam was chosen."""
+    found: dict[str, Any] = read_json(folder / "graft.json").get("decoding") or {"decoding": "greedy"}
+    return found
 
 
 def load_speech(folder: Path) -> SpeechRecognition:

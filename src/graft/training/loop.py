@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import nn
 
 from graft.core.devices import choose_precision
-from graft.core.errors import DataError, ModelError
+from graft.core.errors import DataError
 from graft.core.seeds import derive_seed
 from graft.training.averaging import WeightAverage
 from graft.training.batches import Batches, Prefetched
@@ -26,6 +26,7 @@ from graft.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
+from graft.training.divergence import diverged
 from graft.training.freezing import set_training_mode
 from graft.training.held_out import BestWeights, HeldOut, best_line
 from graft.training.interrupts import as_interrupted, stop_on_signals
@@ -37,11 +38,7 @@ from graft.training.replicas import align, batch_parts, place, sum_gradients
 from graft.training.schedules import rate_factor
 from graft.training.sharded import is_sharding_wanted, refuse_unshardable, sharded_copy, whole, write_whole
 
-__all__ = ["DivergedError", "Training", "train"]
-
-
-class DivergedError(ModelError):
-    """The loss or the gradient ceased to be finite."""
+__all__ = ["Training", "train"]
 
 
 @dataclass(frozen=True)
@@ -220,7 +217,7 @@ def train(
             value, by_count = sum_of_losses / n, batches.batch_size / n
             norm = float(norm_of_sum) * by_count
             if not math.isfinite(value) or not (math.isfinite(norm) or state.scaler is not None):
-                raise _diverged(step, value=value, norm=norm, rate=rate)
+                raise diverged(step, value=value, norm=norm, rate=rate)
             clipped = 1.0 if recipe.clip_norm is None else min(1.0, recipe.clip_norm / (norm + 1e-6))
             if gradients and by_count * clipped != 1.0:
                 torch._foreach_mul_(gradients, by_count * clipped)
@@ -294,13 +291,3 @@ def _seed(seed: int, device: torch.device) -> None:
         torch.cuda.manual_seed(seed)
     elif device.type == "mps":
         torch.mps.manual_seed(seed)
-
-
-def _diverged(step: int, *, value: float, norm: float, rate: float) -> DivergedError:
-    return DivergedError(
-        f"training came apart in step {step}: loss {value:g}, norm of the gradient {norm:g},"
-        f" learning rate {rate:.3g}; the weights before this step are untouched",
-        expected="finite numbers",
-        fix="a learning rate 3 to 10 times smaller: --learning-rate (Python: learning_rate=); or a longer warm-up:"
-        " --warmup-fraction (warmup_fraction=); or look for examples whose values are not numbers",
-    )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graft.core.seeds import derive_seed
+from graft.training.acoustics import Acoustics, heard_elsewhere
 from graft.training.duration_order import DurationOrder
 from graft.training.recordings import Waveforms
 from graft.training.sounds import SoundAugmentation, distort_waveform, draw_sound_distortions
@@ -28,8 +29,9 @@ class SpeechDistortion:
     Parameters
     ----------
     speed : largest change of speed (and pitch) either way, as a share.
-    sound : loudness and noise.
+    sound : loudness.
     mask_share : share of CTC's frames that are masked, see `graft.backbones.ctc.encoder_states`.
+    acoustics : another microphone, room and background.
 
     References
     ----------
@@ -39,14 +41,20 @@ class SpeechDistortion:
     speed: float = 0.0
     sound: SoundAugmentation = field(default_factory=SoundAugmentation)
     mask_share: float = 0.0
+    acoustics: Acoustics = field(default_factory=Acoustics)
 
     @classmethod
     def for_strength(cls, strength: str) -> SpeechDistortion:
         """Return distortions by a word: none, light, medium or strong; as `SoundAugmentation.for_strength`."""
         plain = SoundAugmentation.for_strength(strength)
-        how = {"none": (0.0, 0.0), "light": (0.05, 0.05), "medium": (0.1, 0.1), "strong": (0.15, 0.2)}[strength]
-        loud = SoundAugmentation(gain_db=plain.gain_db, noise=plain.noise, snr_db=plain.snr_db)
-        return cls(how[0], loud, how[1])
+        if strength == "none":
+            return cls()
+        speed, mask_share, acoustics = {
+            "light": (0.1, 0.05, Acoustics(4.0, band=0.2, echo=0.2, noise=0.3, snr_db=(10.0, 40.0))),
+            "medium": (0.12, 0.1, Acoustics(5.0, band=0.3, echo=0.3, noise=0.5)),
+            "strong": (0.15, 0.15, Acoustics(6.0, band=0.5, echo=0.4, noise=0.7)),
+        }[strength]
+        return cls(speed, SoundAugmentation(gain_db=plain.gain_db), mask_share, acoustics)
 
 
 @dataclass(frozen=True)
@@ -59,12 +67,14 @@ class UtteranceExamples:
     targets : tokens of each.
     collate : from waveforms and targets to a batch, see `graft.tasks.speech_recognition.SpeechRecognition.collate`.
     can_learn : whether a transcript fits so many samples.
+    rate_hz : samples a second.
     """
 
     waveforms: Waveforms
     targets: Sequence[Sequence[int]]
     collate: Collate
     can_learn: Callable[[int, Sequence[int]], bool]
+    rate_hz: int = 16_000
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -136,6 +146,8 @@ class UtteranceBatches:
             waveform, target, factor = self._examples.waveforms[row], self._examples.targets[row], float(factors[place])
             if factor != 1 and self._examples.can_learn(int(len(waveform) / factor) - 1, target):
                 waveform = changed_speed(waveform, factor)
+            random = np.random.default_rng(derive_seed(self._seed, "acoustics", step, place))
+            waveform = heard_elsewhere(waveform, self._how.acoustics, rate_hz=self._examples.rate_hz, random=random)
             waveforms.append(distort_waveform(waveform, drawn, place))
             targets.append(target)
         batch = dict(self._examples.collate(waveforms, targets))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from graft.api.config import FitConfig, read_config_file
-from graft.api.fit import _gather
+from graft.api.config import FitConfig
+from graft.api.gathering import gather_options, read_config_file
 from graft.core.errors import UsageError
 
 NAMES = {"model": "m", "out": "o"}
@@ -53,7 +53,7 @@ def test_a_file_that_is_wrong(tmp_path: Path, text: str, words: list[str]) -> No
     file = write(tmp_path / "c.toml", text)
     if not words:
         with pytest.raises((UsageError, TypeError)):
-            _gather(model="m", out="o", config=file, options={})
+            gather_options(model="m", out="o", config=file, options={})
         return
     with pytest.raises(UsageError) as caught:
         read_config_file(file)
@@ -68,20 +68,20 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
 
 def test_the_call_wins_over_the_file(tmp_path: Path) -> None:
     file = write(tmp_path / "c.toml", 'data = "d"\nmodel = "file"\nout = "o"\nviews = 2\nfolds = 3\n')
-    config = _gather(model="call", out=None, config=file, options={"views": 4, "weights": None})
+    config = gather_options(model="call", out=None, config=file, options={"views": 4, "weights": None})
     assert (config.model, config.out, config.views, config.folds) == ("call", "o", 4, 3)
 
 
 def test_options_that_are_missing_or_unknown() -> None:
     with pytest.raises(UsageError, match="no model was named"):
-        _gather(model=None, out="o", config=None, options={})
+        gather_options(model=None, out="o", config=None, options={})
     with pytest.raises(UsageError, match="no out was named"):
-        _gather(model="m", out=None, config=None, options={})
+        gather_options(model="m", out=None, config=None, options={})
     with pytest.raises(UsageError, match=r"no option 'fold'\. Did you mean 'folds'"):
-        _gather(model="m", out="o", config=None, options={"fold": 3})
+        gather_options(model="m", out="o", config=None, options={"fold": 3})
 
 
 def test_paths_become_texts_that_a_file_can_keep() -> None:
-    config = _gather(model=Path("m"), out=Path("o"), config=None, options={"test": Path("t")})  # type: ignore[arg-type]
+    config = gather_options(model=Path("m"), out=Path("o"), config=None, options={"test": Path("t")})  # type: ignore[arg-type]
     assert (config.model, config.out, config.test) == ("m", "o", "t")
     assert FitConfig(**config.as_dict()) == config

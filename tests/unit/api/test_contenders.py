@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from graft.api.config import STRATEGIES, FitConfig
+from graft.api.config import FitConfig
+from graft.api.config_values import STRATEGIES
 from graft.api.contenders import contenders, method_of
 from graft.data.kinds import PICTURE, RECORDING, TEXT, ExampleKind
 from small_texts import dataset_of

@@ -51,7 +51,7 @@ def test_a_time_limit_keeps_a_tenth_and_none_keeps_nothing() -> None:
 def job(**options: Any) -> Job:
     config = FitConfig(model="m", out="run", workers=0, **options)
     measured = PassMeasure(None, 0.5, 0.02, None, None, 0)  # type: ignore[arg-type]
-    return Job(config, 800, 0, 400, False, 3, 10, 10, 1.0, 0.005, 2.0, False, measured)
+    return Job(config, PICTURE, 800, 0, 400, False, 3, 10, 10, 1.0, 0.005, 0, 2.0, False, measured)
 
 
 def test_plan_foresees_them_and_a_limit_bounds_them() -> None:

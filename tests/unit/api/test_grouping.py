@@ -102,7 +102,6 @@ def test_examples_with_nothing_in_them_are_counted_by_kind() -> None:
     ("option", "told"),
     [
         ({"views": 2}, "--views 2 with recordings"),
-        ({"from_scratch": True}, "--from-scratch with recordings"),
         ({"mixup": 0.2}, r"--mixup 0\.2 with recordings"),
         ({"cutmix": 1.0}, "--cutmix 1 with recordings"),
     ],

@@ -33,6 +33,14 @@ def test_the_text_says_what_was_got_what_was_expected_and_what_to_do() -> None:
     assert (error.got, error.expected, error.fix) == ("a.jpg is empty", "a picture", "remove it")
 
 
+def test_an_error_comes_back_from_its_text() -> None:
+    error = DataError("a.jpg is empty", expected="a picture", fix="remove it")
+    again = DataError.from_text(str(error))
+    assert isinstance(again, DataError)
+    assert (str(again), again.fix) == (str(error), error.fix)
+    assert str(DataError.from_text("a.jpg is empty")) == "a.jpg is empty"
+
+
 def test_errors_cross_process_borders() -> None:
     """Data workers pickle what they raise; keyword arguments are where exceptions usually break."""
     error = DataError("a.jpg is empty", expected="a picture", fix="remove it")

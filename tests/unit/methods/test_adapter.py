@@ -17,11 +17,13 @@ from conformance.small_methods import (
     small_images,
     weights_of,
 )
+from graft.methods.arena import Arena
 from graft.methods.contest import Contest, hold_contest
-from graft.methods.fine_tuning import FineTuned, Where
+from graft.methods.fine_tuning import FineTuned
 from graft.methods.head_only import HeadFit, HeadOnly
 from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
+from graft.methods.where import Where
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -43,21 +45,18 @@ def hold(small: Small, folder: Path, method: Any, *, has_valid: bool = False, **
     """Return a contest on 30 pictures, and 12 for validation; by default 0.4 of the way is gone."""
     features = small.features(42)
     probe: HeadFit = HeadOnly(n_folds=3).fit(features[:30], small.examples.targets[:30], n_classes=2)
-    return hold_contest(
-        method,
-        small.network,
+    arena = Arena(
+        network=small.network,
         head=small.head,
         probe=probe,
         features=features[:30],
         task=small.task,
         examples=small.examples,
         n_train=30,
-        n_folds=1,
         valid_logits=probe.logits(features[30:]) if has_valid else None,
-        is_kept_anyway=True,
         where=Where(device="cpu", precision="fp32", folder=folder / "training"),
-        **{"alphas": (0.4,), **more},
     )
+    return hold_contest(method, arena, n_folds=1, is_kept_anyway=True, **{"alphas": (0.4,), **more})
 
 
 def gap(small: Small, first: Any, second: Any) -> float:

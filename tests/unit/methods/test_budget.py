@@ -19,10 +19,11 @@ from graft.methods.budget import (
     n_planned_runs,
     planned_run_s,
 )
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune
+from graft.methods.fine_tuning import FineTuned, fine_tune
 from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.settings import FineTuning
+from graft.methods.where import Where
 
 
 def budget_of(left: float, *, frozen_s: float = 0.0, n_valid: int = 0, soup: int = 1) -> RunBudget:

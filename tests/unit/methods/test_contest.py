@@ -18,12 +18,14 @@ import graft.methods.contest_runs
 from conformance.small_methods import Small, make_architecture, settings, small_images, weights_of
 from graft.backbones.heads import Head
 from graft.core.errors import Interrupted, UsageError
+from graft.methods.arena import Arena
 from graft.methods.contest import Contest, hold_contest, n_contest_folds, refuse_soup
-from graft.methods.fine_tuning import FineTuned, Where, fine_tune
+from graft.methods.fine_tuning import FineTuned, fine_tune
 from graft.methods.head_only import HeadFit, HeadOnly
 from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.weights import interpolate, uniform_soup
+from graft.methods.where import Where
 
 Logits = NDArray[np.float32]
 
@@ -63,9 +65,8 @@ class Ring:
         self.tuned.clear()
         valid = self.probe.logits(self.features[30:]) if has_valid else None
         own = {"device": "cpu", "precision": "fp32", "folder": folder, "resume": more.pop("resume", False)}
-        return hold_contest(
-            method or fast(),
-            self.small.network,
+        arena = Arena(
+            network=self.small.network,
             head=self.small.head,
             probe=self.probe,
             features=self.features[:30],
@@ -74,8 +75,9 @@ class Ring:
             n_train=30,
             valid_logits=valid,
             where=Where(**own),
-            **more,
+            seed=more.pop("seed", 0),
         )
+        return hold_contest(method or fast(), arena, **more)
 
     def network_of(self, weights: Any) -> nn.Module:
         from copy import deepcopy

@@ -12,19 +12,13 @@ from torch import nn
 
 from conformance.small_methods import Small, make_architecture, settings, small_images, weights_of
 from graft.core.errors import UsageError
-from graft.methods.fine_tuning import (
-    Where,
-    family_of,
-    fine_tune,
-    held_out_figures,
-    mend_dropout,
-    training_precision,
-)
+from graft.methods.fine_tuning import fine_tune, held_out_figures, mend_dropout
 from graft.methods.full import Full
 from graft.methods.gradual import GradualUnfreeze
 from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
 from graft.methods.settings import FineTuning
+from graft.methods.where import Where, family_of, training_precision
 
 CPU = torch.device("cpu")
 

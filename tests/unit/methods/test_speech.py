@@ -12,9 +12,9 @@ import torch
 
 from graft.core.devices import Precision
 from graft.core.errors import UsageError
-from graft.methods.fine_tuning import Where
 from graft.methods.settings import FineTuning
 from graft.methods.speech import fine_tune_speech, hear
+from graft.methods.where import Where
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.training.held_out import best_line
 from graft.training.recordings import Waveforms

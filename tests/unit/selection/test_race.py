@@ -14,11 +14,12 @@ from conformance.small_methods import make_architecture, settings, small_images
 from graft.backbones.heads import Head
 from graft.core.errors import UsageError
 from graft.core.threads import with_threads
-from graft.methods.fine_tuning import Where
+from graft.methods.arena import Arena
 from graft.methods.head_only import HeadOnly
 from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
 from graft.methods.partial import Partial
+from graft.methods.where import Where
 from graft.selection.learning_rate import rate_contestants
 from graft.selection.race import Contestant, Race, Rung, hold_race
 from graft.selection.race_journal import Journal
@@ -54,8 +55,10 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> TrialBed:
     Head(network, small.head).set(torch.from_numpy(probe.weights), torch.from_numpy(probe.bias))
     where = Where(device="cpu", precision="fp32", folder=tmp_path_factory.mktemp("race"))
     return trial_bed(
-        METHOD, network, head=small.head, probe=probe, features=features, task=small.task, examples=small.examples,
-        n_train=30, where=where,
+        Arena(
+            network=network, head=small.head, probe=probe, features=features, task=small.task, examples=small.examples,
+            n_train=30, where=where,
+        )
     )  # fmt: skip
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from graft.selection.ranking import Candidate, first_rows, rank_candidates
+from graft.core.errors import ModelError
+from graft.selection.ranking import first_rows, rank_candidates
 from graft.selection.ranking_evidence import compare_pairs, tie_sentences
+from graft.selection.ranking_standing import Candidate, Opened, published_decades
 
 N, CLASSES = 900, 3
 LABELS = np.random.default_rng(0).integers(0, CLASSES, N)
@@ -25,10 +28,14 @@ class Known:
         return self.features[rows]
 
 
+def candidate(name: str, n_parameters: int, embed: Known) -> Candidate:
+    return Candidate(name, n_parameters, lambda: Opened(n_parameters, embed))
+
+
 def test_the_best_features_win_and_the_worst_leave_after_the_first_round() -> None:
     known = {f"noise {x}": Known(x) for x in (0.5, 1.0, 2.0, 4.0, 8.0)}
     ranked, pairs, left_out = rank_candidates(
-        [Candidate(name, 1_000, embed) for name, embed in known.items()], LABELS, n_classes=CLASSES
+        [candidate(name, 1_000, embed) for name, embed in known.items()], LABELS, n_classes=CLASSES
     )
     assert [s.name for s in ranked][:3] == ["noise 0.5", "noise 1.0", "noise 2.0"]
     assert known["noise 8.0"].asked == [200]
@@ -40,7 +47,7 @@ def test_the_best_features_win_and_the_worst_leave_after_the_first_round() -> No
 def test_equal_candidates_are_said_to_be_equal() -> None:
     one, other = Known(1.5, seed=2), Known(1.5, seed=3)
     ranked, pairs, _ = rank_candidates(
-        [Candidate("a", 1_000, one), Candidate("b", 1_000, other)], LABELS, n_classes=CLASSES
+        [candidate("a", 1_000, one), candidate("b", 1_000, other)], LABELS, n_classes=CLASSES
     )
     told = tie_sentences([s.name for s in ranked], pairs)
     assert len(told) == 1
@@ -50,7 +57,7 @@ def test_equal_candidates_are_said_to_be_equal() -> None:
 
 def test_without_time_the_smallest_is_seen_and_the_others_are_named() -> None:
     ranked, _, left_out = rank_candidates(
-        [Candidate("large", 2_000, Known(1.0)), Candidate("small", 1_000, Known(1.0))], LABELS, n_classes=CLASSES,
+        [candidate("large", 2_000, Known(1.0)), candidate("small", 1_000, Known(1.0))], LABELS, n_classes=CLASSES,
         seconds=0.0,
     )  # fmt: skip
     assert [s.name for s in ranked] == ["small"]
@@ -75,3 +82,80 @@ def test_twelve_equal_candidates_are_hardly_ever_told_apart() -> None:
         found = compare_pairs({str(i): shared + rng.normal(0, 0.3, 200) for i in range(8)}, seed=seed)
         wrong += any(p.is_apart for p in found)
     assert wrong <= 4
+
+
+def test_one_that_fails_is_named_and_the_others_are_ranked() -> None:
+    def broken(rows: np.ndarray) -> np.ndarray:
+        raise RuntimeError("shape (3, 4) is no shape\nof mine")
+
+    def tired(rows: np.ndarray) -> np.ndarray:
+        if len(rows) > 200:
+            raise MemoryError("no room")
+        return Known(0.4).features[rows]
+
+    def absent() -> Opened:
+        raise ModelError("nothing there")
+
+    made = [
+        Candidate("broken", 1, lambda: Opened(1, broken)),
+        Candidate("absent", 2, absent),
+        Candidate("tired", 3, lambda: Opened(3, tired)),
+        candidate("sound", 4, Known(1.0)),
+        candidate("noisy", 5, Known(2.0)),
+    ]
+    ranked, _, left_out = rank_candidates(made, LABELS, n_classes=CLASSES)
+    assert {s.name for s in ranked} == {"sound", "noisy", "tired"}
+    assert ranked[0].name == "sound"
+    assert dict(left_out)["broken"] == "RuntimeError: shape (3, 4) is no shape"
+    assert dict(left_out)["absent"] == "nothing there"
+    assert "in round 2" in dict(left_out)["tired"]
+    with pytest.raises(ModelError, match="broken could not be ranked"):
+        rank_candidates(made[:1], LABELS, n_classes=CLASSES)
+
+
+def test_no_two_models_are_in_memory_at_once() -> None:
+    import weakref
+
+    class Weights:
+        pass
+
+    held: list[weakref.ref[Weights]] = []
+    most = 0
+
+    def opener(noise: float) -> Opened:
+        nonlocal most
+        weights, known = Weights(), Known(noise)
+        held.append(weakref.ref(weights))
+        most = max(most, sum(one() is not None for one in held))
+
+        def embed(rows: np.ndarray) -> np.ndarray:
+            assert weights is not None
+            return known(rows)
+
+        return Opened(1_000, embed)
+
+    made = [Candidate(str(x), 1_000, lambda x=x: opener(x)) for x in (0.5, 1.0, 2.0)]  # type: ignore[misc]
+    rank_candidates(made, LABELS, n_classes=CLASSES)
+    assert len(held) > 3
+    assert most == 1
+
+
+def test_the_pooling_that_knows_the_labels_is_taken() -> None:
+    poor, rich = Known(8.0).features, Known(0.8, seed=3).features
+    both = np.concatenate([poor, rich], axis=1)
+    made = [
+        Candidate("two ways", 1_000, lambda: Opened(1_000, lambda rows: both[rows], ("cls", "mean"))),
+        candidate("one way", 1_000, Known(1.2)),
+    ]
+    ranked, _, _ = rank_candidates(made, LABELS, n_classes=CLASSES)
+    assert [(s.name, s.pooling) for s in ranked] == [("two ways", "mean"), ("one way", "")]
+
+
+def test_published_accuracy_breaks_a_tie_of_size_and_of_features() -> None:
+    published = published_decades({"better": (10**7, 0.9, "x"), "worse": (10**7, 0.7, "x"), "alone": (10**7, 0.1, "y")})
+    assert published["alone"] == 0
+    assert published["better"] == pytest.approx(0.5)
+    same = Known(1.5)
+    made = [Candidate(name, 10**7, lambda: Opened(10**7, same), more) for name, more in published.items()]
+    ranked, _, _ = rank_candidates(made, LABELS, n_classes=CLASSES)
+    assert [s.name for s in ranked] == ["better", "alone", "worse"]

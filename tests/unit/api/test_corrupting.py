@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graft.api.corrupting import plan_corruptions
 from graft.api.passes import Joined
-from graft.api.shift import plan_corruptions
 
 NAMES = tuple("abcdefg")
 

@@ -1,0 +1,127 @@
+"""`evaluate` of a recogniser: a finished run judged on transcribed speech that it has not heard."""
+
+from __future__ import annotations
+
+import tempfile
+import tomllib
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from graft.api.config import FitConfig
+from graft.api.speech_data import prepare
+from graft.core.devices import choose_device
+from graft.core.errors import DataError, ModelError
+from graft.core.files import read_json
+from graft.core.run_folder import Run
+from graft.data.manifests import ManifestColumns
+from graft.data.transcript_form import COMPARED
+from graft.data.transcripts import read_transcribed
+from graft.data.utterances import Utterances
+from graft.evaluation.speech import Transcripts, evaluate_speech
+from graft.methods.speech import hear
+from graft.methods.speech_decoding import decoded_as_told
+from graft.methods.where import training_precision
+from graft.tasks.speech_saved import load_speech
+
+__all__ = ["evaluate_speech_run"]
+
+_BATCH_S = 60.0
+
+
+def evaluate_speech_run(
+    run: Path,
+    data: str | Path,
+    *,
+    split: str | None = None,
+    path_column: str | None = None,
+    text_column: str | None = None,
+    skip_unreadable: bool = False,
+    decoding: str = "auto",
+    language_model: str | Path | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Return the error rates of a finished run on transcribed speech, in the form of ``metrics.json``.
+
+    Parameters
+    ----------
+    run, data, split, skip_unreadable, seed, say : as `graft.api.evaluate.evaluate` has them.
+    path_column, text_column : columns of a table.
+    decoding, language_model : see `graft.methods.speech_decoding.decoded_as_told`.
+
+    Returns
+    -------
+    dict
+        ``{"<split>": figures, "headline": "wer", "compared", "log_loss", "decoding", "noun"}``. When the data is the run's
+        own test split, the run counts one more reading of it.
+
+    Raises
+    ------
+    ModelError, DataError, UsageError
+        When the run is not finished, the data has no such split, or the language model cannot be used.
+    """
+    if not (run / "metrics.json").is_file():
+        raise ModelError(
+            f"the run in {run} is not finished: it has no metrics.json",
+            expected="a finished run",
+            fix="repeat the command that began it with --resume",
+        )
+    with open(run / "config.toml", "rb") as file:
+        kept = tomllib.load(file)
+    known = {field.name for field in fields(FitConfig)}
+    config = FitConfig(**{k: v for k, v in kept.items() if k in known} | {"skip_unreadable": skip_unreadable})
+    task = decoded_as_told(load_speech(run / "model"), run / "model", decoding=decoding, language_model=language_model)
+    columns = ManifestColumns(path_column or config.path_column, text_column or config.text_column, config.group_column)
+    name, part = _chosen(data, split, columns)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = prepare({name: part}, task, config, Path(folder), say=say)
+        network = task.build()
+        heard = hear(
+            task,
+            network,
+            ready.examples,
+            ready.rows[name],
+            most=round(_BATCH_S * task.model.sampling_rate_hz),
+            precision=training_precision(network, choose_device("cpu"), wanted=config.precision),
+        )
+    own = ready.utterances.select(ready.rows[name])
+    transcripts = Transcripts(
+        tuple(own.ids),
+        tuple(COMPARED(text) for text in own.texts),
+        tuple(COMPARED(text) for text in heard.texts),
+        own.groups,
+        own.group_name or "recording",
+    )
+    metrics: dict[str, Any] = {
+        name: evaluate_speech(transcripts, seed=seed).as_dict(),
+        "headline": "wer",
+        "compared": COMPARED.describe(),
+        "log_loss": {name: heard.log_loss},
+        "decoding": "greedy" if task.search is None else "beam",
+        "noun": "utterances",
+    }
+    manifest = read_json(run / "manifest.json")
+    if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
+        metrics["test_reads"] = Run(run, kept, is_resumed=True).count_test_read()
+        say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
+    return metrics
+
+
+def _chosen(data: str | Path, split: str | None, columns: ManifestColumns) -> tuple[str, Utterances]:
+    """Return the split that is judged: the one that was named, else test, else all of undivided data."""
+    found = read_transcribed(data, columns=columns)
+    parts = {"train": found.train, "valid": found.valid, "test": found.test}
+    if split is None:
+        name = "test" if found.test is not None else "train" if found.valid is None else "valid"
+        return "test", parts[name] or found.train
+    part = parts.get(split)
+    if part is None:
+        has = [key for key, value in parts.items() if value is not None]
+        raise DataError(
+            f"{data} has no split {split}",
+            expected=" or ".join(has),
+            fix=f"--split {has[-1]} (Python: split='{has[-1]}')",
+        )
+    return split, part
