@@ -98,6 +98,7 @@ class _Prefix:
     def __init__(self, parent: _Prefix | None, token: int, scorer: _Words) -> None:
         self.parent, self.token = parent, token
         self.children: dict[int, _Prefix] = {}
+        self.history: tuple[str, ...]
         if parent is None:
             self.history, self.letters, self.words_score = (BEGIN,), "", 0.0
         elif token == scorer.search.delimiter:

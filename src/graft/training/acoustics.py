@@ -81,7 +81,7 @@ def heard_elsewhere(
     has_band, has_echo, has_noise = random.random(3) < (how.band, how.echo, how.noise)
     n = len(waveform)
     n_all = _good_length(n + round(_LONGEST_ECHO_S * rate_hz))
-    place = _place(np.fft.rfftfreq(n_all, 1 / rate_hz), rate_hz)
+    place = _place(np.fft.rfftfreq(n_all, 1 / rate_hz).astype(np.float64), rate_hz)
     gain_db = how.curve_db * _curve(place, random)
     if has_band:
         middle, width = random.uniform(0, 1), random.uniform(0.03, 0.12)
