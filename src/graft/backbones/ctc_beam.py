@@ -99,6 +99,7 @@ class _Prefix:
         self.parent, self.token = parent, token
         self.children: dict[int, _Prefix] = {}
         self.history: tuple[str, ...]
+        self.history: tuple[str, ...]
         if parent is None:
             self.history, self.letters, self.words_score = (BEGIN,), "", 0.0
         elif token == scorer.search.delimiter:
