@@ -69,9 +69,9 @@ def training_precision(network: nn.Module, device: torch.device, *, wanted: str 
     is_depthwise = any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
     if wanted == "auto" and device.type == "cpu" and is_depthwise and chosen.name != "fp32":
         return Precision("fp32", "depthwise convolutions train faster so on a CPU")
-    if wanted == "auto" and device.type == "cpu" and chosen.name != "fp32":
-        if name := wrong_convolution(network, chosen.dtype):
-            return Precision("fp32", f"the convolution {name} comes out wrong in {chosen.name} on this processor")
+    is_half_on_cpu = wanted == "auto" and device.type == "cpu" and chosen.name != "fp32"
+    if is_half_on_cpu and (name := wrong_convolution(network, chosen.dtype)):
+        return Precision("fp32", f"the convolution {name} comes out wrong in {chosen.name} on this processor")
     return chosen
 
 

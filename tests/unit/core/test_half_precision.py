@@ -12,7 +12,6 @@ from graft.methods.where import training_precision
 CPU = torch.device("cpu")
 
 
-
 def test_right_convolutions_are_not_named() -> None:
     network = nn.Sequential(nn.Conv1d(1, 16, 10, stride=5), nn.GELU(), nn.Conv1d(16, 16, 3), nn.Linear(4, 4))
     assert wrong_convolution(network, torch.bfloat16) == ""
