@@ -6,8 +6,8 @@ are those that its tokenizer holds whole. What is forgotten is measured on stori
 
     python bench/llm_skill.py [--strategies full,lora] [--seeds 0] [--keep FOLDER]
 
-Held against the aim: exact match from about 0 to at least 80 % on new triples, at least 99 % of texts end by themselves,
-and the report names the loss on stories before and after.
+Held against the aim: exact match from about 0 to at least 80 % on new triples, at least 99 % of texts end by
+themselves, and the report names the loss on stories before and after.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def taught(strategy: str, seed: int, folder: Path) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the figures as a table in Markdown."""
     lines = [
-        "| strategy | seed | weights | exact, base | few-shot | exact | 95 % | ends by itself | stories before | after | s |",
+        "| strategy | seed | weights | exact, base | few-shot | exact | 95 % | ends | stories before | after | s |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
