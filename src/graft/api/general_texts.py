@@ -27,10 +27,7 @@ _MOST = 200  # texts of a file that are read
 _N_OWN, _OWN_TOKENS = 96, 128
 _TEXT_SUFFIXES = (".txt", ".md")
 _BETWEEN = re.compile(r"<\|endoftext\|>|\n[ \t]*\n")
-_FORMS = (
-    "own, none, or files of plain texts (.txt, .md: one after each blank line), a table with a column text, or"
-    " conversations"
-)
+_FORMS = "own, none, or files: .txt or .md (a text after each blank line), tables with a column text, conversations"
 
 
 @dataclass(frozen=True)
