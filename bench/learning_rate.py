@@ -5,7 +5,10 @@ grid of 13 rates from 1e-6 to 1e-2, each a whole LP-FT run. The best rate of the
 examples and scored on the other, both ways round; regret is its accuracy less that of the rate that was chosen, on the
 same examples. Beside the search stand the prior alone and what a range test of 100 steps suggests.
 
-    python bench/learning_rate.py [--tasks cifar10,mnist,...] [--seeds 2,3,4,5,6] [--cells FILE] [--summary]
+To show what searching is worth where a prior is wrong, the search also starts at ten times the prior and at a tenth of
+it, beside these rates themselves.
+
+    python bench/learning_rate.py [--tasks cifar10,mnist,...] [--seeds 2,3,4,5,6] [--cells FILE] [--again] [--summary]
 
 Seeds 0, 1 and 11 served to set the search up and are no part of it. Each cell (a task and a seed) is kept in FILE as it
 is done; run again, the bench goes on. It is for one thread a process (OMP_NUM_THREADS=1): cost is the seconds of the
@@ -14,7 +17,6 @@ search's runs beside those of the grid's.
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import time
@@ -39,7 +41,7 @@ from graft.api.learning_rates import search_on  # noqa: E402
 from graft.api.training_examples import examples_of  # noqa: E402
 from graft.api.trial_ground import TrialGround, prepare_ground  # noqa: E402
 from graft.core.processes import Processes  # noqa: E402
-from graft.core.seeds import derive_seed, generator  # noqa: E402
+from graft.core.seeds import derive_seed  # noqa: E402
 from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.lp_ft import LPFT  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
@@ -48,17 +50,17 @@ from graft.selection.learning_rate import prior_of  # noqa: E402
 from graft.selection.learning_rate_range import range_test  # noqa: E402
 from graft.selection.trials import with_rate  # noqa: E402
 from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
+from learning_rate_tasks import draw  # noqa: E402
 from picture_bed import small_checkpoint  # noqa: E402
 
 METHOD = LPFT(FineTuning(batch_size=16))  # half the usual: a run is to take some ten seconds on one core
 GRID = [1e-6 * 10 ** (k / 3) for k in range(13)]
 TASKS = ("cifar10", "mnist", "trec", "fsdd")
-N_EACH = {"cifar10": 20, "mnist": 20, "trec": 35, "fsdd": 20}
 NETWORKS = {"cifar10": "resnet18_trunk3", "mnist": "mobilenet_v2_1.0_224"}
-N_TEST = 1_000
-SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 QUIET = Console(quiet=True)
 ARMS = ("search", "prior", "range test")
+OFF = {"x 10": 10.0, "/ 10": 0.1}
+"""Starts that a prior off by ten gives; the search is to make them good."""
 
 
 @dataclass(frozen=True)
@@ -67,48 +69,6 @@ class Bed:
 
     ground: TrialGround
     tests: TrainingExamples
-
-
-def draw(task: str, seed: int, folder: Path) -> tuple[Path, Path]:
-    """Write tables of the training examples drawn and of the test examples; return both."""
-    train, test = _rows(task, seed)
-    by_label: dict[str, list[dict[str, Any]]] = {}
-    for row in train:
-        by_label.setdefault(str(row["label"]), []).append(row)
-    drawn = []
-    for label, rows in sorted(by_label.items()):
-        order = generator(seed, "draw", task, label).permutation(len(rows))
-        drawn += [rows[i] for i in order[: N_EACH[task]]]
-    if task == "trec":  # whose test split is small
-        test = test + [row for row in train if row not in drawn]
-    chosen = np.sort(np.random.default_rng(0).permutation(len(test))[:N_TEST])
-    return _write(folder / "train.csv", drawn), _write(folder / "test.csv", [test[i] for i in chosen])
-
-
-def _rows(task: str, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    place = shared() / "data" / task
-    if task in ("cifar10", "mnist"):
-        return tuple(  # type: ignore[return-value]
-            [{"file": str(p), "label": p.parent.name} for p in sorted((place / split).glob("*/*"))]
-            for split in ("train", "test")
-        )
-    if task == "fsdd":
-        rows = [json.loads(line) for line in (place / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
-        rows = [{"file": str(place / row["audio"]), "label": row["label"], "speaker": row["speaker"]} for row in rows]
-        unheard = [SPEAKERS[seed % 6], SPEAKERS[(seed + 3) % 6]]
-        return [r for r in rows if r["speaker"] not in unheard], [r for r in rows if r["speaker"] in unheard]
-    return tuple(  # type: ignore[return-value]
-        [json.loads(line) for line in (place / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
-        for split in ("train", "test")
-    )
-
-
-def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
 
 
 def ground(task: str, seed: int, folder: Path) -> Bed:
@@ -171,31 +131,39 @@ def truth(bed: Bed, seed: int) -> dict[str, Any]:
     return {"rates": GRID, "right": rights, "seconds": round(seconds, 2), "probe": probe}
 
 
-def cell(task: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Return the truth of a task and a seed, and what each arm chose."""
+def cell(task: str, seed: int, folder: Path, grid: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the truth of a task and a seed, and what each arm chose.
+
+    Parameters
+    ----------
+    grid : of an earlier run of the bench; None: it is measured.
+    """
     bed = ground(task, seed, folder)
     method_bed = bed.ground.bed()
     prior = prior_of(METHOD, method_bed.network)
     began = time.perf_counter()
-    found = search_on(bed.ground, METHOD, bed=method_bed, say=lambda text: None)
-    searched_s = time.perf_counter() - began
-    began = time.perf_counter()
     tested = range_test(METHOD, method_bed, centre=prior, n_steps=100)
-    range_s = time.perf_counter() - began
-    arms: dict[str, Any] = {}
-    for arm, rate, seconds, n_steps in (
-        ("search", found.learning_rate, searched_s, found.n_steps),
-        ("prior", prior, 0.0, 0),
-        ("range test", tested.suggestion, range_s, 100),
-    ):
-        right, _ = right_at(bed, rate, seed)
-        text = "".join("01"[int(x)] for x in right)
-        arms[arm] = {"rate": rate, "right": text, "seconds": round(seconds, 2), "n_steps": n_steps}
+    arms = {"range test": _arm(bed, tested.suggestion, seed, time.perf_counter() - began, 100)}
+    searches: dict[str, Any] = {}
+    for name, factor in {"": 1.0, **OFF}.items():
+        began = time.perf_counter()
+        method = METHOD if factor == 1 else with_rate(METHOD, prior * factor)
+        found = search_on(bed.ground, method, bed=method_bed, say=lambda text: None)
+        spent = time.perf_counter() - began
+        searches[f"search {name}".strip()] = found.as_dict()
+        arms[f"prior {name}".strip()] = _arm(bed, prior * factor, seed, 0.0, 0)
+        arms[f"search {name}".strip()] = _arm(bed, found.learning_rate, seed, spent, found.n_steps)
     return {
         "task": task, "seed": seed, "n_train": bed.ground.n_train,
-        "n_steps": METHOD.settings.n_steps(bed.ground.n_train),
-        "prior": prior, "grid": truth(bed, seed), "arms": arms, "search": found.as_dict(),
+        "n_steps": METHOD.settings.n_steps(bed.ground.n_train), "prior": prior,
+        "grid": grid or truth(bed, seed), "arms": arms, "search": searches.pop("search"), "off": searches,
     }  # fmt: skip
+
+
+def _arm(bed: Bed, rate: float, seed: int, seconds: float, n_steps: int) -> dict[str, Any]:
+    right, run_s = right_at(bed, rate, seed)
+    text = "".join("01"[int(x)] for x in right)
+    return {"rate": rate, "right": text, "seconds": round(seconds, 2), "n_steps": n_steps, "run_s": round(run_s, 2)}
 
 
 def regret(found: dict[str, Any], arm: str) -> float:
@@ -210,15 +178,28 @@ def regret(found: dict[str, Any], arm: str) -> float:
     return 100 * float(np.mean(gaps))
 
 
+def grid_s(found: dict[str, Any]) -> float:
+    """Return the seconds of the grid; where it is of an earlier run of the bench, as many runs as the arms' took."""
+    runs = [arm["run_s"] for arm in found["arms"].values() if "run_s" in arm]
+    return float(np.median(runs)) * len(found["grid"]["rates"]) if runs else float(found["grid"]["seconds"])
+
+
 def summary(cells: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Bar]]:
     """Return regrets and costs by arm, and the bars."""
-    regrets = {arm: [regret(c, arm) for c in cells] for arm in ARMS}
-    cost = [c["arms"]["search"]["seconds"] / c["grid"]["seconds"] for c in cells]
+    names = [*ARMS, *(f"{what} {name}" for name in OFF for what in ("prior", "search"))]
+    regrets = {arm: [regret(c, arm) for c in cells if arm in c["arms"]] for arm in names}
+    regrets = {arm: found for arm, found in regrets.items() if found}
+    cost = [c["arms"]["search"]["seconds"] / grid_s(c) for c in cells]
     steps = [c["arms"]["search"]["n_steps"] / (len(c["grid"]["rates"]) * c["n_steps"]) for c in cells]
     figures = {
         arm: {"median": float(np.median(r)), "p90": float(np.quantile(r, 0.9)), "mean": float(np.mean(r)), "all": r}
         for arm, r in regrets.items()
     }
+    away = [
+        Bar(f"mean regret of the prior {name}, points; the search from there {figures[f'search {name}']['mean']:.2f}",
+            figures[f"prior {name}"]["mean"], None)
+        for name in OFF if f"search {name}" in figures
+    ]  # fmt: skip
     bars = [
         Bar("median regret of the search, points", figures["search"]["median"], 0.5, False),
         Bar("90th percentile of its regret, points", figures["search"]["p90"], 2.0, False),
@@ -227,6 +208,7 @@ def summary(cells: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Bar]]:
             False),
         Bar("mean regret less that of the range test, points",
             figures["search"]["mean"] - figures["range test"]["mean"], 0.0, False),
+        *away,
     ]  # fmt: skip
     return {"arms": figures, "cost_seconds": cost, "cost_steps": steps}, bars
 
@@ -236,6 +218,7 @@ def main() -> None:
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--seeds", default="2,3,4,5,6")
     parser.add_argument("--cells", type=Path, default=Path(__file__).with_name("results") / "learning_rate.jsonl")
+    parser.add_argument("--again", action="store_true", help="search anew in cells whose grid is there")
     parser.add_argument("--summary", action="store_true", help="of the cells that are there, without new ones")
     args = parser.parse_args()
     tasks, seeds = args.tasks.split(","), [int(s) for s in args.seeds.split(",")]
@@ -245,16 +228,17 @@ def main() -> None:
     cells = {(c["task"], c["seed"]): c for c in map(json.loads, lines)}
     for seed in seeds:
         for task in tasks:
-            if args.summary or (task, seed) in cells:
+            known = cells.get((task, seed))
+            if args.summary or (known is not None and not args.again):
                 continue
             began = time.perf_counter()
             with temporary_folder() as folder:
-                found = cells[task, seed] = cell(task, seed, folder)
+                found = cells[task, seed] = cell(task, seed, folder, None if known is None else known["grid"])
             if not args.quick:
                 args.cells.parent.mkdir(exist_ok=True)
                 with open(args.cells, "a", encoding="utf-8") as file:
                     file.write(json.dumps(found) + "\n")
-            told = ", ".join(f"{a} {found['arms'][a]['rate']:.1e} ({regret(found, a):+.1f})" for a in ARMS)
+            told = ", ".join(f"{a} {arm['rate']:.1e} ({regret(found, a):+.1f})" for a, arm in found["arms"].items())
             print(f"{task} {seed}: rate (regret in points): {told}; {time.perf_counter() - began:.0f} s", flush=True)
     shown = [found for key, found in sorted(cells.items()) if key[0] in tasks and key[1] in seeds]
     if not shown:
@@ -262,7 +246,7 @@ def main() -> None:
     figures, bars = summary(shown)
     rows = []
     for found in shown:
-        share = found["arms"]["search"]["seconds"] / found["grid"]["seconds"]
+        share = found["arms"]["search"]["seconds"] / grid_s(found)
         accuracy = [text.count("1") / len(text) for text in found["grid"]["right"]]
         best = int(np.argmax(accuracy))
         rows.append(

@@ -5,9 +5,10 @@ sets of pictures and texts, three sizes each. The truth of a cell is the test ac
 twice for each network. Regret is what the best network of the truth has more than the one that was put first: the best
 is chosen by one run and scored by the other, both ways round, on the other half of the test examples.
 
-    python bench/rank.py [--data flowers5,cifar10,...] [--sizes 0,1,2] [--cells FILE] [--only truth|ranking] [--summary]
+    python bench/rank.py [--data flowers5,cifar10,...] [--sizes 0,1,2] [--cells FILE] [--only WHAT] [--summary]
 
-Each cell is kept in FILE as it is done, the truth and the ranking on lines of their own; run again, the bench goes on.
+Each cell is kept in FILE as it is done: the truth network by network, the ranking, and the ranking with a final of the
+first two where features can't tell them apart. Run again, the bench goes on.
 `--again` ranks anew where only the ranking has changed. It is for one thread a process (OMP_NUM_THREADS=1): costs are
 seconds of the processor, those of the ranking with loading and a cold cache, those of fine-tuning without.
 """
@@ -39,9 +40,10 @@ from graft.api.training_examples import examples_of  # noqa: E402
 from graft.api.trial_ground import TrialGround, prepare_ground  # noqa: E402
 from graft.core.processes import Processes  # noqa: E402
 from graft.core.seeds import derive_seed, generator  # noqa: E402
-from graft.methods.fine_tuning import Where, fine_tune, training_precision  # noqa: E402
+from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.lp_ft import LPFT  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
+from graft.methods.where import Where, training_precision  # noqa: E402
 from graft.selection.ranking import FIRST_A_CLASS, FIRST_EXAMPLES, first_rows  # noqa: E402
 from graft.selection.ranking_signals import measure_signals  # noqa: E402
 from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
@@ -69,8 +71,8 @@ def options_of(data: str, folder: Path, test: Path) -> dict[str, Any]:
 def tested(ground: TrialGround, config: FitConfig, folder: Path) -> TrainingExamples:
     """Return the test examples, encoded."""
     return examples_of(
-        [ground.embedded.splits["test"]], ground.embedded, config, folder, processes=Processes(),
-        say=lambda text: None, console=QUIET,
+        [ground.embedded.splits["test"]], ground.embedded.model, config, folder,
+        n_classes=len(ground.embedded.label_names), processes=Processes(), say=lambda text: None, console=QUIET,
     )  # fmt: skip
 
 
@@ -139,14 +141,20 @@ def truths(data: str, size: int, folder: Path, repeat: int, names: list[str]) ->
                "networks": {name: found}}  # fmt: skip
 
 
-def ranking(data: str, size: int, folder: Path) -> dict[str, Any]:
-    """Return what `graft rank` says, and the seconds of the processor that it took."""
+def ranking(data: str, size: int, folder: Path, *, has_final: bool = False) -> dict[str, Any]:
+    """Return what `graft rank` says, and the seconds of the processor that it took.
+
+    Parameters
+    ----------
+    has_final : with a short fine-tuning run of the first two where features can't tell them apart.
+    """
     kind, sizes = DATA[data]
     train, test = draw(data, sizes[size], SEED, folder)
     places = model_folders(kind, folder / "models", side=SIDE)
     names = {str(place): name for name, place in places.items()}
     began, clock = time.process_time(), time.perf_counter()
-    found = rank(train, models=list(names), budget="1h", console=QUIET, **options_of(data, folder, test))
+    found = rank(train, models=list(names), budget="1h", race="auto" if has_final else "none", console=QUIET,
+                 **options_of(data, folder, test))  # fmt: skip
     seconds = time.process_time() - began
     given = found.as_dict()
     for row in given["standings"]:
@@ -155,8 +163,10 @@ def ranking(data: str, size: int, folder: Path) -> dict[str, Any]:
         pair["a"], pair["b"] = names[pair["a"]], names[pair["b"]]
     given["told"] = [_named(text, names) for text in given["told"]]
     given["best"] = names[given["best"]]
-    wall = time.perf_counter() - clock
-    return {"data": data, "size": size, "what": "ranking", "seconds": round(seconds, 2), "wall_s": round(wall, 2),
+    wall, what = time.perf_counter() - clock, "final" if has_final else "ranking"
+    if given["final"] is not None:
+        given["final"] |= {key: names[given["final"][key]] for key in ("first", "second")}
+    return {"data": data, "size": size, "what": what, "seconds": round(seconds, 2), "wall_s": round(wall, 2),
             **given}  # fmt: skip
 
 
@@ -169,7 +179,7 @@ def _named(text: str, names: dict[str, str]) -> str:
 def take(cells: Cells, found: dict[str, Any]) -> None:
     """Put a line of the file to the others of its cell."""
     key = (found["data"], found["size"], found["what"])
-    if found["what"] != "ranking" and key in cells:
+    if found["what"].startswith("truth") and key in cells:
         found = {**found, "networks": {**cells[key]["networks"], **found["networks"]}}
     cells[key] = found
 
@@ -178,13 +188,14 @@ def new_lines(cells: Cells, data: str, size: int, what: str, *, is_again: bool) 
     """Measure what a cell lacks and give it line by line."""
     own = cells.get((data, size, what))
     todo = [name for name in GIVEN[DATA[data][0]] if own is None or name not in own.get("networks", {})]
-    if (own is not None and not is_again) if what == "ranking" else not todo:
+    is_ranking = what in ("ranking", "final")
+    if (own is not None and not is_again) if is_ranking else not todo:
         return
     print(f"{data}, {DATA[data][1][size]} a class: {what} ...", flush=True)
     with temporary_folder() as folder:
         os.environ["HF_MODULES_CACHE"] = str(folder / "modules")
-        if what == "ranking":
-            yield ranking(data, size, folder)
+        if is_ranking:
+            yield ranking(data, size, folder, has_final=what == "final")
         else:
             yield from truths(data, size, folder, int(what.split()[1]), todo)
 
@@ -198,7 +209,8 @@ def whole(cells: Cells, data: str, size: int, repeats: int) -> Cell | None:
     if not runs or found is None:
         return None
     kept = [{**run, "networks": {name: run["networks"][name] for name in names}} for run in runs]
-    return joined(kept), {**found, "standings": [row for row in found["standings"] if row["name"] in names]}
+    rows = [row for row in found["standings"] if row["name"] in names]
+    return joined(kept), {**found, "standings": rows}, cells.get((data, size, "final"))
 
 
 def main() -> None:
@@ -207,7 +219,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="0,1,2")
     parser.add_argument("--cells", type=Path, default=Path(__file__).with_name("results") / "rank_cells.jsonl")
     parser.add_argument("--repeats", type=int, default=2, help="runs of LP-FT of each network")
-    parser.add_argument("--only", choices=("truth", "ranking"))
+    parser.add_argument("--only", choices=("truth", "ranking", "final"))
     parser.add_argument("--again", action="store_true", help="rank anew, also where a ranking is there")
     parser.add_argument("--summary", action="store_true", help="of the cells that are there, without new ones")
     args = parser.parse_args()
@@ -221,7 +233,7 @@ def main() -> None:
             take(cells, json.loads(line))
     for size in sizes:
         for data in names:
-            for what in ("ranking", *(f"truth {repeat}" for repeat in range(args.repeats))):
+            for what in ("ranking", "final", *(f"truth {repeat}" for repeat in range(args.repeats))):
                 if args.summary or (args.only and not what.startswith(args.only)):
                     continue
                 for found in new_lines(cells, data, size, what, is_again=args.again):

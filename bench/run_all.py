@@ -30,6 +30,8 @@ BENCHES = {
     "verdict": [],
     "time_limit": [],
     "seed_job": [],
+    "rank": [],
+    "learning_rate": [],
     "article_accuracy": ["--keep-pages"],
 }
 

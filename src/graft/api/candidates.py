@@ -20,6 +20,7 @@ from graft.selection.ranking_standing import Candidate, Opened, published_decade
 
 __all__ = ["as_config", "candidates_of", "entry_of", "wanted_entries"]
 
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
 _BYTES_A_PARAMETER = 8  # float32 weights, and as much again for an engine's copy of them
 
 
@@ -103,8 +104,15 @@ def _opened(
 
 
 def as_config(entry: CatalogEntry, config: FitConfig) -> FitConfig:
-    """Return the options with an entry as the model."""
-    return replace(config, model=place_on_disk(entry) or entry.id, revision=entry.revision or None)
+    """Return the options with an entry as the model.
+
+    A preprocessing of the user's own is for checkpoints that bring none: among several models one that states how its
+    input is made is read so.
+    """
+    place = place_on_disk(entry) or entry.id
+    is_stated = not Path(place).is_dir() or any((Path(place) / name).is_file() for name in _PROCESSORS)
+    own = None if is_stated else config.preprocessing
+    return replace(config, model=place, revision=entry.revision or None, preprocessing=own)
 
 
 def _inside(model: str) -> list[str]:

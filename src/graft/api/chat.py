@@ -117,7 +117,7 @@ class Chat:
 
         from graft.core.devices import choose_device
         from graft.deploy.answering import Writing
-        from graft.methods.fine_tuning import training_precision
+        from graft.methods.where import training_precision
         from graft.tasks.generation_saved import load_generation
 
         folder = Path(run)

@@ -66,6 +66,16 @@ class FitConfig:
         Which turns of the assistant a language model learns: all or last.
     skip_unusable
         Leave out conversations without an answer to learn from, and count them.
+    metric
+        What written answers are judged by: exact-match, numeric-match, chrf, chrf++, rouge-l, json-valid,
+        regex:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION, or auto (by the form of the answers).
+    general_text
+        Files of other text or conversations, with commas between, on which is measured what a language model forgets
+        (default: texts that it wrote before), or none.
+    generations
+        Questions of the test split that a language model answers, at most.
+    shots
+        Training examples in the prompt of the base model, as a baseline.
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits
@@ -209,6 +219,10 @@ class FitConfig:
     format: str = "auto"
     answers: str = "all"
     skip_unusable: bool = False
+    metric: str = "auto"
+    general_text: str | None = None
+    generations: int = 200
+    shots: int = 3
     test_fraction: float = 0.2
     fix_splits: bool = False
     corrections: str | None = None

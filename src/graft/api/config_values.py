@@ -34,6 +34,8 @@ def refuse_wrong_values(config: FitConfig) -> None:
             "auto, checkpoint or transcripts",
         ),
         ("answers", config.answers in ("all", "last"), "all or last"),
+        ("generations", config.generations >= 1, "1 or more"),
+        ("shots", config.shots >= 0, "0 or more"),
         ("adapter", config.adapter in ("lora", "dora", "qlora"), "lora, dora or qlora"),
         ("packing", config.packing in ("auto", "on", "off"), "auto, on or off"),
         ("decoding", config.decoding in ("auto", "greedy", "beam"), "auto, greedy or beam"),

@@ -62,8 +62,8 @@ def find_learning_rate(
 ) -> FoundRate:
     """Find the learning rate of a strategy by short runs on some data; the test split is not read.
 
-    Five rates around the prior of the architecture and the strategy run an eighth of the steps, three of them then a
-    fifth on two folds. Called again with the same folder and options it goes on where it was.
+    Five rates around the prior of the architecture and the strategy run a tenth of the steps; the three largest that
+    are not lost then run two fifths. Called again with the same folder and options it goes on where it was.
 
     Parameters
     ----------

@@ -19,7 +19,14 @@ from graft.api.generation_data import (
     prepare_conversations,
     shown_example,
 )
-from graft.api.generation_facts import Before, after_training, before_training, strategy_facts, write_answers
+from graft.api.generation_facts import (
+    Before,
+    after_training,
+    before_training,
+    strategy_facts,
+    write_answers,
+    write_texts_file,
+)
 from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
 from graft.core.devices import choose_device
 from graft.core.errors import ModelError, UsageError
@@ -140,9 +147,10 @@ def fit_generation(
             saved["adapter"] = _save_adapter(tuned, network, task, ready, folder / "adapter")
             say(f"the update alone: {folder / 'adapter'} (loads in peft), merged it gives the same losses")
     with run.phase("evaluation"):
-        network.to(choose_device(config.device))
         n_reads = run.count_test_read()
-        figures, losses = after_training(final, network, ready, before, config, precision=precision, say=say)
+        figures, measured = after_training(
+            task, final, ready, before, config, precision=precision, history=tuned.training.history, say=say
+        )
         metrics: dict[str, Any] = {
             "task": task.name,
             **figures,
@@ -150,14 +158,15 @@ def fit_generation(
             "strategy": strategy_facts(tuned, kept, why, config),
         }
     with run.phase("report"):
-        write_answers(folder / "predictions.parquet", ready, losses)
+        write_answers(folder / "predictions.parquet", ready, measured.judged)
+        write_texts_file(folder / "texts.parquet", measured.evidence)
         write_json(folder / "strategy.json", metrics["strategy"])
         manifest = run.write_manifest(
             {
                 "seed": config.seed,
                 "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
                 "noun": "conversations",
-                "notes": [*notes, *model.notes, *ready.notes],
+                "notes": [*notes, *model.notes, *ready.notes, *measured.notes],
                 "task": task.name,
                 "backbone": model.backbone.as_dict(),
                 "form": splits.train.form,
@@ -169,7 +178,14 @@ def fit_generation(
         )
         metrics["seconds"] = {k: round(v, 3) for k, v in run.seconds.items()}
         metrics["seconds"]["total"] = round(seconds_since_process_start(), 3)
-        write_generation_report(folder / "report.html", metrics=metrics, manifest=manifest, example=example)
+        write_generation_report(
+            folder / "report.html",
+            metrics=metrics,
+            manifest=manifest,
+            config=config.as_dict(),
+            evidence=measured.evidence,
+            example=example,
+        )
         write_json(folder / "metrics.json", metrics)
     print_generation(metrics, console=console)
     say(f"model: {folder / 'model'} (loads in transformers.pipeline('text-generation', ...))")

@@ -6,32 +6,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import nn
 
 from graft.api.config import FitConfig
 from graft.api.generation_data import GenerationData
-from graft.core.devices import Precision
+from graft.api.generation_evidence import Measured, gather_evidence
+from graft.core.devices import Precision, choose_device
 from graft.core.files import atomic_path
-from graft.evaluation.bootstrap import bca_bootstrap
+from graft.evaluation.generation_evidence import GenerationEvidence, evaluate_generations
 from graft.methods.generation import GenerationTuned, Judged, judge_answers
+from graft.report.wording import storable
 from graft.tasks.text_generation import TextGeneration
 
-__all__ = [
-    "Before",
-    "after_training",
-    "before_training",
-    "loss_change",
-    "loss_figures",
-    "strategy_facts",
-    "write_answers",
-]
+__all__ = ["Before", "after_training", "before_training", "strategy_facts", "write_answers", "write_texts_file"]
 
 
 @dataclass(frozen=True)
@@ -57,59 +49,39 @@ def before_training(
 
 
 def after_training(
-    task: TextGeneration,
-    network: nn.Module,
+    base: TextGeneration,
+    final: TextGeneration,
     ready: GenerationData,
     before: Before,
     config: FitConfig,
     *,
     precision: Precision,
+    history: Sequence[Mapping[str, Any]],
     say: Callable[[str], None],
-) -> tuple[dict[str, Any], dict[str, Judged]]:
-    """Return the figures of the network that is kept, and its losses by split."""
-    losses = {
-        split: judge_answers(task, network, ready.examples, rows, precision=precision)
-        for split, rows in ready.rows.items()
-    }
-    figures: dict[str, Any] = {
-        "headline": "loss_per_token",
-        "test": loss_figures(losses["test"], seed=config.seed),
-        "held_out": {"valid": loss_figures(losses["valid"], seed=config.seed)},
-        "train": {"loss_per_token": losses["train"].log_loss},
-        "baselines": {"zero-shot": loss_figures(before.losses["test"], seed=config.seed)},
-        "change": loss_change(before.losses["test"], losses["test"], seed=config.seed),
-    }
-    return figures, losses
+) -> tuple[dict[str, Any], Measured]:
+    """Return what ``metrics.json`` holds of the network that is kept, and the texts and losses behind it.
+
+    Parameters
+    ----------
+    base, final : over the untouched and the kept network; both are put on the device, and left there.
+    """
+    for task in (base, final):
+        task.build().to(choose_device(config.device))
+    measured = gather_evidence(base, final, ready, before.losses, config, precision=precision, history=history, say=say)
+    return evaluate_generations(measured.evidence, seed=config.seed) | {"data": _told(ready)}, measured
 
 
-def loss_figures(judged: Judged, *, seed: int) -> dict[str, Any]:
-    """Return loss per answer token and perplexity with their intervals, over examples."""
-    sums, tokens = judged.sums, judged.n_tokens.astype(np.float64)
-
-    def per_token(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((weights @ sums) / (weights @ tokens), np.float64)
-
-    loss = bca_bootstrap(per_token, len(sums), seed=seed, purpose="answer losses").as_dict()
-    of_perplexity = {
-        key: None if loss.get(key) is None else float(np.exp(min(float(loss[key] or 0), 50.0)))
-        for key in ("value", "low", "high")
-    }
+def _told(ready: GenerationData) -> dict[str, str]:
+    """Return what the report says of the training conversations."""
+    facts = ready.facts["splits"]["train"]
     return {
-        "loss_per_token": loss,
-        "perplexity": {**loss, **of_perplexity},
-        "n": len(sums),
-        "n_tokens": int(judged.n_tokens.sum()),
+        "Conversations": f"{facts['n']:,}",
+        "Tokens": f"{facts['n_tokens']:,}",
+        "Tokens that carry loss": f"{facts['n_targets']:,} ({facts['supervised_share']:.1%})",
+        "Longest conversation, tokens": f"{facts['longest']:,}",
+        "Answers cut off": f"{facts['n_truncated_answers']:,}",
+        "Left out without an answer": f"{facts['n_dropped']:,}",
     }
-
-
-def loss_change(before: Judged, after: Judged, *, seed: int) -> dict[str, Any]:
-    """Return how the loss per token of the same answers has changed, with its interval over examples."""
-    tokens, difference = after.n_tokens.astype(np.float64), after.sums - before.sums
-
-    def per_token(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((weights @ difference) / (weights @ tokens), np.float64)
-
-    return dict(bca_bootstrap(per_token, len(tokens), seed=seed, purpose="answer losses").as_dict())
 
 
 def strategy_facts(tuned: GenerationTuned, kept: str, why: str, config: FitConfig) -> dict[str, Any]:
@@ -129,6 +101,26 @@ def strategy_facts(tuned: GenerationTuned, kept: str, why: str, config: FitConfi
         "padding": round(tuned.padding, 4),
         "history": [dict(line) for line in tuned.training.history],
     }
+
+
+def write_texts_file(path: Path, evidence: GenerationEvidence) -> None:
+    """Write a row a question of the test split: prompt, true answer, what was written, whether it ended, its score."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    texts = evidence.texts
+    columns: dict[str, list[Any]] = {
+        "id": list(texts.ids),
+        "prompt": [storable(text) for text in texts.prompts],
+        "reference": [storable(text) for text in texts.references],
+        "text": [storable(text) for text in texts.texts],
+        "ended": texts.ended.tolist(),
+        "n_tokens": texts.n_tokens.tolist(),
+        "score": evidence.metric.scores(texts).tolist(),
+    }
+    columns |= {name: [storable(text) for text in other.texts] for name, other in evidence.baselines.items()}
+    with atomic_path(path) as temporary:
+        parquet.write_table(pa.table(columns), temporary)
 
 
 def write_answers(path: Path, ready: GenerationData, losses: Mapping[str, Judged]) -> None:

@@ -56,9 +56,8 @@ def choose_model(
     UsageError
         When no candidate is left, or several processes would each choose.
     """
-    from graft.api.candidates import entry_of
+    from graft.api.candidates import as_config, entry_of
     from graft.api.rank import ranked
-    from graft.backbones.on_disk import place_on_disk
 
     if processes.n > 1:
         raise UsageError(
@@ -76,7 +75,6 @@ def choose_model(
     )  # fmt: skip
     for sentence in found.told:
         say(sentence)
-    place = place_on_disk(entry_of(found.best)) or found.best
     say(f"model: {found.best}, the first of {len(found.standings)} by {found.standings[0].signals.n:,} examples")
     left = config.time_limit if limit is None else f"{max(1.0, limit - (time.monotonic() - began)):.0f}s"
-    return replace(config, model=str(place), time_limit=left), found.as_dict()
+    return replace(as_config(entry_of(found.best), config), time_limit=left), found.as_dict()

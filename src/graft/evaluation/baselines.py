@@ -22,6 +22,8 @@ BASELINE_WORDS: Final = {
     "from_scratch": "the same network trained from scratch",
     "from_scratch_plain": "the same network trained from scratch on undistorted pictures",
     "scratch": "the same network trained from scratch",
+    "base-zero-shot": "the base model as it was",
+    "base-few-shot": "the base model with examples in its prompt",
 }
 """What the baselines are called within a sentence."""
 

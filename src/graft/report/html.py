@@ -25,7 +25,7 @@ from graft.report.verdict import build_verdict
 __all__ = ["environment", "render", "style", "write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLES = ("base.css", "tables.css", "figures.css", "examples.css", "narrow.css", "print.css")
+_STYLES = ("base.css", "tables.css", "figures.css", "examples.css", "tokens.css", "narrow.css", "print.css")
 _MOST_NOTES = 60
 
 

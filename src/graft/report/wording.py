@@ -45,6 +45,8 @@ _TITLES = {
     "from_scratch": "Trained from scratch",
     "from_scratch_plain": "From scratch, undistorted",
     "scratch": "Trained from scratch",
+    "base-zero-shot": "Base model",
+    "base-few-shot": "Base model, few-shot",
 }
 # Name in tables, and within a sentence.
 BASELINES = {name: (title, BASELINE_WORDS[name]) for name, title in _TITLES.items()}

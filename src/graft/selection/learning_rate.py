@@ -18,13 +18,13 @@ from graft.evaluation.selection_bias import SelectionBias
 from graft.methods.fine_tuning import planned_rate
 from graft.methods.prepared import FineTuningMethod
 from graft.selection.learning_rate_range import RangeTest
-from graft.selection.race import Contestant, Race, Rung, Standing, hold_race
+from graft.selection.race import Contestant, Order, Race, Rung, Standing, hold_race
 from graft.selection.race_journal import Journal
 from graft.selection.trials import TrialBed, with_rate
 from graft.selection.trials_executors import Executor
 
 __all__ = [
-    "FACTORS", "RATE_RUNGS", "RateSearch", "chosen_rate", "prior_of", "rate_contestants", "search_rate",
+    "FACTORS", "RATE_RUNGS", "RateSearch", "chosen_rate", "larger_first", "prior_of", "rate_contestants", "search_rate",
     "vertex_rate",
 ]  # fmt: skip
 
@@ -32,6 +32,7 @@ FACTORS: Final = (0.1, 1 / 3, 1.0, 3.0, 10.0)
 RATE_RUNGS: Final = (Rung(0.1, n_kept=3), Rung(0.4))
 
 _CLEAR: Final = 1.645  # standard errors
+_LOST: Final = 0.99  # of the loss of knowing nothing
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ def search_rate(
 
     Notes
     -----
-    All runs have the full shape, warm-up and annealing, with fewer steps. Equal losses go to the smaller rate, and the
-    prior is left only for one that is clearly ahead of it, see `chosen_rate`.
+    All runs have the full shape, warm-up and annealing, with fewer steps. Who goes on from the first rung is said by
+    `larger_first`, and the prior is left only for a rate that is clearly ahead of it, see `chosen_rate`.
     """
     centre = method.settings.learning_rate or prior_of(method, bed.network)
     limit = math.inf if ceiling is None else ceiling.ceiling
@@ -128,9 +129,12 @@ def search_rate(
     rate_of = {one.name: float(one.method.settings.learning_rate or 0) for one in contestants}
     own = min(rate_of, key=lambda name: abs(math.log(rate_of[name] / centre)))
     race = hold_race(
-        contestants, bed, rungs, executor=executor, journal=journal, kept=own, seconds_left=seconds_left, say=say
-    )
+        contestants, bed, rungs, executor=executor, journal=journal, kept=own, order=larger_first(bed),
+        seconds_left=seconds_left, say=say,
+    )  # fmt: skip
     rate, curvature, why = chosen_rate(race.standings, rate_of, centre=own)
+    if race.ended_by == "time":  # runs of one short length favour small rates
+        rate, curvature, why = rate_of[own], None, "the budget ended the race before it could tell"
     return RateSearch(
         method=method.name,
         prior=centre,
@@ -153,14 +157,42 @@ def chosen_rate(
     standings : the leader of the last rung first.
     rate_of : by name of the contestant.
     centre : name of the one at the prior. It is left only for a rate that is ahead of it by a one-sided paired test at
-        5 %, as the contest asks of a contender: on some ten held-out examples the least loss alone means little.
+        5 %, as the contest asks of a contender: on some hundred held-out examples the least loss alone means little.
     """
     own = next((one for one in standings if one.name == centre), None)
     leader = standings[0]
-    is_beside = own is not None and own is not leader and own.rung == leader.rung
-    if own is not None and is_beside and own.log_loss_difference <= _CLEAR * own.standard_error:
+    if own is None or own.rung != leader.rung:
+        return vertex_rate(standings, rate_of)
+    if own is leader:
+        return rate_of[centre], None, "it had the least loss"
+    if own.log_loss_difference <= _CLEAR * own.standard_error:
         return rate_of[centre], None, "no other rate was clearly ahead of it"
     return vertex_rate(standings, rate_of)
+
+
+def larger_first(bed: TrialBed) -> Order:
+    """Return the order in which rates go on from a short rung: those that are not lost, the larger the better.
+
+    Notes
+    -----
+    A run of ten steps that starts at the probe is the better the less it changes (docs/experiments.md, "The best rate
+    of a short run"): by its loss a rate that is ten times too small would always win. What ten steps do show is that a
+    rate is far too large: its held-out loss is that of knowing nothing.
+    """
+    targets = bed.examples.targets
+    if targets.ndim == 2:
+        shares = np.clip(targets.mean(axis=0), 1e-12, 1 - 1e-12)
+        chance = float(-(shares * np.log(shares) + (1 - shares) * np.log1p(-shares)).mean())
+    else:
+        counts = np.bincount(targets)
+        shares = counts[counts > 0] / len(targets)
+        chance = float(-(shares * np.log(shares)).sum())
+
+    def order(one: Contestant, loss: float) -> tuple[bool, float]:
+        is_lost = not loss < _LOST * chance
+        return is_lost, loss if is_lost else -float(one.method.settings.learning_rate or 0)
+
+    return order
 
 
 def vertex_rate(standings: Sequence[Standing], rate_of: Mapping[str, float]) -> tuple[float, float | None, str]:

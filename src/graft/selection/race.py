@@ -19,7 +19,7 @@ from graft.selection.race_journal import Journal
 from graft.selection.trials import Key, Trial, TrialBed, TrialResult
 from graft.selection.trials_executors import Executor, InTurn
 
-__all__ = ["LENGTH_POWER", "Contestant", "Race", "Rung", "Standing", "hold_race", "n_planned_runs"]
+__all__ = ["LENGTH_POWER", "Contestant", "Order", "Race", "Rung", "Standing", "hold_race", "n_planned_runs"]
 
 _FEWEST_STEPS = 4
 LENGTH_POWER: Final = 0.75
@@ -155,6 +155,13 @@ def n_planned_runs(n_contestants: int, rungs: Sequence[Rung]) -> float:
     return total
 
 
+Order = Callable[[Contestant, float], Any]
+
+
+def _by_loss(one: Contestant, loss: float) -> float:
+    return loss
+
+
 def hold_race(
     contestants: Sequence[Contestant],
     bed: TrialBed,
@@ -164,6 +171,7 @@ def hold_race(
     journal: Journal | None = None,
     known: Mapping[Key, TrialResult] | None = None,
     kept: str | None = None,
+    order: Order = _by_loss,
     seconds_left: Callable[[], float] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Race:
@@ -176,6 +184,7 @@ def hold_race(
     journal : keeps every result; what it has is not run again. None: nothing is kept.
     known : further results that are not run again, of an earlier race on the same bed.
     kept : name of a contestant that runs to the end whatever its losses, so that the leader can be compared with it.
+    order : what those who go on from a rung are the least by, of a contestant and its mean loss on that rung.
     seconds_left : of the budget; a rung that would take longer, by what earlier trials took, is not begun. The first
         always is. None: no bound.
 
@@ -212,8 +221,8 @@ def hold_race(
             one.name: float(np.mean([have[t.key].loss for t in trials if t.name == one.name])) for one in running
         }
         if number + 1 < len(rungs):
-            first = sorted(running, key=lambda one: (one.name != kept, by_loss[one.name]))[: rung.n_kept]
-            running = [one for one in running if one in first]
+            first = sorted(running, key=lambda one: (one.name != kept, order(one, by_loss[one.name])))
+            running = [one for one in running if one in first[: rung.n_kept]]
     planned = {one.name: one.method.settings.n_steps(bed.n_train) for one in contestants}
     race = Race(_standings(names, found, planned), found, planned, ended_by)
     if journal is not None and processes.is_main:

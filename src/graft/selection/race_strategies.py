@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 from graft.evaluation.selection_bias import SelectionBias
 from graft.methods.prepared import FineTuningMethod
-from graft.selection.learning_rate import RATE_RUNGS, chosen_rate, rate_contestants
+from graft.selection.learning_rate import RATE_RUNGS, chosen_rate, larger_first, rate_contestants
 from graft.selection.race import Contestant, Race, Rung, hold_race, n_planned_runs
 from graft.selection.race_journal import Journal
 from graft.selection.trials import Key, TrialBed, TrialResult, with_rate
@@ -100,10 +100,11 @@ def race_strategies(
     why: list[str] = []
 
     def hold(contestants: Sequence[Contestant], kept: str | None = None) -> Race:
+        more: dict[str, Any] = {} if kept is None else {"kept": kept, "order": larger_first(bed)}
         by_name.update({one.name: one.method for one in contestants})
         race = hold_race(
-            contestants, bed, rungs, executor=executor, journal=journal, known=known, kept=kept,
-            seconds_left=seconds_left, say=say,
+            contestants, bed, rungs, executor=executor, journal=journal, known=known,
+            seconds_left=seconds_left, say=say, **more,
         )  # fmt: skip
         known.update(race.results)
         return race

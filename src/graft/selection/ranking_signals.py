@@ -18,6 +18,7 @@ from graft.selection.transferability import h_score, log_evidence, one_hot
 
 __all__ = ["Signals", "measure_signals"]
 
+_NEIGHBOURS: Final = 0.25  # their share of a score (docs/decisions/023)
 _PENALTIES: Final = 8
 _TOLERANCE: Final = 1e-2  # moves the mean losses by a hundredth of themselves, for half the time
 
@@ -72,8 +73,9 @@ class Signals:
 
     @property
     def both(self) -> NDArray[np.float64]:
-        """(n_examples,), the mean of head's and neighbours' log-loss, each as a share of chance."""
-        return np.asarray((self.losses + self.knn_losses) / (2 * max(self.chance_log_loss, 1e-12)))
+        """(n_examples,), three quarters of the head's log-loss and a quarter of the neighbours', over chance."""
+        mixed = (1 - _NEIGHBOURS) * self.losses + _NEIGHBOURS * self.knn_losses
+        return np.asarray(mixed / max(self.chance_log_loss, 1e-12))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

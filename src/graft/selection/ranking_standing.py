@@ -13,7 +13,7 @@ from graft.selection.ranking_signals import Signals
 
 __all__ = ["Candidate", "Opened", "Standing", "published_decades", "score_of", "static_bonus"]
 
-_A_DECADE: Final = 0.05  # of loss share that ten times the parameters are worth (docs/decisions/023)
+_A_DECADE: Final = 0.1  # of loss share that ten times the parameters are worth (docs/decisions/023)
 _POINTS_A_DECADE: Final = 0.1  # accuracy that ten times the parameters gain on ImageNet within a family of networks
 
 
@@ -101,8 +101,8 @@ class Standing:
 def score_of(signals: Signals, bonus: float) -> float:
     """Return what candidates are ordered by, smaller is better.
 
-    The mean of the head's and the neighbours' log-loss, each as a share of chance, less what size and published
-    accuracy are worth: what fine-tuning adds grows with the network (docs/decisions/023).
+    The head's log-loss and, with a third of its weight, the neighbours', as shares of chance, less what size and
+    published accuracy are worth: what fine-tuning adds grows with the network (docs/decisions/023).
     """
     return float(signals.both.mean()) - bonus
 

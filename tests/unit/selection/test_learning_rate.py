@@ -11,7 +11,7 @@ from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
 from graft.methods.rates import batch_factor
 from graft.methods.settings import FineTuning
-from graft.selection.learning_rate import FACTORS, chosen_rate, rate_contestants, vertex_rate
+from graft.selection.learning_rate import FACTORS, chosen_rate, larger_first, rate_contestants, vertex_rate
 from graft.selection.learning_rate_range import read_curve
 from graft.selection.race import Standing
 from graft.selection.trials import with_rate
@@ -87,7 +87,30 @@ def test_the_prior_is_left_only_for_a_clear_lead() -> None:
         return chosen_rate([standing_of("low", 1.0), prior, standing_of("high", 2.0)], rates, centre="prior")[0]
 
     assert chosen(0.1, 0.07) == 3e-4
-    assert chosen(0.1, 0.05) == 1e-4
+    assert chosen(0.1, 0.04) == 1e-4
+
+
+def test_a_prior_that_leads_is_taken_as_it_is() -> None:
+    rates = {"low": 1e-4, "prior": 3e-4, "high": 1e-3}
+    field = [standing_of("prior", 1.0), standing_of("low", 1.01), standing_of("high", 2.0)]
+    assert chosen_rate(field, rates, centre="prior")[0] == 3e-4  # a parabola would have gone to 2e-4
+
+
+def test_the_largest_rates_that_are_not_lost_go_on() -> None:
+    class Examples:
+        targets = np.arange(200) % 10
+
+    class Bed:
+        examples = Examples()
+
+    field = rate_contestants(LPFT(FineTuning()), 1e-5)  # a tenth of what is right
+    losses = [1.10, 1.11, 1.13, 1.20, 1.46]  # after ten steps the smallest change looks best
+    order = larger_first(Bed())  # type: ignore[arg-type]
+    first = sorted(zip(field, losses, strict=True), key=lambda pair: order(*pair))
+    assert [float(one.method.settings.learning_rate or 0) for one, _ in first[:3]] == pytest.approx([1e-4, 3e-5, 1e-5])
+    lost = [1.10, 1.11, 1.46, 2.29, 2.30]
+    first = sorted(zip(field, lost, strict=True), key=lambda pair: order(*pair))
+    assert [loss for _, loss in first] == [1.46, 1.11, 1.10, 2.29, 2.30]
 
 
 def standing_of(name: str, loss: float) -> Standing:

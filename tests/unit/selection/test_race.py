@@ -190,6 +190,22 @@ def test_a_trial_hears_of_no_held_out_example(bed: TrialBed) -> None:
     np.testing.assert_array_equal(result.rows, held_out)
 
 
+def test_small_folds_are_held_out_two_at_a_time(tmp_path: Path) -> None:
+    small = small_images(make_architecture("resnet", tmp_path / "n"), n=30, noise=150)
+    features = small.features(30)
+    probe = HeadOnly(n_folds=5).fit(features, small.examples.targets, n_classes=2)
+    where = Where(device="cpu", precision="fp32", folder=tmp_path)
+    own = trial_bed(
+        Arena(
+            network=small.network, head=small.head, probe=probe, features=features, task=small.task,
+            examples=small.examples, n_train=30, where=where,
+        ),
+        n_splits=3,
+    )  # fmt: skip
+    assert [len(held_out) for _, held_out in own.splits] == [12, 12]  # of five folds a third pair is not to be had
+    assert not set(own.splits[0][1]) & set(own.splits[1][1])
+
+
 def result(name: str, n_steps: int, losses: list[float]) -> TrialResult:
     values = np.array(losses, np.float32)
     return TrialResult((name, n_steps, 0), np.arange(len(values)), values, values < 1, 1e-3, 1.0)

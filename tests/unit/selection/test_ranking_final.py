@@ -10,10 +10,11 @@ import torch
 
 from conformance.small_methods import make_architecture, settings, small_images
 from graft.backbones.heads import Head
-from graft.methods.fine_tuning import Where
+from graft.methods.arena import Arena
 from graft.methods.head_only import HeadOnly
 from graft.methods.lp_ft import LPFT
 from graft.methods.prepared import FineTuningMethod
+from graft.methods.where import Where
 from graft.selection.ranking_final import hold_final
 from graft.selection.trials import TrialBed, trial_bed, with_rate
 
@@ -26,9 +27,13 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> TrialBed:
     features = small.features(30)
     probe = HeadOnly(n_folds=3).fit(features, small.examples.targets, n_classes=2)
     Head(small.network, small.head).set(torch.from_numpy(probe.weights), torch.from_numpy(probe.bias))
+    where = Where(device="cpu", precision="fp32", folder=Path())
     return trial_bed(
-        METHOD, small.network, head=small.head, probe=probe, features=features, task=small.task,
-        examples=small.examples, n_train=30, n_splits=1, where=Where(device="cpu", precision="fp32", folder=Path()),
+        Arena(
+            network=small.network, head=small.head, probe=probe, features=features, task=small.task,
+            examples=small.examples, n_train=30, where=where,
+        ),
+        n_splits=1,
     )  # fmt: skip
 
 
