@@ -122,10 +122,11 @@ def test_equal_questions_are_one_group(tmp_path: Path) -> None:
     assert named.groups.tolist() == [0, 1, 0]
 
 
-def test_prompts_need_no_answer_and_lose_the_last_one(tmp_path: Path) -> None:
+def test_prompts_need_no_answer_and_may_have_one(tmp_path: Path) -> None:
     rows = [{"messages": TURNS}, {"messages": [*TURNS, TURNS[0]]}]
     asked = list(read_prompts(write(tmp_path / "a.jsonl", rows)))
-    assert [len(prompt.messages) for prompt in asked] == [1, 3]
+    assert [len(found.prompt.messages) for found in asked] == [1, 3]
+    assert [found.answer for found in asked] == ["4", "4"]
     (tmp_path / "b.txt").write_text("one?\n\ntwo?\n")
     assert [prompt.messages[-1].content for prompt in read_prompts(tmp_path / "b.txt")] == ["one?", "two?"]
     (tmp_path / "c.jsonl").write_text('{"prompt": ""}')
