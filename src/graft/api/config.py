@@ -130,7 +130,7 @@ class FitConfig:
     lora_rank
         Rank of the updates of strategy lora.
     adapter
-        Kind of updates of strategy lora for language models: lora, dora, or qlora (4-bit weights, on a GPU).
+        Kind of updates of strategy lora for language models: lora or dora.
     packing
         Several conversations in a row, of which none sees another: auto (where it saves places), on or off.
     gradient_checkpointing

@@ -218,9 +218,12 @@ def _refuse(config: FitConfig, processes: Processes) -> None:
             fix="--strategy auto (Python: strategy='auto')",
         )
     if config.adapter == "qlora":
-        from graft.backbones.four_bits import refuse_four_bits
-
-        refuse_four_bits(choose_device(config.device))
+        raise UsageError(
+            "--adapter qlora: weights in 4 bits are not supported yet",
+            expected="lora or dora",
+            fix="--adapter lora, with --gradient-checkpointing and a small --micro-batch-size to save memory (Python:"
+            " adapter='lora', gradient_checkpointing=True, micro_batch_size=1)",
+        )
     if processes.n > 1:
         raise UsageError(
             f"{processes.n} processes for a language model", expected="one process", fix="start graft fit by itself"
