@@ -30,7 +30,7 @@ _NANO: Final[dict[str, Any]] = {
     "feat_extract_norm": "layer",
     "do_stable_layer_norm": True,
     "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 16,
+    "num_conv_pos_embedding_groups": 4,
     "hidden_dropout": 0.05,
     "attention_dropout": 0.0,
     "activation_dropout": 0.05,

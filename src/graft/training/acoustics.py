@@ -98,12 +98,12 @@ def heard_elsewhere(
     return heard.astype(np.float32)
 
 
-def _curve(place: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+def _curve(place: NDArray[np.floating], random: np.random.Generator) -> NDArray[np.float64]:
     """Return a smooth curve of standard normal height at each place."""
     return np.interp(place, np.linspace(0, 1, _KNOTS), random.standard_normal(_KNOTS))
 
 
-def _place(hertz: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
+def _place(hertz: NDArray[np.floating], rate_hz: int) -> NDArray[np.floating]:
     """Return where frequencies lie on the ear's scale (O'Shaughnessy's mel), 0 to 1 at half the sampling rate."""
     return np.log1p(hertz / _BEND_HZ) / np.log1p(rate_hz / 2 / _BEND_HZ)
 
