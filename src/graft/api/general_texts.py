@@ -18,7 +18,7 @@ from graft.data.conversation_files import is_conversational, read_conversations
 from graft.data.tables import TABLE_SUFFIXES, read_table
 from graft.tasks.text_generation import TextGeneration
 
-__all__ = ["OWN_TEXT", "OtherText", "general_texts"]
+__all__ = ["OWN_TEXT", "OtherText", "general_texts", "own_texts"]
 
 OWN_TEXT: Final = "what it wrote before"
 """The name of texts that the base model itself has drawn."""
