@@ -18,7 +18,7 @@ from graft.data.conversation_files import is_conversational, read_conversations
 from graft.data.tables import TABLE_SUFFIXES, read_table
 from graft.tasks.text_generation import TextGeneration
 
-__all__ = ["OWN_TEXT", "OtherText", "general_texts"]
+__all__ = ["OWN_TEXT", "OtherText", "general_texts", "own_texts"]
 
 OWN_TEXT: Final = "what it wrote before"
 """The name of texts that the base model itself has drawn."""
@@ -27,10 +27,7 @@ _MOST = 200  # texts of a file that are read
 _N_OWN, _OWN_TOKENS = 96, 128
 _TEXT_SUFFIXES = (".txt", ".md")
 _BETWEEN = re.compile(r"<\|endoftext\|>|\n[ \t]*\n")
-_FORMS = (
-    "own, none, or files of plain texts (.txt, .md: one after each blank line), a table with a column text, or"
-    " conversations"
-)
+_FORMS = "own, none, or files: .txt or .md (a text after each blank line), tables with a column text, conversations"
 
 
 @dataclass(frozen=True)

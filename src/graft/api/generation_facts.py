@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import nn
 
 from graft.api.config import FitConfig
 from graft.api.general_texts import OtherText, general_texts
 from graft.api.generation_data import GenerationData
 from graft.api.generation_evidence import Measured, gather_evidence
+from graft.api.generation_sizes import losses_over_sizes
 from graft.api.generation_texts import chosen_metric, pair
 from graft.core.devices import Precision, choose_device
 from graft.core.files import atomic_path
+from graft.evaluation.answer_losses import AnswerLosses
 from graft.evaluation.generation_evidence import GenerationEvidence, evaluate_generations
 from graft.evaluation.generation_metrics import GenerationMetric
 from graft.evaluation.generations import Generations
@@ -85,6 +89,7 @@ def after_training(
     before: Before,
     config: FitConfig,
     *,
+    tuned_on: Callable[[NDArray[np.int64]], nn.Module],
     precision: Precision,
     history: Sequence[Mapping[str, Any]],
     say: Callable[[str], None],
@@ -94,6 +99,8 @@ def after_training(
     Parameters
     ----------
     base, final : over the untouched and the kept network; both are put on the device, and left there.
+    tuned_on : fine-tunes on some of the conversations.
+    history : looks at the held-out loss while training.
     """
     for task in (base, final):
         task.build().to(choose_device(config.device))
@@ -110,6 +117,17 @@ def after_training(
         say=say,
     )
     measured = replace(measured, notes=(f"metric {before.metric.name}: {before.why}", *measured.notes))
+    if config.more_data:
+
+        def losses_after(rows: NDArray[np.int64]) -> AnswerLosses:
+            network = tuned_on(rows).to(choose_device(config.device))
+            found = judge_answers(final, network, ready.examples, ready.rows["test"], precision=precision)
+            return AnswerLosses(ready.ids("test"), found.sums, found.n_tokens, "test")
+
+        base.build().to("cpu")
+        whole = measured.evidence.losses["test"]
+        sizes = losses_over_sizes(ready.rows["train"], whole, losses_after=losses_after, seed=config.seed, say=say)
+        measured = replace(measured, evidence=replace(measured.evidence, sizes=sizes))
     return evaluate_generations(measured.evidence, seed=config.seed) | {"data": _told(ready)}, measured
 
 
