@@ -24,9 +24,9 @@ from graft.core.seeds import generator
 from graft.data.manifests import ManifestColumns
 from graft.data.transcripts import read_transcribed
 from graft.data.utterances import Utterances
-from graft.methods.fine_tuning import Where, training_precision
 from graft.methods.settings import FineTuning
 from graft.methods.speech import PASSES, fine_tune_speech, hear
+from graft.methods.where import Where, training_precision
 from graft.report import wording as w
 from graft.report.plan_table import byte_size
 from graft.tasks.speech_recognition import SpeechRecognition
