@@ -118,13 +118,18 @@ def main() -> None:
     speed = {arm: median([one["n_tokens"] / one["seconds"] for one in own]) for arm, own in found.items()}
     peak = {arm: median([one["peak_mib"] for one in own]) for arm, own in found.items()}
     above = {arm: median([one["training_mib"] for one in own]) for arm, own in found.items()}
+    of_cpu = {arm: median([one["n_tokens"] / one["cpu_seconds"] for one in own]) for arm, own in found.items()}
     table(
-        ["arm", "tokens a second", "peak MiB", "of it while training"],
-        [[arm, f"{speed[arm]:,.0f}", f"{peak[arm]:,.0f}", f"{above[arm]:,.0f}"] for arm in found],
+        ["arm", "tokens a second", "tokens a CPU second", "peak MiB", "of it while training"],
+        [
+            [arm, f"{speed[arm]:,.0f}", f"{of_cpu[arm]:,.0f}", f"{peak[arm]:,.0f}", f"{above[arm]:,.0f}"]
+            for arm in found
+        ],
     )
     for ours, rival in (("graft", "trl"), ("graft", "trl-sorted"), ("graft-packed", "trl-packed")):
         if ours in speed and rival in speed:
             bars.append(Bar(f"{ours}: times the tokens a second of {rival}", speed[ours] / speed[rival], 1.0))
+            bars.append(Bar(f"{ours}: times the tokens a CPU second of {rival}", of_cpu[ours] / of_cpu[rival], None))
             bars.append(Bar(f"{ours}: share of {rival}'s peak memory", peak[ours] / peak[rival], 1.0, is_floor=False))
     finish("llm_job", args, {"threads": args.threads, "compared": compared, "cells": found}, bars)
 

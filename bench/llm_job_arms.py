@@ -56,7 +56,7 @@ def with_graft(told: Facts) -> Facts:
             if step == 0:
                 (total / n).backward()
                 np.savez(told["gradients"], **{k: p.grad.numpy() for k, p in network.named_parameters()})
-        return {"losses": losses, "seconds": 1.0, "n_tokens": 0, "training_mib": 0.0}
+        return {"losses": losses, "seconds": 1.0, "cpu_seconds": 1.0, "n_tokens": 0, "training_mib": 0.0}
     n_tokens = 0
 
     def loss(net: Any, batch: Any) -> Any:
@@ -67,11 +67,17 @@ def with_graft(told: Facts) -> Facts:
             n_tokens += int(batch["n_tokens"]) if "n_tokens" in batch else real_tokens(batch, task)
         return task.loss(net, batch)
 
-    before, started = peak_mib(), time.perf_counter()
+    before, started, began = peak_mib(), time.perf_counter(), time.process_time()
     recipe = Recipe(told["steps"], learning_rate=RATE, weight_decay=0.0, schedule="linear", warmup_fraction=0.0)
     done = train(network, batches, loss=loss, recipe=recipe, precision="fp32", device="cpu")
-    seconds = time.perf_counter() - started
-    return {"losses": [done.loss], "seconds": seconds, "n_tokens": n_tokens, "training_mib": peak_mib() - before}
+    seconds, of_cpu = time.perf_counter() - started, time.process_time() - began
+    return {
+        "losses": [done.loss],
+        "seconds": seconds,
+        "cpu_seconds": of_cpu,
+        "n_tokens": n_tokens,
+        "training_mib": peak_mib() - before,
+    }
 
 
 def real_tokens(batch: Any, task: Any) -> int:
@@ -117,10 +123,10 @@ def with_trl(told: Facts) -> Facts:
     losses: list[float] = []
 
     class Watch(TrainerCallback):
-        n_tokens, started = 0, 0.0
+        n_tokens, started, began = 0, 0.0, 0.0
 
         def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-            Watch.started = time.perf_counter()
+            Watch.started, Watch.began = time.perf_counter(), time.process_time()
 
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
             if told["is_compared"] and state.global_step == 0:
@@ -142,9 +148,15 @@ def with_trl(told: Facts) -> Facts:
     before = peak_mib()
     started = time.perf_counter()
     trainer.train()
-    seconds = time.perf_counter() - max(started, Watch.started)
+    seconds, of_cpu = time.perf_counter() - max(started, Watch.started), time.process_time() - Watch.began
     n_tokens = int(trainer._total_train_tokens) if hasattr(trainer, "_total_train_tokens") else Watch.n_tokens
-    return {"losses": losses, "seconds": seconds, "n_tokens": n_tokens, "training_mib": peak_mib() - before}
+    return {
+        "losses": losses,
+        "seconds": seconds,
+        "cpu_seconds": of_cpu,
+        "n_tokens": n_tokens,
+        "training_mib": peak_mib() - before,
+    }
 
 
 if __name__ == "__main__":
