@@ -1,9 +1,9 @@
 """Rules of the race over learning rates, replayed on kept trials: which rates go on, and when the prior is left.
 
-The trials (`results/learning_rate_trials.jsonl`) are of six cells of `bench/learning_rate.py`: rates from a hundredth to
-ten times the prior, 10 and 40 of 100 steps, two splits that each hold out two folds of five. The truth is the grid of
-the same cells (`results/learning_rate_cells.jsonl`), read between its rates. Each rule starts at the prior, at ten times
-and at a tenth of it; what is printed is the mean gain over the prior in points, twelve cases (cells, splits) a figure.
+The trials (`results/learning_rate_trials.jsonl`) are of six cells of `bench/learning_rate.py`: rates from a hundredth
+to ten times the prior, 10 and 40 of 100 steps, two splits that each hold out two folds of five. The truth is the
+grid of the same cells (`results/learning_rate_cells.jsonl`), read between its rates. Each rule starts at the prior, at
+ten times and at a tenth of it; printed is the mean gain over the prior in points, of twelve cases (cells, splits).
 
     python bench/learning_rate_replay.py
 """

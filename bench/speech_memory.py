@@ -1,4 +1,4 @@
-"""Peak memory of speech: `graft fit` of 100 and of 1,000 utterances, and a recording of 5 and of 60 minutes written down.
+"""Peak memory of speech: `graft fit` of 100 and of 1,000 utterances, `graft predict` of 5 and of 60 minutes.
 
 The utterances are 2 to 4 s of noise in syllables at 8 kHz with random words, the network is `wav2vec2_nano` with random
 weights, 30 steps. What is looked at, and how, `bench/memory.py` tells. The interpreter and its libraries are a large

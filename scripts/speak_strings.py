@@ -1,8 +1,8 @@
 """Speech without a recording: strings of digits and common words that machines speak, as WAV files with a table.
 
-Needs Debian's espeak-ng and flite. Each string has a voice of its own: an accent and variant of espeak-ng (formants,
-computed) or one of flite's four voices (made from recordings), with drawn pitch, tempo and length of the vocal tract (by
-playing it faster or slower). Words are spoken one by one, trimmed and joined with drawn pauses, at 8 kHz.
+Needs Debian's espeak-ng and flite. Each string has a voice of its own: an accent and variant of espeak-ng (computed
+from formants) or one of flite's four voices (made from recordings), with drawn pitch, tempo and length of the vocal
+tract (by playing it faster or slower). Words are spoken one by one, trimmed and joined with drawn pauses, at 8 kHz.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 RATE_HZ = 8_000
 RECORDED = ("awb", "kal16", "rms", "slt")
 COMPUTED = (
-    *VARIANTS, "m8", "klatt", "klatt2", "klatt3", "klatt4", "adam", "Alex", "Alicia", "Andrea", "Andy", "Annie", "belinda",
-    "benjamin", "boris", "caleb", "david", "Denis", "Diogo", "ed", "edward", "Gene", "Hugo", "Jacky", "john", "Lee",
-    "linda", "marcelo", "Mario", "Michael", "michel", "Mike", "pablo", "paul", "quincy", "rob", "robert", "steph", "zac",
-    "victor", "travis", "sandro", "norbert", "shelby",
+    *VARIANTS, "m8", "klatt", "klatt2", "klatt3", "klatt4", "adam", "Alex", "Alicia", "Andrea", "Andy", "Annie",
+    "belinda", "benjamin", "boris", "caleb", "david", "Denis", "Diogo", "ed", "edward", "Gene", "Hugo", "Jacky", "john",
+    "Lee", "linda", "marcelo", "Mario", "Michael", "michel", "Mike", "pablo", "paul", "quincy", "rob", "robert",
+    "steph", "zac", "victor", "travis", "sandro", "norbert", "shelby",
 )  # fmt: skip
 
 

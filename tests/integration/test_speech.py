@@ -12,6 +12,7 @@ import soundfile
 
 import graft
 from graft.core.errors import DataError, UsageError
+from graft.data.transcript_form import COMPARED
 from graft.tasks.finding import find_task
 from small_speech import make_ctc, make_utterances, make_whisper
 
@@ -148,7 +149,7 @@ def test_a_run_is_judged_on_other_speech(run: Path, tmp_path: Path, capsys: pyte
     metrics = graft.evaluate(run, table)
     said = [line.split(",")[1] for line in table.read_text().splitlines()[1:]]
     files = [tmp_path / "other" / f"{i:03d}.wav" for i in range(12)]
-    heard = [p.text for p in graft.predict(run, files, precision="fp32")]
+    heard = [COMPARED(p.text) for p in graft.predict(run, files, precision="fp32")]
     import jiwer
 
     assert metrics["test"]["wer"]["value"] == pytest.approx(jiwer.wer(said, heard))
@@ -190,6 +191,24 @@ def test_data_are_checked_and_a_wrong_transcript_is_found(tmp_path: Path) -> Non
     assert kept["splits"] == {"train": 28, "test": 4}
     with_model = graft.check(table, test=test, model=str(make_ctc(tmp_path / "m", letters="abc")), out=tmp_path / "two")
     assert with_model["label_errors"].severity != "not checked"
+
+
+def test_plan_says_what_each_strategy_takes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    table = run.parent / "data" / "table.csv"
+    plan = graft.plan(
+        table, model=str(run.parent / "m"), json=tmp_path / "plan.json", console=Console(width=120), **OPTIONS
+    )
+    assert plan.data["splits"].keys() == {"train", "valid", "test"}
+    full, head = plan.method("full"), plan.method("head")
+    assert full.n_steps == 4
+    assert full.n_trainable > head.n_trainable > 0
+    assert full.seconds["total"] > full.seconds["steps"] > 0
+    assert json.loads((tmp_path / "plan.json").read_text())["methods"][0]["name"] == "head"
+    told = capsys.readouterr().out
+    assert "24 utterances" in told
+    assert "graft fit" in told
 
 
 def test_language_model_is_chosen_on_valid_saved_and_used_again(tmp_path: Path) -> None:

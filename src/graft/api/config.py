@@ -70,12 +70,14 @@ class FitConfig:
         What written answers are judged by: exact-match, numeric-match, chrf, chrf++, rouge-l, json-valid,
         regex:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION, or auto (by the form of the answers).
     general_text
-        Files of other text or conversations, with commas between, on which is measured what a language model forgets
-        (default: texts that it wrote before), or none.
+        On what is measured what a language model forgets: files of other text or conversations, with commas between;
+        own, texts that it wrote before (default); or none.
     generations
         Questions of the test split that a language model answers, at most.
     shots
         Training examples in the prompt of the base model, as a baseline.
+    more_data
+        Train a language model on a half, a quarter, an 8th and a 16th as well, to say whether more data would help.
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits
@@ -128,7 +130,7 @@ class FitConfig:
     lora_rank
         Rank of the updates of strategy lora.
     adapter
-        Kind of updates of strategy lora for language models: lora, dora, or qlora (4-bit weights, on a GPU).
+        Kind of updates of strategy lora for language models: lora or dora.
     packing
         Several conversations in a row, of which none sees another: auto (where it saves places), on or off.
     gradient_checkpointing
@@ -223,6 +225,7 @@ class FitConfig:
     general_text: str | None = None
     generations: int = 200
     shots: int = 3
+    more_data: bool = False
     test_fraction: float = 0.2
     fix_splits: bool = False
     corrections: str | None = None

@@ -54,8 +54,8 @@ def evaluate_speech_run(
     Returns
     -------
     dict
-        ``{"<split>": figures, "headline": "wer", "compared", "log_loss", "decoding", "noun"}``. When the data is the run's
-        own test split, the run counts one more reading of it.
+        ``{"<split>": figures, "headline": "wer", "compared", "log_loss", "decoding", "noun"}``. When the data is the
+        run's own test split, the run counts one more reading of it.
 
     Raises
     ------

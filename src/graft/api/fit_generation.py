@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from graft.api.config import FitConfig
@@ -112,30 +114,35 @@ def fit_generation(
         before = before_training(task, ready, config, precision=precision, say=say)
         model.network.to("cpu")
     with run.phase("fine-tuning"):
-        tuned = fine_tune_generation(
-            task,
-            ready.examples,
-            ready.rows["train"],
-            held_out_rows=ready.rows["valid"],
-            strategy="lora" if config.strategy == "auto" else config.strategy,
-            adapter=config.adapter,
-            settings=_settings(config),
-            lora_rank=config.lora_rank,
-            packing=config.packing,
-            is_checkpointed=config.gradient_checkpointing,
-            max_seconds=_seconds(deadline, config),
-            seed=config.seed,
-            where=Where(
-                device=config.device,
-                precision=config.precision,
-                folder=folder / "training" / "generation",
-                checkpoint_every_s=60 * config.checkpoint_minutes,
-                resume=run.is_resumed,
-                processes=processes,
-                console=console,
-            ),
-            say=say,
-        )
+
+        def tuned_on(rows: NDArray[np.int64], name: str, say: Callable[[str], None]) -> GenerationTuned:
+            """Return what fine-tuning on some of the conversations comes to."""
+            return fine_tune_generation(
+                task,
+                ready.examples,
+                rows,
+                held_out_rows=ready.rows["valid"],
+                strategy="lora" if config.strategy == "auto" else config.strategy,
+                adapter=config.adapter,
+                settings=_settings(config),
+                lora_rank=config.lora_rank,
+                packing=config.packing,
+                is_checkpointed=config.gradient_checkpointing,
+                max_seconds=_seconds(deadline, config),
+                seed=config.seed,
+                where=Where(
+                    device=config.device,
+                    precision=config.precision,
+                    folder=folder / "training" / name,
+                    checkpoint_every_s=60 * config.checkpoint_minutes,
+                    resume=run.is_resumed,
+                    processes=processes,
+                    console=console,
+                ),
+                say=say,
+            )
+
+        tuned = tuned_on(ready.rows["train"], "generation", say)
         network, kept, why = _kept(ready, task, tuned, before, precision)
         say(why)
     with run.phase("save"):
@@ -149,7 +156,15 @@ def fit_generation(
     with run.phase("evaluation"):
         n_reads = run.count_test_read()
         figures, measured = after_training(
-            task, final, ready, before, config, precision=precision, history=tuned.training.history, say=say
+            task,
+            final,
+            ready,
+            before,
+            config,
+            tuned_on=lambda rows: tuned_on(rows, f"part-{len(rows)}", lambda text: None).network,
+            precision=precision,
+            history=tuned.training.history,
+            say=say,
         )
         metrics: dict[str, Any] = {
             "task": task.name,
@@ -203,9 +218,12 @@ def _refuse(config: FitConfig, processes: Processes) -> None:
             fix="--strategy auto (Python: strategy='auto')",
         )
     if config.adapter == "qlora":
-        from graft.backbones.four_bits import refuse_four_bits
-
-        refuse_four_bits(choose_device(config.device))
+        raise UsageError(
+            "--adapter qlora: weights in 4 bits are not supported yet",
+            expected="lora or dora",
+            fix="--adapter lora, with --gradient-checkpointing and a small --micro-batch-size to save memory (Python:"
+            " adapter='lora', gradient_checkpointing=True, micro_batch_size=1)",
+        )
     if processes.n > 1:
         raise UsageError(
             f"{processes.n} processes for a language model", expected="one process", fix="start graft fit by itself"

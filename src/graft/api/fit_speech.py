@@ -35,7 +35,7 @@ from graft.report.speech import print_speech, write_speech_report
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech
 
-__all__ = ["fit_speech"]
+__all__ = ["fit_speech", "most_samples", "settings_of"]
 
 _STRATEGIES = ("auto", "full", "lora", "head")
 _RESERVE_S = 20.0
@@ -89,7 +89,7 @@ def fit_speech(
         ready = prepare(parts, task, config, folder / "training", say=say)
         for name in ready.rows:
             say(f"{name}: {counted(len(ready.rows[name]), 'utterance')}, {ready.hours(name):.2f} hours")
-    most = _most_samples(ready, task, config)
+    most = most_samples(float(ready.facts["splits"]["train"]["seconds"]), task, config)
     precision = training_precision(model.network, choose_device(config.device), wanted=config.precision)
 
     def heard_by(network: Any, split: str) -> Heard:
@@ -111,7 +111,7 @@ def fit_speech(
             held_out_rows=held_out,
             held_out_texts=[] if held_out is None else _said(ready, "valid"),
             strategy="full" if config.strategy == "auto" else config.strategy,
-            settings=_settings(config),
+            settings=settings_of(config),
             lora_rank=config.lora_rank,
             most=most,
             max_seconds=_seconds(deadline, config),
@@ -224,7 +224,8 @@ def _refuse(config: FitConfig, processes: Processes) -> None:
             )
 
 
-def _settings(config: FitConfig) -> FineTuning:
+def settings_of(config: FitConfig) -> FineTuning:
+    """Return the settings of the loop that the options give."""
     names = (
         "learning_rate", "epochs", "fewest_steps", "micro_batch_size", "optimizer", "weight_decay", "schedule",
         "warmup_fraction", "ema_decay", "l2_sp", "augmentation", "patience",
@@ -239,10 +240,9 @@ def _seconds(deadline: Deadline, config: FitConfig) -> float | None:
     return AUTO_BUDGET_S if config.strategy == "auto" else None
 
 
-def _most_samples(ready: SpeechData, task: SpeechRecognition, config: FitConfig) -> int:
+def most_samples(train_seconds: float, task: SpeechRecognition, config: FitConfig) -> int:
     """Return the samples of a batch: of the seconds that were asked for, else a sixteenth of the data, 16 to 120 s."""
-    train = float(ready.facts["splits"]["train"]["seconds"])
-    seconds = config.batch_seconds or min(120.0, max(16.0, train / 16))
+    seconds = config.batch_seconds or min(120.0, max(16.0, train_seconds / 16))
     if task.model.family == "seq2seq":
         seconds = max(seconds, task.model.window_s)  # every utterance is filled up to a window
     return round(seconds * task.model.sampling_rate_hz)

@@ -18,7 +18,7 @@ from graft.data.conversation_files import is_conversational, read_conversations
 from graft.data.tables import TABLE_SUFFIXES, read_table
 from graft.tasks.text_generation import TextGeneration
 
-__all__ = ["OWN_TEXT", "OtherText", "general_texts"]
+__all__ = ["OWN_TEXT", "OtherText", "general_texts", "own_texts"]
 
 OWN_TEXT: Final = "what it wrote before"
 """The name of texts that the base model itself has drawn."""
@@ -27,7 +27,7 @@ _MOST = 200  # texts of a file that are read
 _N_OWN, _OWN_TOKENS = 96, 128
 _TEXT_SUFFIXES = (".txt", ".md")
 _BETWEEN = re.compile(r"<\|endoftext\|>|\n[ \t]*\n")
-_FORMS = "plain texts (.txt, .md: one after each blank line), a table with a column text, or conversations"
+_FORMS = "own, none, or files: .txt or .md (a text after each blank line), tables with a column text, conversations"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def general_texts(
 
     Parameters
     ----------
-    wanted : files, with commas between them; None: the base model draws texts itself; ``"none"``: there are none.
+    wanted : files, with commas between them, and ``own`` for texts that the base model draws itself; None: these
+        alone; ``"none"``: there are none.
     task : over the base model.
     seed : of the choice among many texts, and of drawing.
 
@@ -70,16 +71,17 @@ def general_texts(
     """
     if wanted == "none":
         return []
-    if wanted is None:
-        return [OtherText(OWN_TEXT, own_texts(task, seed=seed))]
     found = []
-    for name in wanted.split(","):
+    for name in ("own" if wanted is None else wanted).split(","):
+        if name.strip() == "own":
+            found.append(OtherText(OWN_TEXT, own_texts(task, seed=seed)))
+            continue
         path = Path(name.strip()).expanduser()
         if not path.is_file():
             raise UsageError(
                 f"--general-text {name.strip()}: there is no such file",
                 expected=_FORMS,
-                fix="--general-text FILE (Python: general_text='FILE'), or none",
+                fix="--general-text FILE (Python: general_text='FILE'), own or none",
             )
         encoded = _encoded(path, task, seed=seed)
         if not encoded:

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
-from graft.api.general_texts import OtherText, general_texts
+from graft.api.general_texts import OtherText
 from graft.api.generation_data import GenerationData
 from graft.api.generation_texts import (
     answer_room,
-    chosen_metric,
     encoded_with_shots,
     pair,
     shots_that_fit,
@@ -27,6 +26,7 @@ from graft.core.text import counted
 from graft.data.conversations import Conversation
 from graft.evaluation.answer_losses import AnswerLosses
 from graft.evaluation.generation_evidence import BASE, GenerationEvidence
+from graft.evaluation.generation_metrics import GenerationMetric
 from graft.evaluation.generations import Generations
 from graft.methods.generation import Judged, judge_answers
 from graft.tasks.text_generation import TextGeneration
@@ -61,6 +61,8 @@ def gather_evidence(
     before: Mapping[str, Judged],
     config: FitConfig,
     *,
+    metric: GenerationMetric,
+    others: Sequence[OtherText],
     precision: Precision,
     history: Sequence[Mapping[str, Any]] = (),
     say: Callable[[str], None],
@@ -71,12 +73,9 @@ def gather_evidence(
     ----------
     base, final : over the untouched and the kept network, on one device.
     before : the base model's losses of the splits ``valid`` and ``test``.
+    metric : by which written answers are judged.
+    others : texts on which forgetting shows.
     history : looks at the held-out loss while training.
-
-    Raises
-    ------
-    UsageError, DataError
-        When the metric or a general text is not to be had.
     """
 
     def losses(task: TextGeneration, rows: NDArray[np.int64]) -> Judged:
@@ -91,16 +90,12 @@ def gather_evidence(
     named_before["train"] = _named(on_seen, named["train"].ids, "train")
 
     train = [pair(ready.conversations[int(row)]) for row in ready.rows["train"]]
-    metric, why = chosen_metric(config.metric, [answer for _, answer in train])
     asked = _asked(ready, config)
     texts, baselines, shots = _texts(base, final, ready, asked, config, say=say)
     baseline_losses = {BASE: named_before["test"]}
-    notes = [f"metric {metric.name}: {why}"]
-    notes.append(_told_shots(shots, config))
     if shots:
-        judged_shots = _with_shots(base, ready, asked, shots, precision)
-        baseline_losses[FEW_SHOT] = judged_shots
-    others = general_texts(config.general_text, base, seed=config.seed, say=say)
+        encoded = encoded_with_shots(base, asked, shots)
+        baseline_losses[FEW_SHOT] = _judged(base, encoded, [item.id for item in asked], precision)
     evidence = GenerationEvidence(
         metric,
         texts,
@@ -112,7 +107,7 @@ def gather_evidence(
         other_texts={text.name: _on_other(base, final, text, precision) for text in others},
         history=history,
     )
-    return Measured(evidence, after, tuple(notes))
+    return Measured(evidence, after, (_told_shots(shots, config),))
 
 
 def _asked(ready: GenerationData, config: FitConfig) -> list[Conversation]:
@@ -151,17 +146,6 @@ def _told_shots(shots: Sequence[Conversation], config: FitConfig) -> str:
         return "no training example fits into a prompt beside the question: the base model was only asked as it is"
     less = f", as no more than these fit of {config.shots}" if len(shots) < config.shots else ""
     return f"the base model was also given {counted(len(shots), 'training example')} in its prompt{less}"
-
-
-def _with_shots(
-    base: TextGeneration,
-    ready: GenerationData,
-    asked: Sequence[Conversation],
-    shots: Sequence[Conversation],
-    precision: Precision,
-) -> AnswerLosses:
-    """Return the base model's losses of the last answers, with examples before the questions."""
-    return _judged(base, encoded_with_shots(base, asked, shots), [item.id for item in asked], precision)
 
 
 def _on_other(

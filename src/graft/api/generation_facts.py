@@ -7,18 +7,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import nn
 
 from graft.api.config import FitConfig
+from graft.api.general_texts import OtherText, general_texts
 from graft.api.generation_data import GenerationData
 from graft.api.generation_evidence import Measured, gather_evidence
+from graft.api.generation_sizes import losses_over_sizes
+from graft.api.generation_texts import chosen_metric, pair
 from graft.core.devices import Precision, choose_device
 from graft.core.files import atomic_path
+from graft.evaluation.answer_losses import AnswerLosses
 from graft.evaluation.generation_evidence import GenerationEvidence, evaluate_generations
+from graft.evaluation.generation_metrics import GenerationMetric
+from graft.evaluation.generations import Generations
 from graft.methods.generation import GenerationTuned, Judged, judge_answers
 from graft.report.wording import storable
 from graft.tasks.text_generation import TextGeneration
@@ -28,15 +36,41 @@ __all__ = ["Before", "after_training", "before_training", "strategy_facts", "wri
 
 @dataclass(frozen=True)
 class Before:
-    """What was measured of the untouched checkpoint, by split."""
+    """What was measured of the untouched checkpoint, and what the fine-tuned one is to be judged by.
+
+    Parameters
+    ----------
+    losses : by split.
+    metric, why : by which written answers are judged, and the reason.
+    others : texts on which forgetting shows.
+    """
 
     losses: dict[str, Judged]
+    metric: GenerationMetric
+    why: str
+    others: tuple[OtherText, ...]
 
 
 def before_training(
     task: TextGeneration, ready: GenerationData, config: FitConfig, *, precision: Precision, say: Callable[[str], None]
 ) -> Before:
-    """Return what the untouched checkpoint comes to on the held-out splits."""
+    """Return what the untouched checkpoint comes to on the held-out splits; what is wrong with the options shows now.
+
+    Raises
+    ------
+    UsageError, DataError
+        When the metric or a general text is not to be had, or the metric fails on the true answers.
+    """
+    answers = {
+        split: [pair(ready.conversations[int(row)])[1] for row in ready.rows[split]] for split in ("train", "test")
+    }
+    metric, why = chosen_metric(config.metric, answers["train"])
+    of_itself = Generations(
+        ready.ids("test"), answers["test"], answers["test"], answers["test"], np.ones(len(answers["test"]), np.bool_),
+        np.ones(len(answers["test"]), np.int64),
+    )  # fmt: skip
+    metric.scores(of_itself)
+    others = general_texts(config.general_text, task, seed=config.seed, say=say)
     losses = {
         split: judge_answers(task, task.build(), ready.examples, ready.rows[split], precision=precision)
         for split in ("valid", "test")
@@ -45,7 +79,7 @@ def before_training(
     say(
         f"the untouched checkpoint: loss {found:.3f} an answer token on valid, perplexity {np.exp(min(found, 50)):,.1f}"
     )
-    return Before(losses)
+    return Before(losses, metric, why, tuple(others))
 
 
 def after_training(
@@ -55,6 +89,7 @@ def after_training(
     before: Before,
     config: FitConfig,
     *,
+    tuned_on: Callable[[NDArray[np.int64]], nn.Module],
     precision: Precision,
     history: Sequence[Mapping[str, Any]],
     say: Callable[[str], None],
@@ -64,10 +99,35 @@ def after_training(
     Parameters
     ----------
     base, final : over the untouched and the kept network; both are put on the device, and left there.
+    tuned_on : fine-tunes on some of the conversations.
+    history : looks at the held-out loss while training.
     """
     for task in (base, final):
         task.build().to(choose_device(config.device))
-    measured = gather_evidence(base, final, ready, before.losses, config, precision=precision, history=history, say=say)
+    measured = gather_evidence(
+        base,
+        final,
+        ready,
+        before.losses,
+        config,
+        metric=before.metric,
+        others=before.others,
+        precision=precision,
+        history=history,
+        say=say,
+    )
+    measured = replace(measured, notes=(f"metric {before.metric.name}: {before.why}", *measured.notes))
+    if config.more_data:
+
+        def losses_after(rows: NDArray[np.int64]) -> AnswerLosses:
+            network = tuned_on(rows).to(choose_device(config.device))
+            found = judge_answers(final, network, ready.examples, ready.rows["test"], precision=precision)
+            return AnswerLosses(ready.ids("test"), found.sums, found.n_tokens, "test")
+
+        base.build().to("cpu")
+        whole = measured.evidence.losses["test"]
+        sizes = losses_over_sizes(ready.rows["train"], whole, losses_after=losses_after, seed=config.seed, say=say)
+        measured = replace(measured, evidence=replace(measured.evidence, sizes=sizes))
     return evaluate_generations(measured.evidence, seed=config.seed) | {"data": _told(ready)}, measured
 
 

@@ -75,10 +75,11 @@ def plan(
     with console.status("reading the data") as status, own_folder() as folder:
         from graft.api import embedding
         from graft.api.reading import read_as_told
-        from graft.tasks.finding import find_task, refuse_transcripts
+        from graft.tasks.finding import find_task
 
         task_name = find_task(data, chosen.model, wanted=chosen.task)
-        refuse_transcripts(task_name, verb="plan")
+        if task_name == "automatic-speech-recognition":
+            return _of_speech(str(data), chosen, folder, json, began=began, console=console, show=status.update)
         splits = read_as_told(data, task_name, chosen)
         status.update("loading the model")
         task = embedding.load_task(chosen, task_name, splits.train.label_names)
@@ -88,6 +89,18 @@ def plan(
     from graft.report.plan_table import print_plan
 
     print_plan(found.as_dict(), console=console)
+    return found
+
+
+def _of_speech(
+    data: str, config: FitConfig, folder: Path, json: str | Path | None, *, began: float, console: Console, show: Any
+) -> Plan:
+    from graft.api.plan_speech import plan_speech, print_speech_plan
+
+    found = plan_speech(data, config, folder, began=began, show=show)
+    if json is not None:
+        write_json(Path(json), found.as_dict())
+    print_speech_plan(found.as_dict(), console=console)
     return found
 
 

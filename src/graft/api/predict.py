@@ -11,7 +11,7 @@ from graft.core.process import prepare_process
 if TYPE_CHECKING:
     from graft.tasks.fine_tuned import FineTunedModel
 
-__all__ = ["is_speech_run", "predict"]
+__all__ = ["is_speech_run", "predict", "task_of_run"]
 
 
 def predict(
@@ -27,6 +27,9 @@ def predict(
     text_column: str | None = None,
     preprocessing: str | None = None,
     coverage: float | None = None,
+    max_new_tokens: int = 256,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
     decoding: str = "auto",
     language_model: str | Path | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -34,7 +37,7 @@ def predict(
     """Yield a prediction for each picture, text or recording, in order; memory does not grow with their number.
 
     Of a model of classes these are `graft.deploy.prediction.Prediction`, of a speech recogniser
-    `graft.deploy.transcription.Transcript`.
+    `graft.deploy.transcription.Transcript`, of a language model `graft.deploy.answering.Answer`.
 
     Parameters
     ----------
@@ -44,6 +47,7 @@ def predict(
     preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
     coverage : share of examples, such as 0.9, whose set of likely classes (`Prediction.likely`) is to hold the right
         one; None: no sets. It is kept for examples like those of the training, in the mean over many fits.
+    max_new_tokens, temperature, top_p : of a language model's answers, see `graft.api.chat.Chat`.
     decoding : of a speech recogniser: ``"auto"`` (as it was fitted), ``"greedy"`` or ``"beam"``.
     language_model : of the beam: a text file with a sentence a line, an ARPA file, or ``"train"``, the run's own.
     engine, precision, device, batch_size, workers, skip_unreadable : as in `FitConfig`.
@@ -94,10 +98,25 @@ def predict(
         from graft.core.errors import UsageError
 
         raise UsageError(
-            f"--decoding {decoding}, --language-model {language_model} for a model of classes",
+            f"--decoding {decoding}, --language-model {language_model} for a model that recognises no speech",
             expected="a speech recogniser",
             fix="leave them away (Python: decoding='auto', language_model=None)",
         )
+    if task_of_run(folder) == "text-generation":
+        from graft.api.chat import answer_files
+
+        yield from answer_files(
+            model_folder,
+            paths,
+            precision=precision,
+            device=device,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            coverage=coverage,
+        )
+        return
     fine_tuned = load_fine_tuned(model_folder, preprocessing=preprocessing)
     threshold = None if coverage is None else _threshold(fine_tuned, coverage, say=say)
     chosen_device = choose_device(device)
@@ -126,12 +145,17 @@ def predict(
 
 def is_speech_run(run: str | Path) -> bool:
     """Return whether a run's model recognises speech."""
+    return task_of_run(run) == "automatic-speech-recognition"
+
+
+def task_of_run(run: str | Path) -> str:
+    """Return the task of a run's model; empty where the folder holds none."""
     from graft.core.files import read_json
 
     for path in (Path(run) / "graft.json", Path(run) / "model" / "graft.json"):
         if path.is_file():
-            return bool(read_json(path).get("task") == "automatic-speech-recognition")
-    return False
+            return str(read_json(path).get("task", ""))
+    return ""
 
 
 def _threshold(fine_tuned: FineTunedModel, coverage: float, *, say: Callable[[str], None]) -> float:

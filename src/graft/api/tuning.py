@@ -42,6 +42,7 @@ __all__ = [
     "forget",
     "network_logits",
     "tune",
+    "why_not_tuned",
 ]
 
 AUTO_BUDGET_S = 600.0  # of fine-tuning where no time limit was given; a strategy that was named has none

@@ -98,6 +98,7 @@ class _Prefix:
     def __init__(self, parent: _Prefix | None, token: int, scorer: _Words) -> None:
         self.parent, self.token = parent, token
         self.children: dict[int, _Prefix] = {}
+        self.history: tuple[str, ...]
         if parent is None:
             self.history, self.letters, self.words_score = (BEGIN,), "", 0.0
         elif token == scorer.search.delimiter:
@@ -132,6 +133,7 @@ class _Words:
         self.search = search
         words = frozenset() if search.language is None else search.language.words
         self._words = words
+        self._n_kept = 1 if search.language is None else max(1, search.language.order - 1)
         self._beginnings = {word[:n] for word in words for n in range(1, len(word) + 1)}
         self._letter = math.log(max(2, sum(len(t) == 1 for t in search.tokens)))
 
@@ -139,7 +141,8 @@ class _Words:
         """Return the score with the open word closed, and the history after it."""
         if not prefix.letters:
             return prefix.words_score, prefix.history
-        return prefix.words_score + self._word(prefix.history, prefix.letters), (*prefix.history, prefix.letters)[-4:]
+        score = prefix.words_score + self._word(prefix.history, prefix.letters)
+        return score, (*prefix.history, prefix.letters)[-self._n_kept :]
 
     def foreseen(self, prefix: _Prefix) -> float:
         """Return what an open word that no known word begins with will cost at least."""

@@ -30,7 +30,7 @@ _NANO: Final[dict[str, Any]] = {
     "feat_extract_norm": "layer",
     "do_stable_layer_norm": True,
     "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 16,
+    "num_conv_pos_embedding_groups": 4,
     "hidden_dropout": 0.05,
     "attention_dropout": 0.0,
     "activation_dropout": 0.05,
@@ -99,8 +99,8 @@ def filterbank(n_channels: int, width: int, *, rate_hz: int) -> torch.Tensor:
     https://arxiv.org/abs/1711.01161: Gabor kernels at the places of mel bands as the start of a first convolution.
     """
     n_bands = n_channels // 4
-    ends = [math.log1p(f / _BEND_HZ) for f in (_LOWEST_HZ, rate_hz / 2)]
-    edges = _BEND_HZ * torch.expm1(torch.linspace(*ends, n_bands + 2, dtype=torch.float64))
+    low, high = (math.log1p(f / _BEND_HZ) for f in (_LOWEST_HZ, rate_hz / 2))
+    edges = _BEND_HZ * torch.expm1(torch.linspace(low, high, n_bands + 2, dtype=torch.float64))
     middle, spread = edges[1:-1, None], (edges[2:] - edges[:-2])[:, None] / 2
     time = (torch.arange(width, dtype=torch.float64) - (width - 1) / 2) / rate_hz
     length = torch.clamp(1.0 / spread, 0.008, 0.8 * width / rate_hz)  # of the window at half its height, in seconds

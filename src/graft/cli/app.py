@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 import graft
-from graft.cli import check, demo, doctor, evaluate, find_lr, fit, plan, predict, pretrain, rank, report
+from graft.cli import chat, check, demo, doctor, evaluate, find_lr, fit, plan, predict, pretrain, rank, report
 from graft.cli.config_file import with_config_file
 from graft.core.errors import GraftError, Interrupted
 from graft.core.job_errors import is_mine_to_tell, is_of_several, lost_another
@@ -32,6 +32,7 @@ for _verb in (
     rank.rank,
     find_lr.find_lr,
     predict.predict,
+    chat.chat,
     evaluate.evaluate,
     pretrain.pretrain,
     report.report,

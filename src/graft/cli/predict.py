@@ -26,21 +26,26 @@ def predict(
     text_column: str | None = None,
     preprocessing: str | None = None,
     coverage: float | None = None,
+    max_new_tokens: int = 256,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
     decoding: Literal["auto", "greedy", "beam"] = "auto",
     language_model: str | None = None,
 ) -> None:
-    """Predict the label of files or texts, or write down what is said in recordings, as a stream.
+    """Predict the label of files or texts, write down what is said, or answer questions, as a stream.
 
     Parameters
     ----------
     run
         Folder that graft fit wrote.
     inputs
-        Files and folders; folders are searched in depth. Of texts: tables.
+        Files and folders; folders are searched in depth. Of texts and questions: tables, or a line each in a .txt.
     out
-        File to write, .csv or .jsonl; of speech .txt, .jsonl, .srt or .vtt. Default: standard output.
+        File to write, .csv or .jsonl; of speech .txt, .jsonl, .srt or .vtt; of answers .jsonl, .csv or .txt. Default:
+        standard output.
     format
-        csv or jsonl; of speech txt, jsonl, srt or vtt. Default: by the ending of OUT, else csv or txt.
+        csv or jsonl; of speech txt, jsonl, srt or vtt; of answers jsonl, csv or txt. Default: by the ending of OUT,
+        else csv, txt and jsonl.
     engine
         How the network runs: auto, eager, compile or openvino.
     precision
@@ -59,6 +64,12 @@ def predict(
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
     coverage
         Also give each the set of likely classes that holds the right one so often, such as 0.9 (conformal prediction).
+    max_new_tokens
+        Tokens of a language model's answer.
+    temperature
+        Of a language model: 0: the likeliest token each time; above, tokens are drawn.
+    top_p
+        Share of the probability that tokens are drawn from.
     decoding
         Of speech: auto (as it was fitted), greedy or beam.
     language_model
@@ -71,7 +82,7 @@ def predict(
 
     from rich.console import Console
 
-    from graft.api.predict import is_speech_run
+    from graft.api.predict import is_speech_run, task_of_run
     from graft.api.predict import predict as run_predict
     from graft.core.errors import UsageError
     from graft.core.files import atomic_path
@@ -82,6 +93,10 @@ def predict(
         from graft.deploy.transcript_writers import transcript_writer
 
         write: Callable[..., int] = transcript_writer(ending, inputs)
+    elif task_of_run(run) == "text-generation":
+        from graft.deploy.answer_writers import answer_writer
+
+        write = answer_writer(ending)
     else:
         form = format or ("jsonl" if ending == "jsonl" else "csv")
         if form not in WRITERS:
@@ -100,6 +115,9 @@ def predict(
         text_column=text_column,
         preprocessing=preprocessing,
         coverage=coverage,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
         decoding=decoding,
         language_model=language_model,
         say=lambda text: errors.print(f"· {text}", style="dim", markup=False),

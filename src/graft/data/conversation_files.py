@@ -103,7 +103,7 @@ def read_conversations(
 
 
 def read_prompts(path: Path, *, form: str = "auto") -> Iterator[Conversation]:
-    """Yield the prompts of a file: conversations up to their last answer; of a .txt file each line is a question.
+    """Yield the conversations of a file, which may end with a question or an answer; of a .txt each line is a question.
 
     Raises
     ------
@@ -124,8 +124,7 @@ def read_prompts(path: Path, *, form: str = "auto") -> Iterator[Conversation]:
     for number, row in enumerate(rows):
         place = table.place(number)
         messages = messages_of(row, form, place=place, is_prompt=True)
-        whole = Conversation(str(row.get("id") or number), place, messages, tools_of(row, place=place))
-        yield whole.prompt
+        yield Conversation(str(row.get("id") or number), place, messages, tools_of(row, place=place))
 
 
 _ASKED = (("prompt", "prompt-completion"), ("instruction", "alpaca"))

@@ -5,7 +5,7 @@
 | ``messages`` | ``messages``: a list of ``{"role", "content"}``, perhaps with ``tool_calls``; ``tools`` |
 | ``sharegpt`` | ``conversations``: a list of ``{"from", "value"}``; ``system``, ``tools`` |
 | ``prompt-completion`` | ``prompt`` and ``completion`` (or ``response``), texts or lists of messages |
-| ``alpaca`` | ``instruction``, ``input`` or ``context`` (may be empty) and ``output`` (or ``response``), perhaps ``system`` |
+| ``alpaca`` | ``instruction``, ``input`` or ``context`` (may be empty), ``output`` (or ``response``), ``system`` |
 """
 
 from __future__ import annotations

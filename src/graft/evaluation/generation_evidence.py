@@ -159,7 +159,7 @@ def _claims(
     if evidence.sizes:
         found.append(judge_more_data(list(evidence.sizes), list(evidence.sizes.values()), seed=seed))
     else:
-        why = "it takes training on parts of the data, which was not asked for"
+        why = "it takes training on parts of the data (--more-data, Python: more_data=True)"
         found.append(not_judged("more_data", "Would more data help?", why=why))
     return found
 

@@ -162,7 +162,7 @@ def _texts_across(rows: Sequence[Spoken]) -> Finding:
     if not held_out:
         return Finding("sentences", "not checked", "No split is held out.")
     share = len(found) / len(held_out)
-    text = f"{share:.0%} of the held-out sentences are said in train word for word: a language model from train knows them."
+    text = f"{share:.0%} of the held-out sentences are said in train word for word: its language model knows them."
     suspects = tuple(Suspect(row.id, row.split, label=row.text[:80]) for row in found)
     return Finding("sentences", "note" if share > 0.05 else "ok", text, len(found), suspects, details={"share": share})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -170,7 +171,7 @@ def fine_tune_generation(
         network.requires_grad_(True)
         groups = (ParameterGroup(tuple(name for name, _ in network.named_parameters())),)
     if is_checkpointed:
-        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        _recompute(network, is_wanted=True)
     n_trainable = sum(p.numel() for p in runnable.parameters() if p.requires_grad)
 
     batches = _batches(examples, rows, packing, task, settings.batch_size, seed)
@@ -220,7 +221,7 @@ def fine_tune_generation(
         console=where.console,
     )
     if is_checkpointed:
-        network.gradient_checkpointing_disable()
+        _recompute(network, is_wanted=False)
     trained = finish(runnable).to(device="cpu").eval().requires_grad_(False)
     return GenerationTuned(trained, training, rate, n_trainable, is_packed, padding, save_adapter)
 
@@ -239,6 +240,16 @@ def _batches(
     lengths = examples.lengths(rows)
     capacity = max(int(lengths.max()), min(task.model.encoder.max_tokens, round(4 * float(lengths.mean()))))
     return PackedBatches(examples, rows, capacity=capacity, batch_size=batch_size, seed=seed)
+
+
+def _recompute(network: Any, *, is_wanted: bool) -> None:
+    """Let activations be computed anew in the backward pass, or no longer."""
+    with warnings.catch_warnings():  # transformers 5.23 has a new name for it, which 5.0 does not know
+        warnings.simplefilter("ignore", FutureWarning)
+        if is_wanted:
+            network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        else:
+            network.gradient_checkpointing_disable()
 
 
 def _inner(network: Any) -> Any:

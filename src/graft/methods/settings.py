@@ -100,8 +100,11 @@ class FineTuning:
 
     def n_steps(self, n_examples: int) -> int:
         """Return the optimizer steps for a number of training examples."""
-        steps = round(self.epochs * n_examples / self.batch_size)
-        return min(max(steps, self.fewest_steps), self.most_steps)
+        return self.bounded(round(self.epochs * n_examples / self.batch_size))
+
+    def bounded(self, n_steps: int) -> int:
+        """Return a number of steps within the bounds."""
+        return min(max(n_steps, self.fewest_steps), self.most_steps)
 
     def recipe(self, n_steps: int, *, learning_rate: float, seed: int) -> Recipe:
         """Return the loop's settings."""

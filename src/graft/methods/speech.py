@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -27,11 +27,12 @@ from graft.training.loop import Training
 from graft.training.optimizers import ParameterGroup
 from graft.training.utterances import SpeechDistortion, UtteranceBatches, UtteranceExamples
 
-__all__ = ["Heard", "SpeechTuned", "fine_tune_speech", "hear", "speech_rate"]
+__all__ = ["PASSES", "Heard", "SpeechTuned", "fine_tune_speech", "hear", "speech_rate"]
 
 _CTC_RATE, _WHISPER_RATE = 1e-4, 1e-5  # of base-size networks: the usual ones of wav2vec 2.0 and Whisper
 _HEAD_FACTOR = 5.0
-_CTC_PASSES = 5.0  # CTC takes so many times the passes: 30 over the data are usual
+PASSES: Final = {"ctc": 5.0, "seq2seq": 1.0}
+"""Times the passes that were asked for, by family: CTC takes 30 over the data where others take 6."""
 _WARM_UP_STEPS = 300
 
 
@@ -176,8 +177,7 @@ def fine_tune_speech(
     how = SpeechDistortion.for_strength(settings.augmentation)
     learner = SpeechRecognition(task.model, mask_share=how.mask_share)
     batches = UtteranceBatches(examples, rows, most=most, how=how, seed=seed)
-    passes = settings.epochs * (_CTC_PASSES if family == "ctc" else 1.0)
-    n_steps = min(max(round(passes * batches.order.n_batches), settings.fewest_steps), settings.most_steps)
+    n_steps = settings.bounded(round(settings.epochs * PASSES[family] * batches.order.n_batches))
     recipe = settings.recipe(n_steps, learning_rate=rate, seed=seed)
     say(
         f"{n_steps:,} steps of {batches.batch_size} utterances in the mean, {batches.order.padding():.1%} of them"

@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import nn
 
 from graft.core.devices import Precision, choose_device, choose_precision
+from graft.core.half_precision import wrong_convolution
 from graft.core.processes import Processes
 from graft.training.batches import Batches
 from graft.training.checkpoints import CheckpointPlan
@@ -59,7 +60,8 @@ def family_of(network: nn.Module) -> str:
 def training_precision(network: nn.Module, device: torch.device, *, wanted: str = "auto") -> Precision:
     """Return what to train in: as `choose_precision`, but float32 for depthwise convolutions on a CPU.
 
-    Their bfloat16 backward pass is slower than float32 there, by 1.3 to 1.8 times (docs/experiments.md).
+    Their bfloat16 backward pass is slower than float32 there, by 1.3 to 1.8 times (docs/experiments.md). Also float32
+    where a convolution of the network comes out wrong in half precision, see `wrong_convolution`.
     """
     chosen = choose_precision(device, wanted=wanted)
     if family_of(network) == "deberta" and chosen.name != "fp32":
@@ -67,6 +69,9 @@ def training_precision(network: nn.Module, device: torch.device, *, wanted: str 
     is_depthwise = any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
     if wanted == "auto" and device.type == "cpu" and is_depthwise and chosen.name != "fp32":
         return Precision("fp32", "depthwise convolutions train faster so on a CPU")
+    is_half_on_cpu = wanted == "auto" and device.type == "cpu" and chosen.name != "fp32"
+    if is_half_on_cpu and (name := wrong_convolution(network, chosen.dtype)):
+        return Precision("fp32", f"the convolution {name} comes out wrong in {chosen.name} on this processor")
     return chosen
 
 

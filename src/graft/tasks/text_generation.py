@@ -112,10 +112,13 @@ class TextGeneration:
         return network
 
     def states(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what each target is foretold from (n, width), the targets (n,) and the row of each (n,)."""
+        """Return what each target is foretold from (n, width), the targets (n,) and the row of each (n,).
+
+        What fills up stands behind all tokens, where a causal network does not look: no mask is needed, and without one
+        attention takes its faster way.
+        """
         net: Any = network
-        inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "position_ids") if key in batch}
-        hidden = net.base_model(**inputs, use_cache=False).last_hidden_state
+        hidden = net.base_model(**_inputs(batch), use_cache=False).last_hidden_state
         labels = batch["labels"][:, 1:]
         where = labels != IGNORED
         rows = torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels)
@@ -186,10 +189,13 @@ class TextGeneration:
 
     def _all_logits(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         net: Any = network
-        inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "position_ids") if key in batch}
         labels = batch["labels"][:, 1:]
         where = labels != IGNORED
-        return net(**inputs, use_cache=False).logits[:, :-1][where], labels[where]
+        return net(**_inputs(batch), use_cache=False).logits[:, :-1][where], labels[where]
+
+
+def _inputs(batch: Batch) -> dict[str, Tensor]:
+    return {key: batch[key] for key in ("input_ids", "position_ids") if key in batch}
 
 
 def _labels(example: Encoded) -> NDArray[np.int64]:

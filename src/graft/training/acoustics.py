@@ -81,7 +81,7 @@ def heard_elsewhere(
     has_band, has_echo, has_noise = random.random(3) < (how.band, how.echo, how.noise)
     n = len(waveform)
     n_all = _good_length(n + round(_LONGEST_ECHO_S * rate_hz))
-    place = _place(np.fft.rfftfreq(n_all, 1 / rate_hz), rate_hz)
+    place = _place(np.fft.rfftfreq(n_all, 1 / rate_hz).astype(np.float64), rate_hz)
     gain_db = how.curve_db * _curve(place, random)
     if has_band:
         middle, width = random.uniform(0, 1), random.uniform(0.03, 0.12)
@@ -98,12 +98,12 @@ def heard_elsewhere(
     return heard.astype(np.float32)
 
 
-def _curve(place: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+def _curve(place: NDArray[np.floating], random: np.random.Generator) -> NDArray[np.float64]:
     """Return a smooth curve of standard normal height at each place."""
     return np.interp(place, np.linspace(0, 1, _KNOTS), random.standard_normal(_KNOTS))
 
 
-def _place(hertz: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
+def _place(hertz: NDArray[np.floating], rate_hz: int) -> NDArray[np.floating]:
     """Return where frequencies lie on the ear's scale (O'Shaughnessy's mel), 0 to 1 at half the sampling rate."""
     return np.log1p(hertz / _BEND_HZ) / np.log1p(rate_hz / 2 / _BEND_HZ)
 
