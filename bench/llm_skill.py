@@ -58,7 +58,7 @@ WORDS = [
 SIZES = {"train": 500, "valid": 100, "test": 300}
 OPTIONS: dict[str, dict[str, Any]] = {
     "full": {"learning_rate": 2e-3},
-    "lora": {"learning_rate": 1e-2, "lora_rank": 16},
+    "lora": {"learning_rate": 3e-3, "lora_rank": 16},
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from graft.tasks.registry import TASKS
 from graft.tasks.text_generation import TextGeneration
 from small_language import CHATML, make_language, questions
 
-REAL = Path(os.environ.get("GRAFT_SHARED", "../shared")) / "models" / "stories260K"
 CONVERSATIONS = [
     Conversation(str(n), f"row {n}", messages_of(row, "alpaca", place=f"row {n}")) for n, row in enumerate(questions(7))
 ]
@@ -35,9 +33,8 @@ PACKS = [[[0, 1, 2], [3, 4]], [[5], [6]]]
 @pytest.fixture(scope="module", params=["llama", "gpt2", "real"])
 def task(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TextGeneration:
     if request.param == "real":
-        if not REAL.is_dir():
-            pytest.skip(f"{REAL} is not there: no real weights to test with")
-        return TextGeneration.load(str(REAL))
+        shared: Path = request.getfixturevalue("shared")  # skips, with its reason, where there is none
+        return TextGeneration.load(str(shared / "models" / "stories260K"))
     folder = tmp_path_factory.mktemp("language")
     template = CHATML if request.param == "llama" else None
     eos = "<|im_end|>" if template else "</s>"

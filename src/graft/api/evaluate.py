@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from graft.core.errors import ModelError, UsageError
+from graft.core.errors import UsageError
 from graft.core.process import prepare_process
 
 __all__ = ["evaluate"]
@@ -119,8 +117,8 @@ def evaluate(
     import numpy as np
 
     from graft.api.checks import count_empty
-    from graft.api.config import FitConfig
     from graft.api.embedding import extractor_for
+    from graft.api.gathering import options_of_run
     from graft.api.judging import judge_any
     from graft.core.files import read_json
     from graft.core.run_folder import Run
@@ -130,16 +128,7 @@ def evaluate(
 
     folder = Path(run)
     fine_tuned = load_fine_tuned(folder / "model", preprocessing=preprocessing)
-    if not (folder / "metrics.json").is_file():
-        raise ModelError(
-            f"the run in {folder} is not finished: it has no metrics.json",
-            expected="a finished run",
-            fix="repeat the command that began it with --resume",
-        )
-    with open(folder / "config.toml", "rb") as file:
-        kept = tomllib.load(file)
-    known = {field.name for field in fields(FitConfig)}
-    config = FitConfig(**{k: v for k, v in kept.items() if k in known} | {"skip_unreadable": skip_unreadable})
+    config = options_of_run(folder, skip_unreadable=skip_unreadable)
     part = read_labeled(
         data,
         label_names=fine_tuned.label_names,
@@ -168,7 +157,7 @@ def evaluate(
     counts = manifest.get("class_counts")
     metrics = judge_any(said, class_counts=None if counts is None else np.array(counts), seed=seed)
     if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
-        metrics["test_reads"] = Run(folder, kept, is_resumed=True).count_test_read()
+        metrics["test_reads"] = Run(folder, {}, is_resumed=True).count_test_read()
         say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
     metrics["noun"] = f"{fine_tuned.task.kind.noun}s"
     return metrics

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-import tomllib
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from graft.api.config import FitConfig
+from graft.api.gathering import options_of_run
 from graft.api.speech_data import prepare
 from graft.core.devices import choose_device
-from graft.core.errors import DataError, ModelError
+from graft.core.errors import DataError
 from graft.core.files import read_json
 from graft.core.run_folder import Run
 from graft.data.manifests import ManifestColumns
@@ -62,16 +60,7 @@ def evaluate_speech_run(
     ModelError, DataError, UsageError
         When the run is not finished, the data has no such split, or the language model cannot be used.
     """
-    if not (run / "metrics.json").is_file():
-        raise ModelError(
-            f"the run in {run} is not finished: it has no metrics.json",
-            expected="a finished run",
-            fix="repeat the command that began it with --resume",
-        )
-    with open(run / "config.toml", "rb") as file:
-        kept = tomllib.load(file)
-    known = {field.name for field in fields(FitConfig)}
-    config = FitConfig(**{k: v for k, v in kept.items() if k in known} | {"skip_unreadable": skip_unreadable})
+    config = options_of_run(run, skip_unreadable=skip_unreadable)
     task = decoded_as_told(load_speech(run / "model"), run / "model", decoding=decoding, language_model=language_model)
     columns = ManifestColumns(path_column or config.path_column, text_column or config.text_column, config.group_column)
     name, part = _chosen(data, split, columns)
@@ -104,7 +93,7 @@ def evaluate_speech_run(
     }
     manifest = read_json(run / "manifest.json")
     if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
-        metrics["test_reads"] = Run(run, kept, is_resumed=True).count_test_read()
+        metrics["test_reads"] = Run(run, {}, is_resumed=True).count_test_read()
         say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
     return metrics
 

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from graft.api.config import FitConfig
-from graft.api.speech_data import SpeechData, divide, prepare
+from graft.api.speech_data import SpeechData, divide, load_recogniser, prepare
 from graft.api.speech_decoding import decided_decoding
 from graft.api.speech_facts import contents, strategy_facts, suspects, wav, write_predictions
 from graft.api.speech_shift import judge_corrupted_speech
@@ -68,16 +68,7 @@ def fit_speech(
         for note in notes:
             say(note)
     with run.phase("model"):
-        task = SpeechRecognition.load(
-            config.model,
-            texts=parts["train"].texts,
-            transcripts=config.transcripts,
-            vocabulary=config.vocabulary,
-            language=config.language,
-            revision=config.revision,
-            is_offline=config.offline,
-            trust_remote_code=config.trust_remote_code,
-        )
+        task = load_recogniser(config, texts=parts["train"].texts)
         model = task.model
         say(
             f"{model.backbone.architecture}, {model.backbone.n_parameters / 1e6:.1f} million parameters, reads"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from graft.api.config import FitConfig
-from graft.core.errors import UsageError, did_you_mean
+from graft.core.errors import ModelError, UsageError, did_you_mean
 
-__all__ = ["gather_options", "read_config_file"]
+__all__ = ["gather_options", "options_of_run", "read_config_file"]
 
 
 def gather_options(
@@ -44,6 +44,28 @@ def gather_options(
         if merged.get(name) is not None:
             merged[name] = str(merged[name])
     return FitConfig(**merged)
+
+
+def options_of_run(folder: Path, **changes: Any) -> FitConfig:
+    """Return the options that a finished run was made with, some of them changed.
+
+    Raises
+    ------
+    ModelError
+        When the run is not finished.
+    """
+    import tomllib
+
+    if not (folder / "metrics.json").is_file():
+        raise ModelError(
+            f"the run in {folder} is not finished: it has no metrics.json",
+            expected="a finished run",
+            fix="repeat the command that began it with --resume",
+        )
+    with open(folder / "config.toml", "rb") as file:
+        kept = tomllib.load(file)
+    known = {field.name for field in fields(FitConfig)}
+    return FitConfig(**{name: value for name, value in kept.items() if name in known} | changes)
 
 
 def read_config_file(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from graft.api.config import FitConfig
 from graft.api.fit_speech import most_samples, settings_of
 from graft.api.plan_advice import fit_command
 from graft.api.plan_record import MethodPlan, Plan
-from graft.api.speech_data import SpeechData, divide, prepare
+from graft.api.speech_data import SpeechData, divide, load_recogniser, prepare
 from graft.api.tuning import AUTO_BUDGET_S, Deadline
 from graft.core.devices import choose_device
 from graft.core.errors import UsageError
@@ -59,16 +59,7 @@ def plan_speech(data: str, config: FitConfig, folder: Path, *, began: float, sho
     columns = ManifestColumns(config.path_column, config.text_column, config.group_column)
     parts, notes = divide(read_transcribed(data, valid=config.valid, test=config.test, columns=columns), config)
     show("loading the model")
-    task = SpeechRecognition.load(
-        config.model,
-        texts=parts["train"].texts,
-        transcripts=config.transcripts,
-        vocabulary=config.vocabulary,
-        language=config.language,
-        revision=config.revision,
-        is_offline=config.offline,
-        trust_remote_code=config.trust_remote_code,
-    )
+    task = load_recogniser(config, texts=parts["train"].texts)
     ready = prepare({"train": _sample(parts["train"], config.seed)}, task, config, folder / "sample", say=show)
     start_s = time.perf_counter() - began
     n = {split: len(part) for split, part in parts.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from graft.tasks.speech_recognition import SpeechRecognition
 from graft.training.recordings import open_waveforms, store_waveforms
 from graft.training.utterances import UtteranceExamples
 
-__all__ = ["SpeechData", "divide", "prepare"]
+__all__ = ["SpeechData", "divide", "load_recogniser", "prepare"]
 
 _VALID_SHARE = 0.15
 _CLIPPED_SHARE = 0.01
@@ -50,6 +50,20 @@ class SpeechData:
     def hours(self, split: str) -> float:
         """Return the hours of sound of a split."""
         return float(self.facts["splits"][split]["seconds"]) / 3600
+
+
+def load_recogniser(config: FitConfig, *, texts: Sequence[str]) -> SpeechRecognition:
+    """Return the recogniser of the options; `texts` of train give its letters where the checkpoint's do not serve."""
+    return SpeechRecognition.load(
+        config.model,
+        texts=texts,
+        transcripts=config.transcripts,
+        vocabulary=config.vocabulary,
+        language=config.language,
+        revision=config.revision,
+        is_offline=config.offline,
+        trust_remote_code=config.trust_remote_code,
+    )
 
 
 def divide(splits: TranscribedSplits, config: FitConfig) -> tuple[dict[str, Utterances], list[str]]:

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from graft.core.errors import ResourceError
 
 __all__ = [
     "as_resource_error",
+    "atomic_folder",
     "atomic_path",
     "hash_bytes",
     "hash_file",
@@ -68,6 +70,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `folder` for a new folder; on success it takes the place of `folder`.
+
+    On any error it is removed, and `folder` stays as it was.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
 
 
 def as_resource_error(error: OSError, path: Path) -> ResourceError:

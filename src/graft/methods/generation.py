@@ -19,12 +19,11 @@ from graft.methods.lora import LoRA
 from graft.methods.prepared import SaveAdapter
 from graft.methods.rates import LORA_FACTOR
 from graft.methods.settings import FineTuning
-from graft.methods.where import Where, training_precision
+from graft.methods.where import Where, train_here, training_precision
 from graft.tasks.text_generation import TextGeneration
-from graft.training.checkpoints import CheckpointPlan
 from graft.training.conversations import ConversationExamples, LengthBatches, PackedBatches
 from graft.training.held_out import HeldOut
-from graft.training.loop import Training, train
+from graft.training.loop import Training
 from graft.training.optimizers import ParameterGroup
 
 __all__ = ["GenerationTuned", "Judged", "fine_tune_generation", "generation_rate", "judge_answers"]
@@ -200,26 +199,19 @@ def fine_tune_generation(
 
         every = max(1, -(-n_steps // settings.evaluations))
         held_out = HeldOut(evaluate, every_steps=every, patience=settings.patience)
-    plan = None
-    if where.folder is not None:
-        identity = {"method": strategy, "adapter": adapter, "recipe": recipe.as_dict(), "n_rows": len(rows),
-                    "is_packed": is_packed}  # fmt: skip
-        plan = CheckpointPlan(where.folder / "checkpoints", identity=identity, every_s=where.checkpoint_every_s)
-    training = train(
+    training = train_here(
         runnable,
         batches,
         loss=loss,
         recipe=recipe,
         groups=groups,
         held_out=held_out,
-        log=None if where.folder is None else where.folder / "steps.jsonl",
-        checkpoints=plan,
-        resume=where.resume,
+        identity={"method": strategy, "adapter": adapter, "recipe": recipe.as_dict(), "n_rows": len(rows),
+                  "is_packed": is_packed},
         max_seconds=max_seconds,
-        precision=precision.name,
-        device="cpu" if device.type == "cpu" else "auto",
-        console=where.console,
-    )
+        precision=precision,
+        where=where,
+    )  # fmt: skip
     if is_checkpointed:
         _recompute(network, is_wanted=False)
     trained = finish(runnable).to(device="cpu").eval().requires_grad_(False)

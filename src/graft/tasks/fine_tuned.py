@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.core.decision import Decision
 from graft.core.errors import ModelError
-from graft.core.files import as_resource_error, read_json, write_json
+from graft.core.files import as_resource_error, atomic_folder, read_json, write_json
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 
@@ -86,8 +85,6 @@ def save_fine_tuned(
     ResourceError
         When the folder cannot be written.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     model = task.model
     network: Any = model.network
     network.config.id2label = dict(enumerate(label_names))
@@ -95,33 +92,26 @@ def save_fine_tuned(
     network.config.architectures = [type(network).__name__]
     decision = decision or Decision()
     network.config.problem_type = f"{'multi' if decision.is_multi_label else 'single'}_label_classification"
-    try:
-        with quiet_transformers():
-            network.save_pretrained(partial, safe_serialization=True)
-            model.save_processor(partial)
-        weights_hash = hash_weights(network)
-        record = {
-            "form": _FORM,
-            "task": task.name,
-            "label_names": list(label_names),
-            "weights_hash": weights_hash,
-            "head": model.head.name,
-            "decision": decision.as_dict(),
-            "held_out_probabilities": None if held_out is None else held_out.tolist(),
-            **model.saved_facts,
-        }
-        write_json(partial / "graft.json", record)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise as_resource_error(error, folder) from error
-    try:
+    with atomic_folder(folder) as partial:
+        try:
+            with quiet_transformers():
+                network.save_pretrained(partial, safe_serialization=True)
+                model.save_processor(partial)
+            weights_hash = hash_weights(network)
+            record = {
+                "form": _FORM,
+                "task": task.name,
+                "label_names": list(label_names),
+                "weights_hash": weights_hash,
+                "head": model.head.name,
+                "decision": decision.as_dict(),
+                "held_out_probabilities": None if held_out is None else held_out.tolist(),
+                **model.saved_facts,
+            }
+            write_json(partial / "graft.json", record)
+        except OSError as error:
+            raise as_resource_error(error, folder) from error
         largest = _compare(task, partial, label_names, contents, decision=decision)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
     return SavedCheck(weights_hash, len(contents), largest)
 
 

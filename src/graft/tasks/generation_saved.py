@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.core.errors import ModelError
-from graft.core.files import as_resource_error, read_json, write_json
+from graft.core.files import as_resource_error, atomic_folder, read_json, write_json
 from graft.data.conversations import Conversation
 from graft.tasks.text_generation import TextGeneration
 
@@ -42,27 +41,24 @@ def save_generation(
     ResourceError
         When the folder cannot be written.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     model = task.model
     weights_hash = hash_weights(model.network)
-    try:
-        with quiet_transformers():
-            model.save(partial)
-        record = {
-            "form": _FORM,
-            "task": task.name,
-            "answers": task.answers,
-            "max_tokens": model.encoder.max_tokens,
-            "stop_tokens": list(model.stop_tokens),
-            "weights_hash": weights_hash,
-            **(facts or {}),
-        }
-        write_json(partial / "graft.json", record)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise as_resource_error(error, folder) from error
-    try:
+    with atomic_folder(folder) as partial:
+        try:
+            with quiet_transformers():
+                model.save(partial)
+            record = {
+                "form": _FORM,
+                "task": task.name,
+                "answers": task.answers,
+                "max_tokens": model.encoder.max_tokens,
+                "stop_tokens": list(model.stop_tokens),
+                "weights_hash": weights_hash,
+                **(facts or {}),
+            }
+            write_json(partial / "graft.json", record)
+        except OSError as error:
+            raise as_resource_error(error, folder) from error
         theirs = TextGeneration.reloaded(partial)
         asked = [prompt for prompt in prompts if not prompt.tools]
         for prompt in asked:
@@ -76,11 +72,6 @@ def save_generation(
                     expected="equal answers",
                     fix="report this; --resume tries again",
                 )
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
     return {"weights_hash": weights_hash, "n_examples": len(asked), "n_equal": len(asked)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.backbones.word_ngrams import write_arpa
 from graft.core.errors import ModelError
-from graft.core.files import as_resource_error, read_json, write_json
+from graft.core.files import as_resource_error, atomic_folder, read_json, write_json
 from graft.tasks.speech_recognition import SpeechRecognition
 
 __all__ = ["LANGUAGE_FILE", "is_speech_model", "load_speech", "save_speech", "saved_decoding"]
@@ -44,28 +43,25 @@ def save_speech(
     ResourceError
         When the folder cannot be written.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     model = task.model
     weights_hash = hash_weights(model.network)
-    try:
-        with quiet_transformers():
-            model.save(partial)
-        record = {
-            "form": _FORM,
-            "task": task.name,
-            "transcripts": {**model.form.as_dict(), "in_words": model.form.describe()},
-            "language": model.language,
-            "weights_hash": weights_hash,
-            **(facts or {}),
-        }
-        write_json(partial / "graft.json", record)
-        if task.search is not None and task.search.language is not None:
-            write_arpa(task.search.language, partial / LANGUAGE_FILE)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise as_resource_error(error, folder) from error
-    try:
+    with atomic_folder(folder) as partial:
+        try:
+            with quiet_transformers():
+                model.save(partial)
+            record = {
+                "form": _FORM,
+                "task": task.name,
+                "transcripts": {**model.form.as_dict(), "in_words": model.form.describe()},
+                "language": model.language,
+                "weights_hash": weights_hash,
+                **(facts or {}),
+            }
+            write_json(partial / "graft.json", record)
+            if task.search is not None and task.search.language is not None:
+                write_arpa(task.search.language, partial / LANGUAGE_FILE)
+        except OSError as error:
+            raise as_resource_error(error, folder) from error
         theirs, plain = SpeechRecognition.reloaded(partial), task.decoded_by(None)
         for content in contents:
             batch = plain.collate([plain.encode(content, name="an utterance")], [[]])
@@ -76,11 +72,6 @@ def save_speech(
                     expected="equal texts",
                     fix="report this; --resume tries again",
                 )
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
     return {"weights_hash": weights_hash, "n_examples": len(contents), "n_equal": len(contents)}
 
 

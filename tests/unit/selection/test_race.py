@@ -174,7 +174,7 @@ def test_executors_are_chosen_by_options(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_ray_gives_what_one_process_gives(bed: TrialBed) -> None:
-    ray: Any = pytest.importorskip("ray")
+    ray: Any = pytest.importorskip("ray", reason="ray is an extra of 209 MB: pip install graft-finetune[ray]")
     field = rate_contestants(METHOD, 1e-3, factors=(1.0, 3.0))
     try:
         race = hold_race(field, bed, (Rung(0.25),), executor=RayCluster("local"))
