@@ -33,8 +33,9 @@ _OURS = (
     "config.toml", "manifest.json", "metrics.json", "predictions.parquet", "log.txt", "report.html", "leaderboard.json",
     "reads.json", "model", "model.partial", "scratch", "training", "adapter", "strategy.json", "checks.json",
     "previews.parquet",
-    "label-next.csv",
+    "label-next.csv", "texts.parquet",
 )  # fmt: skip
+_BEFORE_ALL = {"config.toml", "log.txt"}  # what a run holds that ended before it had computed anything
 _LEFTOVERS = ".*.partial"  # what `atomic_path` leaves behind in a killed process
 _VERSIONS_OF = (
     "torch", "transformers", "datasets", "numpy", "scipy", "pillow", "safetensors", "accelerate", "peft",
@@ -77,7 +78,8 @@ class Run:
                 expected="a new or empty folder",
                 fix="choose another --out (Python: out=)",
             )
-        if is_filled and not (resume or overwrite):
+        is_begun = is_filled and not {path.name for path in folder.iterdir()} <= _BEFORE_ALL
+        if is_begun and not (resume or overwrite):
             raise UsageError(
                 f"{folder} holds a run already",
                 expected="a new folder, or a word on what to do with the old run",

@@ -31,10 +31,18 @@ def test_an_empty_folder_is_as_good_as_none(tmp_path: Path) -> None:
 
 def test_a_run_is_not_written_over_unasked(tmp_path: Path) -> None:
     open_run(tmp_path)
+    (tmp_path / "training").mkdir()
     with pytest.raises(UsageError) as caught:
         open_run(tmp_path)
     for word in ("--resume", "--overwrite", "resume=True", "overwrite=True"):
         assert word in caught.value.fix
+
+
+def test_a_mistake_that_ended_a_run_at_once_asks_for_no_word_on_it(tmp_path: Path) -> None:
+    open_run(tmp_path).logger(lambda text: None)("reading the data")
+    again = open_run(tmp_path, views=2)
+    assert not again.is_resumed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.toml"]
 
 
 @pytest.mark.parametrize("choice", ["neither", "resume", "overwrite"])
