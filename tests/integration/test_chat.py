@@ -126,3 +126,25 @@ def test_a_row_without_a_token_to_learn_is_an_error_unless_it_may_be_left_out(mo
     graft.fit(place, out=tmp_path / "r", skip_unusable=True, console=Console(quiet=True), **options)
     splits = json.loads((tmp_path / "r" / "manifest.json").read_text())["splits"]
     assert sum(part["n_dropped"] for part in splits.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("report RUN", "a run of text-generation"),
+        ("report --compare RUN RUN", "a run of text-generation"),
+        ("evaluate RUN DATA", "graft evaluate of conversations"),
+        ("plan DATA --model MODEL", "graft plan of conversations"),
+        ("check DATA --model MODEL --out OUT", "graft check of conversations"),
+        ("rank DATA --models MODEL", "graft rank of conversations"),
+        ("find-lr DATA --model MODEL --out OUT", "graft find-lr of conversations"),
+    ],
+)
+def test_verbs_that_want_classes_say_so(
+    finished: Path, data: Path, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], words: str, told: str
+) -> None:
+    names = {"RUN": finished, "DATA": data, "MODEL": model, "OUT": tmp_path / "out"}
+    assert run_words([str(names.get(word, word)) for word in words.split()]) == 2
+    said = " ".join("".join(capfd.readouterr()).split())
+    assert told in said
+    assert "To fix:" in said

@@ -184,10 +184,10 @@ def _found(
     from graft.api.reading import read_as_told
     from graft.core.run_folder import Run
     from graft.evaluation.imbalance import imbalance_of
-    from graft.tasks.finding import find_task, refuse_transcripts
+    from graft.tasks.finding import find_task, refuse_without_classes
 
     task_name = find_task(data, config.model, wanted=config.task)
-    refuse_transcripts(task_name, verb="check")
+    refuse_without_classes(task_name, verb="check")
     splits = read_as_told(data, task_name, config)
     for note in splits.notes:
         say(note)

@@ -77,7 +77,7 @@ def evaluate(
             fix="name one of the two (Python: evaluate(run, data) or evaluate(predictions='FILE'))",
         )
     prepare_process()
-    from graft.api.predict import is_speech_run
+    from graft.api.predict import is_speech_run, task_of_run
 
     if is_speech_run(run) and not as_shift:
         from graft.api.evaluate_speech import evaluate_speech_run
@@ -94,6 +94,9 @@ def evaluate(
             seed=seed,
             say=say,
         )
+    from graft.tasks.finding import refuse_without_classes
+
+    refuse_without_classes(task_of_run(run), verb="evaluate --as-shift" if as_shift else "evaluate")
     if decoding != "auto" or language_model is not None:
         raise UsageError(
             f"--decoding {decoding}, --language-model {language_model} for a model of classes",

@@ -75,11 +75,12 @@ def plan(
     with console.status("reading the data") as status, own_folder() as folder:
         from graft.api import embedding
         from graft.api.reading import read_as_told
-        from graft.tasks.finding import find_task
+        from graft.tasks.finding import find_task, refuse_without_classes
 
         task_name = find_task(data, chosen.model, wanted=chosen.task)
         if task_name == "automatic-speech-recognition":
             return _of_speech(str(data), chosen, folder, json, began=began, console=console, show=status.update)
+        refuse_without_classes(task_name, verb="plan")
         splits = read_as_told(data, task_name, chosen)
         status.update("loading the model")
         task = embedding.load_task(chosen, task_name, splits.train.label_names)

@@ -186,10 +186,11 @@ def ranked(
     from graft.evaluation.selection_bias import selection_bias
     from graft.selection.ranking import rank_candidates, reason_of
     from graft.selection.ranking_evidence import tie_sentences
-    from graft.tasks.finding import find_task
+    from graft.tasks.finding import find_task, refuse_without_classes
     from graft.tasks.registry import task_class
 
     task_name = find_task(data, models[0] if models else "", wanted=config.task)
+    refuse_without_classes(task_name, verb="rank")
     kind = task_class(task_name).kind
     splits = read_as_told(data, task_name, config)
     had_test = splits.test is not None

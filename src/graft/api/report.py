@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graft.core.errors import DataError, ModelError
+from graft.core.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from graft.core.decision import AnyPredictions
@@ -177,6 +177,14 @@ def _finished(folder: Path) -> dict[str, Any]:
             f"{folder} is no finished run: it has no metrics.json",
             expected="the folder of a finished graft fit",
             fix="repeat the command that began it with --resume, or name another folder",
+        )
+    from graft.api.predict import task_of_run
+
+    if (task := task_of_run(folder)) in ("automatic-speech-recognition", "text-generation"):
+        raise UsageError(
+            f"{folder} is a run of {task}: it has no classes, and its report is neither made anew nor compared yet",
+            expected="a run of a classification",
+            fix=f"open {folder / 'report.html'}, which graft fit wrote",
         )
     return dict(_json(folder / "metrics.json"))
 

@@ -16,13 +16,12 @@ from graft.api.embedding import Embedded
 from graft.api.label_names import LabelNames
 from graft.api.reading import read_as_told
 from graft.api.training_examples import arena_of, examples_of
-from graft.core.errors import UsageError
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.methods.head_only import HeadFit
 from graft.methods.where import Where
 from graft.selection.trials import TrialBed, trial_bed
-from graft.tasks.finding import find_task
+from graft.tasks.finding import find_task, refuse_without_classes
 from graft.training.examples import TrainingExamples
 
 __all__ = ["TrialGround", "ground_on", "prepare_ground"]
@@ -74,12 +73,7 @@ def prepare_ground(
     The same options and the same seed hold out the same test split as `fit` does.
     """
     task_name = find_task(data, config.model, wanted=config.task)
-    if task_name == "automatic-speech-recognition":
-        raise UsageError(
-            f"a race on {data}, recordings with transcripts",
-            expected="a classification task: races start at the probe, which speech recognition does not have",
-            fix="graft fit, with --learning-rate (Python: learning_rate=) where its prior does not do",
-        )
+    refuse_without_classes(task_name, verb="find-lr")  # races start at the probe
     splits = read_as_told(data, task_name, config)
     for note in splits.notes:
         say(note)

@@ -17,7 +17,7 @@ from graft.data.saved import is_saved, read_saved
 from graft.data.tables import TABLE_SUFFIXES, Table, read_table
 from graft.tasks.registry import TASKS, task_class
 
-__all__ = ["find_task", "is_transcribed", "refuse_transcripts"]
+__all__ = ["find_task", "is_transcribed", "refuse_without_classes"]
 
 _SAMPLE = 20
 _LONGEST_PATH = 1000
@@ -58,20 +58,29 @@ def find_task(data: str | Path, model: str, *, wanted: str = "auto") -> str:
     return next((name for name in TASKS if task_class(name).kind is kind), next(iter(TASKS)))
 
 
-def refuse_transcripts(task_name: str, *, verb: str) -> None:
-    """Raise where a command that wants classes is given transcripts.
+_WITHOUT_CLASSES = {
+    "automatic-speech-recognition": (
+        "transcribed speech",
+        "graft fit DATA --model MODEL --out RUN; for classes of recordings: --task audio-classification",
+    ),
+    "text-generation": (
+        "conversations",
+        "graft fit DATA --model MODEL --out RUN: its report holds what is known; then graft predict or graft chat",
+    ),
+}
+
+
+def refuse_without_classes(task_name: str, *, verb: str) -> None:
+    """Raise where a command that wants classes is given transcripts or conversations.
 
     Raises
     ------
     UsageError
-        When the task is speech recognition.
+        When the task has no classes.
     """
-    if task_name == "automatic-speech-recognition":
-        raise UsageError(
-            f"graft {verb} of transcribed speech",
-            expected="examples with classes; of transcripts, graft fit tells what it left out, and why",
-            fix="graft fit DATA --model MODEL --out RUN; for classes of recordings: --task audio-classification",
-        )
+    if task_name in _WITHOUT_CLASSES:
+        what, fix = _WITHOUT_CLASSES[task_name]
+        raise UsageError(f"graft {verb} of {what}", expected="examples with classes", fix=fix)
 
 
 def is_transcribed(path: Path) -> bool:
