@@ -144,6 +144,7 @@ def test_a_folder_that_is_no_model(refused: Callable[..., str], data: Path) -> N
 def test_a_run_that_exists(refused: Callable[..., str], data: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.toml").write_text("")
+    (tmp_path / "run" / "training").mkdir()
     text = refused(data, 2)
     assert "--resume" in text
     assert "--overwrite" in text
