@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +242,26 @@ def test_language_models_that_cannot_be_used_are_refused(run: Path, tmp_path: Pa
         list(graft.predict(run, file, language_model="train"))
     with pytest.raises(DataError, match="cannot be read"):
         list(graft.predict(run, file, language_model=tmp_path / "none.txt"))
+
+
+def test_the_report_is_made_anew_without_the_data_and_runs_are_compared(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from graft.cli.report import report
+
+    shutil.copytree(run, tmp_path / "copy")
+    old = (tmp_path / "copy" / "report.html").read_text()
+    (tmp_path / "copy" / "report.html").unlink()
+    report(tmp_path / "copy")
+    assert (tmp_path / "copy" / "report.html").read_text() == old
+    (tmp_path / "copy" / "previews.parquet").unlink()
+    report(tmp_path / "copy")
+    assert "no previews.parquet" in capsys.readouterr().out
+    assert "data:audio/wav" not in (tmp_path / "copy" / "report.html").read_text()
+    report(compare=(run, tmp_path / "copy"), out=tmp_path / "page.html")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "not estimable from 1 speaker" in told
+    assert "two recognisers beside each other" in (tmp_path / "page.html").read_text()
+    (tmp_path / "copy" / "predictions.parquet").unlink()
+    with pytest.raises(DataError, match=r"predictions\.parquet cannot be read"):
+        report(tmp_path / "copy")

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from graft.api.config import FitConfig
+from graft.api.report_speech import keep_worst
 from graft.api.speech_data import SpeechData, divide, load_recogniser, prepare
 from graft.api.speech_decoding import decided_decoding
 from graft.api.speech_facts import contents, strategy_facts, suspects, wav, write_predictions
@@ -180,12 +181,18 @@ def fit_speech(
         )
         metrics["seconds"] = {k: round(v, 3) for k, v in run.seconds.items()}
         metrics["seconds"]["total"] = round(seconds_since_process_start(), 3)
+        told = _transcripts(ready, heard["test"], "test")
+        kept_sounds = keep_worst(
+            folder,
+            told,
+            lambda i: final.preview(wav(ready, final, int(ready.rows["test"][i])), name="an utterance").sound,
+        )
         write_speech_report(
             folder / "report.html",
             metrics=metrics,
             manifest=manifest,
-            transcripts=_transcripts(ready, heard["test"], "test"),
-            sound=lambda i: final.preview(wav(ready, final, int(ready.rows["test"][i])), name="an utterance").sound,
+            transcripts=told,
+            sound=lambda i: kept_sounds[told.ids[i]].sound,
         )
         write_json(folder / "metrics.json", metrics)
     print_speech(metrics, console=console)

@@ -12,6 +12,7 @@ from graft.core.errors import DataError, ModelError, UsageError
 if TYPE_CHECKING:
     from graft.core.decision import AnyPredictions
     from graft.report.comparing import Comparison
+    from graft.report.comparing_speech import SpeechComparison
 
 __all__ = ["compare_runs", "read_predictions", "report"]
 
@@ -42,6 +43,10 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
 
     folder = Path(run)
     metrics = _finished(folder)
+    if metrics.get("task") == "automatic-speech-recognition":
+        from graft.api.report_speech import speech_report_anew
+
+        return speech_report_anew(folder, metrics, out=folder / "report.html" if out is None else Path(out), say=say)
     missing: list[str] = []
 
     def optional(name: str, what: str) -> Any:
@@ -82,7 +87,7 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
     return path
 
 
-def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Comparison:
+def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Comparison | SpeechComparison:
     """Return paired tests of two finished runs on the test examples that both have.
 
     Parameters
@@ -95,17 +100,25 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
     ModelError
         When a run is not finished.
     DataError
-        When the runs have other labels or other test examples.
+        When the runs have other labels or other test examples, or are of other tasks.
     """
     from graft.report.comparing import compare_predictions
 
     folders = (Path(first), Path(second))
-    for folder in folders:
-        _finished(folder)
-    a, b = (_test(folder) for folder in folders)
+    speech = [_finished(folder).get("task") == "automatic-speech-recognition" for folder in folders]
     names = (folders[0].name, folders[1].name)
     if names[0] == names[1]:
         names = (str(folders[0]), str(folders[1]))
+    if all(speech):
+        from graft.api.report_speech import compare_speech_runs
+
+        return compare_speech_runs(*folders, names=names, seed=seed)
+    if any(speech):
+        raise DataError(
+            f"of {names[0]} and {names[1]} one writes down speech, the other tells classes",
+            expected="two runs of one task",
+        )
+    a, b = (_test(folder) for folder in folders)
     noun = _json(folders[0] / "manifest.json").get("noun", "examples")
     return compare_predictions(a, b, names=names, noun=noun, seed=seed)
 
@@ -180,7 +193,7 @@ def _finished(folder: Path) -> dict[str, Any]:
         )
     from graft.api.predict import task_of_run
 
-    if (task := task_of_run(folder)) in ("automatic-speech-recognition", "text-generation"):
+    if (task := task_of_run(folder)) == "text-generation":
         raise UsageError(
             f"{folder} is a run of {task}: it has no classes, and its report is neither made anew nor compared yet",
             expected="a run of a classification",

@@ -48,11 +48,16 @@ def report(
         )
     if compare is not None:
         from graft.report.comparing import print_comparison, write_comparison
+        from graft.report.comparing_speech import SpeechComparison, print_speech_comparison, write_speech_comparison
 
         found = compare_runs(*compare, seed=seed)
         path = out or compare[0] / f"compare-{compare[1].resolve().name}.html"
-        print_comparison(found, console=console)
-        write_comparison(path, found)
+        if isinstance(found, SpeechComparison):
+            print_speech_comparison(found, console=console)
+            write_speech_comparison(path, found)
+        else:
+            print_comparison(found, console=console)
+            write_comparison(path, found)
     else:
         assert run is not None
         path = run_report(
