@@ -265,3 +265,19 @@ def test_the_report_is_made_anew_without_the_data_and_runs_are_compared(
     (tmp_path / "copy" / "predictions.parquet").unlink()
     with pytest.raises(DataError, match=r"predictions\.parquet cannot be read"):
         report(tmp_path / "copy")
+
+
+def test_more_data_trains_on_parts_and_says_whether_more_would_help(tmp_path: Path) -> None:
+    table, test = make_utterances(tmp_path / "data", 40, n_speakers=10), make_utterances(tmp_path / "test", 50, seed=3)
+    options: dict[str, Any] = {**OPTIONS, "fewest_steps": 2, "corruptions": "none", "more_data": True, "test": test}
+    model = str(make_ctc(tmp_path / "m", letters="abc"))
+    metrics = graft.fit(table, model=model, out=tmp_path / "run", **options).metrics
+    found = metrics["more_data"]
+    sizes = [line["n"] for line in found["evidence"]["observed"]]
+    n = json.loads((tmp_path / "run" / "manifest.json").read_text())["splits"]["train"]["n"]
+    assert sizes == [n // 16, n // 8, n // 4, n // 2, n]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Would more hours of speech help?" in page
+    assert "With less speech" in page
+    few = graft.fit(table, model=model, out=tmp_path / "few", **{**options, "test": None})
+    assert few.metrics["more_data"] is None

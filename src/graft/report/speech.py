@@ -61,6 +61,7 @@ def write_speech_report(
         plain_corrupted=_percent(metrics["corruptions"]["plain"]["wer"]) if metrics.get("corruptions") else "",
         worst=worst_utterances(transcripts, sound),
         suspects=metrics.get("suspects", []),
+        sizes=(metrics.get("more_data") or {}).get("evidence", {}).get("observed", []),
         compared=metrics["compared"],
         splits=manifest["splits"],
         notes=[w.clipped(note, 600) for note in manifest.get("notes") or ()],
@@ -96,6 +97,8 @@ def speech_sentences(metrics: Mapping[str, Any]) -> list[str]:
         )
     if told := strategy.get("loss_against_words"):
         found.append(told)
+    if more := metrics.get("more_data"):
+        found.append(f"{more['question']} {more['sentence']}")
     return found
 
 
