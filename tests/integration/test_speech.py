@@ -281,3 +281,20 @@ def test_more_data_trains_on_parts_and_says_whether_more_would_help(tmp_path: Pa
     assert "With less speech" in page
     few = graft.fit(table, model=model, out=tmp_path / "few", **{**options, "test": None})
     assert few.metrics["more_data"] is None
+
+
+def test_pretraining_goes_on_from_an_earlier_encoder(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    from graft.api.pretrain_speech import pretrain_speech
+    from graft.cli.pretrain import pretrain
+
+    table = make_utterances(tmp_path / "data", 12, n_speakers=6, rate=8_000)
+    options: dict[str, Any] = {"epochs": 0.1, "batch_seconds": 2.0, "augmentation": "light"}
+    first = pretrain_speech(table, out=tmp_path / "first", max_seconds=2.0, **options)
+    again = pretrain_speech(table, out=tmp_path / "again", init=first, max_seconds=1.0, learning_rate=1e-12, **options)
+    old, new = load_file(first / "model.safetensors"), load_file(again / "model.safetensors")
+    assert all(np.allclose(old[name], new[name], atol=1e-6) for name in old)
+    assert json.loads((again / "pretrain.json").read_text())["init"] == "first"
+    with pytest.raises(UsageError, match="--init with --arch resnet18"):
+        pretrain(str(table), out=tmp_path / "x", init=first)

@@ -20,6 +20,7 @@ def pretrain_speech(
     *,
     out: str | Path,
     arch: str = "wav2vec2_nano",
+    init: str | Path | None = None,
     sampling_rate_hz: int = 8_000,
     epochs: float = 30.0,
     max_seconds: float | None = None,
@@ -41,6 +42,7 @@ def pretrain_speech(
         training.
     out : receives a transformers checkpoint and ``pretrain.json``.
     arch : a key of `graft.backbones.speech_architectures.SPEECH_ARCHITECTURES`.
+    init : folder of an encoder of this kind whose weights it begins with, in place of random ones.
     sampling_rate_hz : of the sound that it reads.
     epochs : passes over the data.
     max_seconds : of the steps; the schedule ends by then with fewer passes.
@@ -91,14 +93,14 @@ def pretrain_speech(
 
     prepare_process()
     work = out / ".work"
-    config = FitConfig(model=str(work / "start"), out=str(out), test_fraction=0.05, seed=seed)
+    config = FitConfig(model=str(init or work / "start"), out=str(out), test_fraction=0.05, seed=seed)
     found = read_transcribed(data, columns=ManifestColumns())
     parts, _ = divide(TranscribedSplits(found.train, valid=found.train, test=found.valid), config)
     parts["valid"] = parts.pop("test")  # what `divide` held out, or the data's own
     letters = set(letters_of(COMPARED(text) for text in parts["train"].texts))
-    start = write_speech_architecture(
-        work / "start", arch, letters=letters, sampling_rate_hz=sampling_rate_hz, seed=seed
-    )
+    start = Path(init) if init is not None else work / "start"
+    if init is None:
+        write_speech_architecture(start, arch, letters=letters, sampling_rate_hz=sampling_rate_hz, seed=seed)
     task = SpeechRecognition.load(str(start), texts=parts["train"].texts, transcripts="plain", is_offline=True)
     ready = prepare(parts, task, config, work, say=say)
     settings = FineTuning(
@@ -134,6 +136,15 @@ def pretrain_speech(
     shutil.rmtree(work)
     write_json(
         out / "pretrain.json",
-        {"arch": arch, "settings": settings.as_dict(), "data": ready.facts, "history": history, "seed": seed},
+        {
+            "arch": arch,
+            "init": None if init is None else Path(init).name,
+            "settings": settings.as_dict(),
+            "batch_seconds": batch_seconds,
+            "max_seconds": max_seconds,
+            "data": ready.facts,
+            "history": history,
+            "seed": seed,
+        },
     )
     return out

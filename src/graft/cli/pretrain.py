@@ -26,6 +26,10 @@ def pretrain(
     warmup_fraction: float = 0.05,
     ema_decay: float = 0.999,
     flip: bool = True,
+    init: Path | None = None,
+    augmentation: Literal["none", "light", "medium", "strong"] = "strong",
+    batch_seconds: float = 24.0,
+    max_seconds: float | None = None,
     seed: int = 0,
     resume: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
@@ -60,6 +64,14 @@ def pretrain(
         Decay of the averaged weights; 0 keeps the last.
     flip
         Mirror half of the pictures (not for letters and digits).
+    init
+        Of speech: a folder of an earlier encoder, whose weights it begins with.
+    augmentation
+        Of speech: how far utterances are distorted.
+    batch_seconds
+        Of speech: seconds of a batch.
+    max_seconds
+        Of speech: the training ends by then, with fewer passes.
     seed
         Of weights, order and augmentation.
     resume
@@ -70,6 +82,7 @@ def pretrain(
     from rich.console import Console
 
     from graft.api.pretrain import pretrain as run_pretrain
+    from graft.core.errors import UsageError
     from graft.core.process import prepare_process
 
     prepare_process()
@@ -81,6 +94,10 @@ def pretrain(
             data,
             out=out,
             arch=arch,
+            init=init,
+            augmentation=augmentation,
+            batch_seconds=batch_seconds,
+            max_seconds=max_seconds,
             epochs=epochs or 30.0,
             learning_rate=learning_rate or 2e-3,
             seed=seed,
@@ -91,6 +108,12 @@ def pretrain(
         )
         console.print(f"recogniser: {folder} (use it with graft fit DATA --model {folder})", markup=False)
         return
+    if init is not None or max_seconds is not None:
+        raise UsageError(
+            f"--{'init' if init is not None else 'max-seconds'} with --arch {arch}",
+            expected="these options with a network for speech",
+            fix="leave it away, or --arch wav2vec2_nano",
+        )
     folder = run_pretrain(
         data,
         out=out,
