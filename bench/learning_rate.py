@@ -8,7 +8,8 @@ same examples. Beside the search stand the prior alone and what a range test of 
 To show what searching is worth where a prior is wrong, the search also starts at ten times the prior and at a tenth of
 it, beside these rates themselves.
 
-    python bench/learning_rate.py [--tasks cifar10,mnist,...] [--seeds 2,3,4,5,6] [--cells FILE] [--again] [--summary]
+    python bench/learning_rate.py [--tasks cifar10,mnist,...] [--seeds 2,3,4,5,6] [--cells FILE] [--again] [--no-off]
+        [--summary]
 
 Seeds 0, 1 and 11 served to set the search up and are no part of it. Each cell (a task and a seed) is kept in FILE as it
 is done; run again, the bench goes on. It is for one thread a process (OMP_NUM_THREADS=1): cost is the seconds of the
@@ -46,7 +47,7 @@ from graft.methods.fine_tuning import fine_tune  # noqa: E402
 from graft.methods.lp_ft import LPFT  # noqa: E402
 from graft.methods.settings import FineTuning  # noqa: E402
 from graft.methods.where import Where, training_precision  # noqa: E402
-from graft.selection.learning_rate import prior_of  # noqa: E402
+from graft.selection.learning_rate import RateSearch, prior_of  # noqa: E402
 from graft.selection.learning_rate_range import range_test  # noqa: E402
 from graft.selection.trials import with_rate  # noqa: E402
 from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
@@ -131,33 +132,51 @@ def truth(bed: Bed, seed: int) -> dict[str, Any]:
     return {"rates": GRID, "right": rights, "seconds": round(seconds, 2), "probe": probe}
 
 
-def cell(task: str, seed: int, folder: Path, grid: dict[str, Any] | None = None) -> dict[str, Any]:
+def cell(
+    task: str, seed: int, folder: Path, known: dict[str, Any] | None = None, *, has_off: bool = True
+) -> dict[str, Any]:
     """Return the truth of a task and a seed, and what each arm chose.
 
     Parameters
     ----------
-    grid : of an earlier run of the bench; None: it is measured.
+    known : the cell of an earlier run of the bench, of which the grid and the range test stay; None: all is measured.
+    has_off : also search from priors that are off by ten.
     """
     bed = ground(task, seed, folder)
     method_bed = bed.ground.bed()
     prior = prior_of(METHOD, method_bed.network)
-    began = time.perf_counter()
-    tested = range_test(METHOD, method_bed, centre=prior, n_steps=100)
-    arms = {"range test": _arm(bed, tested.suggestion, seed, time.perf_counter() - began, 100)}
+    if known is None:
+        began = time.perf_counter()
+        tested = range_test(METHOD, method_bed, centre=prior, n_steps=100)
+        arms = {"range test": _arm(bed, tested.suggestion, seed, time.perf_counter() - began, 100)}
+    else:
+        arms = {"range test": known["arms"]["range test"]}
     searches: dict[str, Any] = {}
-    for name, factor in {"": 1.0, **OFF}.items():
+    for name, factor in {"": 1.0, **(OFF if has_off else {})}.items():
         began = time.perf_counter()
         method = METHOD if factor == 1 else with_rate(METHOD, prior * factor)
         found = search_on(bed.ground, method, bed=method_bed, say=lambda text: None)
         spent = time.perf_counter() - began
-        searches[f"search {name}".strip()] = found.as_dict()
-        arms[f"prior {name}".strip()] = _arm(bed, prior * factor, seed, 0.0, 0)
-        arms[f"search {name}".strip()] = _arm(bed, found.learning_rate, seed, spent, found.n_steps)
+        searches[f"search {name}".strip()] = {**found.as_dict(), "trials": _trials(found)}
+        own = arms[f"prior {name}".strip()] = _arm(bed, prior * factor, seed, 0.0, 0)
+        is_left = found.learning_rate != prior * factor
+        reached = _arm(bed, found.learning_rate, seed, spent, found.n_steps) if is_left else dict(own)
+        arms[f"search {name}".strip()] = reached | {"seconds": round(spent, 2), "n_steps": found.n_steps}
     return {
         "task": task, "seed": seed, "n_train": bed.ground.n_train,
         "n_steps": METHOD.settings.n_steps(bed.ground.n_train), "prior": prior,
-        "grid": grid or truth(bed, seed), "arms": arms, "search": searches.pop("search"), "off": searches,
+        "grid": truth(bed, seed) if known is None else known["grid"], "arms": arms, "search": searches.pop("search"),
+        "off": searches,
     }  # fmt: skip
+
+
+def _trials(found: RateSearch) -> list[dict[str, Any]]:
+    """Return the held-out losses of all trials, by which other rules can be replayed."""
+    return [
+        {"rate": one.learning_rate, "n_steps": n_steps, "repeat": repeat,
+         "losses": [round(float(loss), 3) for loss in one.losses]}
+        for (_, n_steps, repeat), one in sorted(found.race.results.items())
+    ]  # fmt: skip
 
 
 def _arm(bed: Bed, rate: float, seed: int, seconds: float, n_steps: int) -> dict[str, Any]:
@@ -219,6 +238,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="2,3,4,5,6")
     parser.add_argument("--cells", type=Path, default=Path(__file__).with_name("results") / "learning_rate.jsonl")
     parser.add_argument("--again", action="store_true", help="search anew in cells whose grid is there")
+    parser.add_argument("--no-off", action="store_true", help="without searches from a prior that is off by ten")
     parser.add_argument("--summary", action="store_true", help="of the cells that are there, without new ones")
     args = parser.parse_args()
     tasks, seeds = args.tasks.split(","), [int(s) for s in args.seeds.split(",")]
@@ -233,7 +253,7 @@ def main() -> None:
                 continue
             began = time.perf_counter()
             with temporary_folder() as folder:
-                found = cells[task, seed] = cell(task, seed, folder, None if known is None else known["grid"])
+                found = cells[task, seed] = cell(task, seed, folder, known, has_off=not args.no_off)
             if not args.quick:
                 args.cells.parent.mkdir(exist_ok=True)
                 with open(args.cells, "a", encoding="utf-8") as file:
