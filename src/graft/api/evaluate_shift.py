@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-
-from graft.core.errors import ModelError
 
 if TYPE_CHECKING:
     from graft.core.decision import AnyPredictions, Decision
@@ -43,25 +39,15 @@ def evaluate_shift(
     ModelError, DataError
         When the run is not finished, or the data does not fit it.
     """
-    from graft.api.config import FitConfig
     from graft.api.embedding import extractor_for
+    from graft.api.gathering import options_of_run
     from graft.api.other_data import predict_other, read_other
     from graft.api.shift import figures_of_other
     from graft.tasks.fine_tuned import load_fine_tuned
 
     folder = Path(run)
     fine_tuned = load_fine_tuned(folder / "model", preprocessing=preprocessing)
-    if not (folder / "metrics.json").is_file():
-        raise ModelError(
-            f"the run in {folder} is not finished: it has no metrics.json",
-            expected="a finished run",
-            fix="repeat the command that began it with --resume",
-        )
-    with open(folder / "config.toml", "rb") as file:
-        kept = tomllib.load(file)
-    known = {field.name for field in fields(FitConfig)}
-    chosen = {"skip_unreadable": skip_unreadable, "path_column": path_column, "label_column": label_column}
-    config = FitConfig(**{k: v for k, v in kept.items() if k in known} | chosen)
+    config = options_of_run(folder, skip_unreadable=skip_unreadable, path_column=path_column, label_column=label_column)
     names, task = fine_tuned.label_names, fine_tuned.task
     decision = fine_tuned.decision
     other = read_other(
