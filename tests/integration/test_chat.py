@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import graft
-from graft.api.chat import Chat
+from graft import Chat
 from graft.cli.app import run as run_words
 from graft.core.errors import DataError, UsageError
 from small_language import make_language, questions
