@@ -240,7 +240,7 @@ def _refuse(config: FitConfig, processes: Processes) -> None:
 def _settings(config: FitConfig) -> FineTuning:
     names = (
         "learning_rate", "epochs", "fewest_steps", "batch_size", "micro_batch_size", "optimizer", "weight_decay",
-        "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience",
+        "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience", "word_embeddings",
     )  # fmt: skip
     settings: Any = {name: getattr(config, name) for name in names}
     return FineTuning(**settings, evaluations=10)

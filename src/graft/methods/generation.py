@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from graft.backbones.word_rows import rows_to_train
 from graft.core.devices import Precision, choose_device
 from graft.core.errors import UsageError
+from graft.core.text import counted
 from graft.methods.lora import LoRA
 from graft.methods.prepared import SaveAdapter
 from graft.methods.rates import LORA_FACTOR
@@ -30,6 +32,7 @@ __all__ = ["GenerationTuned", "Judged", "fine_tune_generation", "generation_rate
 
 _RATE, _WIDTH = 2e-5, 2048  # all layers of a network of that width: the usual rate of models of a billion weights
 _MOST_TOKENS = 8192  # of a forward pass
+_SHOWN_WORDS = 8
 _WORTH_PACKING = 0.1  # share of places that would only fill up
 
 
@@ -159,8 +162,16 @@ def fine_tune_generation(
     rate = settings.learning_rate or generation_rate(network) * (LORA_FACTOR if strategy == "lora" else 1.0)
     if strategy == "lora":
         head = _name_of_head(network)
+        words = rows_to_train(
+            network,
+            inputs=examples.words(rows),
+            targets=examples.words(rows, are_targets=True),
+            which=settings.word_embeddings,
+        )
+        if words:
+            say(_told_rows(words, task, settings.word_embeddings))
         method = LoRA(rank=lora_rank, alpha=2.0 * lora_rank, settings=settings, is_dora=adapter == "dora",
-                      trains_head=False)  # fmt: skip
+                      trains_head=False, rows=words)  # fmt: skip
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             prepared = method.prepare(network, head=head, family=str(network.config.model_type))
@@ -168,7 +179,9 @@ def fine_tune_generation(
         save_adapter = prepared.save_adapter
     else:
         network.requires_grad_(True)
-        groups = (ParameterGroup(tuple(name for name, _ in network.named_parameters())),)
+        if settings.word_embeddings == "frozen":
+            network.get_input_embeddings().requires_grad_(False)
+        groups = (ParameterGroup(tuple(name for name, p in network.named_parameters() if p.requires_grad)),)
     if is_checkpointed:
         _recompute(network, is_wanted=True)
     n_trainable = sum(p.numel() for p in runnable.parameters() if p.requires_grad)
@@ -216,6 +229,19 @@ def fine_tune_generation(
         _recompute(network, is_wanted=False)
     trained = finish(runnable).to(device="cpu").eval().requires_grad_(False)
     return GenerationTuned(trained, training, rate, n_trainable, is_packed, padding, save_adapter)
+
+
+def _told_rows(rows: Mapping[str, tuple[int, ...]], task: TextGeneration, which: str) -> str:
+    """Return the sentence on words whose rows of the tables learn beside the updates."""
+    words = sorted({row for own in rows.values() for row in own})
+    shown = ", ".join(map(repr, task.model.tokenizer.convert_ids_to_tokens(words[:_SHOWN_WORDS])))
+    more = " and others" if len(words) > _SHOWN_WORDS else ""
+    if which == "train":
+        return f"the rows of all {counted(len(words), 'word')} that occur learn too ({shown}{more})"
+    return (
+        f"the checkpoint never trained {counted(len(words), 'word')} that occur here ({shown}{more}): their rows of the"
+        " word tables learn too, as low-rank updates cannot tell them apart (--word-embeddings frozen leaves them)"
+    )
 
 
 def _batches(
