@@ -131,9 +131,7 @@ def test_a_row_without_a_token_to_learn_is_an_error_unless_it_may_be_left_out(mo
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("report RUN", "a run of text-generation"),
-        ("report --compare RUN RUN", "a run of text-generation"),
-        ("evaluate RUN DATA", "graft evaluate of conversations"),
+        ("evaluate RUN DATA --as-shift", "graft evaluate --as-shift of conversations"),
         ("plan DATA --model MODEL", "graft plan of conversations"),
         ("check DATA --model MODEL --out OUT", "graft check of conversations"),
         ("rank DATA --models MODEL", "graft rank of conversations"),

@@ -38,7 +38,8 @@ def evaluate(
     Parameters
     ----------
     run : the folder that `fit` wrote.
-    data : labelled examples in any form that `fit` reads; labels must be among the model's.
+    data : labelled examples in any form that `fit` reads; labels must be among the model's. Transcribed speech or
+        conversations, where the run's model is of these.
     predictions : in place of `run` and `data`, a file of predictions; see `graft.api.evaluate_predictions`.
     baselines : with `predictions`, files of other models' predictions, by name.
     as_shift : say what the model loses on `data`, labelled or not, against its own test split; the result is then
@@ -94,6 +95,10 @@ def evaluate(
             seed=seed,
             say=say,
         )
+    if task_of_run(run) == "text-generation" and not as_shift:
+        from graft.api.evaluate_generation import evaluate_generation_run
+
+        return evaluate_generation_run(Path(run), data, split=split, seed=seed, say=say)
     from graft.tasks.finding import refuse_without_classes
 
     refuse_without_classes(task_of_run(run), verb="evaluate --as-shift" if as_shift else "evaluate")

@@ -26,9 +26,8 @@ from graft.api.generation_facts import (
     after_training,
     before_training,
     strategy_facts,
-    write_answers,
-    write_texts_file,
 )
+from graft.api.generation_kept import keep_example, keep_losses, keep_texts
 from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
 from graft.core.devices import choose_device
 from graft.core.errors import ModelError, UsageError
@@ -173,8 +172,10 @@ def fit_generation(
             "strategy": strategy_facts(tuned, kept, why, config),
         }
     with run.phase("report"):
-        write_answers(folder / "predictions.parquet", ready, measured.judged)
-        write_texts_file(folder / "texts.parquet", measured.evidence)
+        keep_losses(folder / "predictions.parquet", ready, measured.judged)
+        scored = measured.evidence.scored()
+        keep_texts(folder / "texts.parquet", scored)
+        keep_example(folder / "example.json", example)
         write_json(folder / "strategy.json", metrics["strategy"])
         manifest = run.write_manifest(
             {
@@ -198,7 +199,7 @@ def fit_generation(
             metrics=metrics,
             manifest=manifest,
             config=config.as_dict(),
-            evidence=measured.evidence,
+            scored=scored,
             example=example,
         )
         write_json(folder / "metrics.json", metrics)
