@@ -109,7 +109,7 @@ def test_what_a_language_model_does_not_have_is_refused(
         list(graft.predict(finished, tmp_path))
     for options, told in (
         ({"strategy": "head"}, "--strategy head for a language model"),
-        ({"adapter": "qlora"}, "--adapter qlora: weights in 4 bits are not supported yet"),
+        ({"adapter": "qlora", "strategy": "full"}, "--adapter qlora with --strategy full"),
         ({"shift_data": "x"}, "--shift-data x for a language model"),
     ):
         with pytest.raises(UsageError, match=told):

@@ -128,8 +128,8 @@ def evaluate(
     from graft.api.embedding import extractor_for
     from graft.api.gathering import options_of_run
     from graft.api.judging import judge_any
+    from graft.api.own_way import count_own_test
     from graft.core.files import read_json
-    from graft.core.run_folder import Run
     from graft.core.text import counted
     from graft.data.readers import read_labeled
     from graft.tasks.fine_tuned import load_fine_tuned
@@ -164,8 +164,6 @@ def evaluate(
     manifest = read_json(folder / "manifest.json")
     counts = manifest.get("class_counts")
     metrics = judge_any(said, class_counts=None if counts is None else np.array(counts), seed=seed)
-    if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
-        metrics["test_reads"] = Run(folder, {}, is_resumed=True).count_test_read()
-        say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
+    metrics |= count_own_test(folder, part.fingerprint, say=say)
     metrics["noun"] = f"{fine_tuned.task.kind.noun}s"
     return metrics

@@ -11,12 +11,10 @@ import numpy as np
 from graft.api.gathering import options_of_run
 from graft.api.generation_data import prepare_conversations
 from graft.api.generation_texts import answer_room, asked_of, write_texts
+from graft.api.own_way import count_own_test, judged_split
 from graft.core.devices import choose_device
-from graft.core.errors import DataError
 from graft.core.files import read_json
-from graft.core.run_folder import Run
 from graft.data.conversation_files import read_conversations
-from graft.data.conversations import Conversations
 from graft.evaluation.answer_losses import AnswerLosses
 from graft.evaluation.generation_evidence import figures_of_split
 from graft.evaluation.generation_metrics import metric_named
@@ -57,7 +55,8 @@ def evaluate_generation_run(
     known = read_json(run / "metrics.json")
     metric = metric_named(known["headline"])
     task = load_generation(run / "model")
-    name, part = _chosen(data, split, form=config.format, skip_unusable=config.skip_unusable)
+    found = read_conversations(data, form=config.format, skip_unusable=config.skip_unusable)
+    name, part = judged_split(data, {"train": found.train, "valid": found.valid, "test": found.test}, split)
     ready = prepare_conversations({name: part}, task, config, say=say)
     network = task.build().to(choose_device(config.device))
     precision = training_precision(network, choose_device(config.device), wanted=config.precision)
@@ -78,25 +77,4 @@ def evaluate_generation_run(
         "data": ready.facts["splits"][name],
         "noun": "conversations",
     }
-    manifest = read_json(run / "manifest.json")
-    if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
-        metrics["test_reads"] = Run(run, {}, is_resumed=True).count_test_read()
-        say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
-    return metrics
-
-
-def _chosen(data: str | Path, split: str | None, *, form: str, skip_unusable: bool) -> tuple[str, Conversations]:
-    """Return the split that is judged: the one that was named, else test, else all of undivided data."""
-    found = read_conversations(data, form=form, skip_unusable=skip_unusable)
-    parts = {"train": found.train, "valid": found.valid, "test": found.test}
-    if split is None:
-        return "test", found.test or found.valid or found.train
-    part = parts.get(split)
-    if part is None:
-        has = [key for key, value in parts.items() if value is not None]
-        raise DataError(
-            f"{data} has no split {split}",
-            expected=" or ".join(has),
-            fix=f"--split {has[-1]} (Python: split='{has[-1]}')",
-        )
-    return split, part
+    return metrics | count_own_test(run, part.fingerprint, say=say)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from graft.backbones.four_bits import FourBits
 from graft.backbones.word_rows import rows_to_train
 from graft.core.devices import Precision, choose_device
 from graft.core.errors import UsageError
@@ -120,6 +121,7 @@ def fine_tune_generation(
     held_out_rows: NDArray[np.integer[Any]] | None,
     strategy: str = "lora",
     adapter: str = "lora",
+    four_bits: FourBits | None = None,
     settings: FineTuning | None = None,
     lora_rank: int = 16,
     packing: str = "auto",
@@ -135,7 +137,8 @@ def fine_tune_generation(
     ----------
     rows, held_out_rows : of `examples`: trained on; looked at between steps (None: nothing is).
     strategy : ``"lora"`` or ``"full"``.
-    adapter : of ``"lora"``: ``"lora"`` or ``"dora"``.
+    adapter : of ``"lora"``: ``"lora"``, ``"dora"`` or ``"qlora"``.
+    four_bits : of ``"qlora"``: gives the network in 4 bits. Returned is the task's own network with the updates merged.
     packing : ``"on"``, ``"off"``, or ``"auto"``: where batches of like length would have a tenth or more of padding.
     is_checkpointed : compute activations anew in the backward pass.
     max_seconds : of the loop.
@@ -152,10 +155,15 @@ def fine_tune_generation(
             expected="auto, lora or full",
             fix="--strategy lora (Python: strategy='lora')",
         )
-    network: Any = copy.deepcopy(task.model.network)
+    if (adapter == "qlora") != (four_bits is not None) or (adapter == "qlora" and strategy != "lora"):
+        raise UsageError(
+            f"--strategy {strategy} with --adapter {adapter}",
+            expected="qlora with low-rank updates, and what gives the network in 4 bits",
+            fix="--strategy lora (Python: strategy='lora', four_bits=four_bit_loader(model))",
+        )
     device = choose_device(where.device)
-    precision = training_precision(network, device, wanted=where.precision)
-    network.to(device)
+    precision = training_precision(task.model.network, device, wanted=where.precision)
+    network: Any = four_bits(device, precision) if four_bits else copy.deepcopy(task.model.network).to(device)
     finish: Callable[[nn.Module], nn.Module] = lambda trained: trained  # noqa: E731
     save_adapter = None
     runnable: nn.Module = network
@@ -174,7 +182,11 @@ def fine_tune_generation(
                       trains_head=False, rows=words)  # fmt: skip
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            prepared = method.prepare(network, head=head, family=str(network.config.model_type))
+            family = str(network.config.model_type)
+            if four_bits:
+                prepared = method.prepare_quantised(network, task.model.network, head=head, family=family)
+            else:
+                prepared = method.prepare(network, head=head, family=family)
         runnable, groups, finish = prepared.network, prepared.groups, prepared.finish
         save_adapter = prepared.save_adapter
     else:

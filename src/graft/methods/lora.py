@@ -6,9 +6,10 @@ Hu et al., LoRA, 2022: https://arxiv.org/abs/2106.09685
 from __future__ import annotations
 
 import copy
+import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,6 +102,9 @@ class LoRA:
 
         @torch.no_grad()
         def save(folder: Path, *, kept: nn.Module, share: float) -> None:
+            if share == 1 and config.modules_to_save is None:
+                wrapped.save_pretrained(folder)
+                return
             own: Any = copy.deepcopy(wrapped).cpu()
             for name, parameter in own.named_parameters():
                 if ".lora_B." in name:
@@ -114,6 +118,28 @@ class LoRA:
             own.save_pretrained(folder)
 
         return Prepared(wrapped, groups, finish=merged, save_adapter=save)
+
+    def prepare_quantised(self, network: nn.Module, whole: nn.Module, *, head: str, family: str) -> Prepared:
+        """Wrap a network whose weights are in 4 bits (QLoRA); what is handed back is `whole` with the updates merged.
+
+        Parameters
+        ----------
+        whole : the same network in full precision. Weights in 4 bits could take an update only by being rounded anew.
+        """
+        from peft import prepare_model_for_kbit_training
+
+        with warnings.catch_warnings():  # as in `prepare`
+            warnings.simplefilter("ignore", FutureWarning)
+            ready = prepare_model_for_kbit_training(network, use_gradient_checkpointing=False)
+        prepared = self.prepare(ready, head=head, family=family)
+
+        def merged(trained: nn.Module) -> nn.Module:
+            with tempfile.TemporaryDirectory() as folder:
+                own: Any = trained
+                own.save_pretrained(folder)
+                return adapted(whole, Path(folder))
+
+        return replace(prepared, finish=merged)
 
     def learning_rate(self, family: str) -> float:
         """Return the rate of the updates."""
