@@ -12,13 +12,13 @@ from typing import Any
 from rich.console import Console
 
 from graft.api.config import FitConfig
+from graft.api.own_way import refuse_options, seconds_of_loop, settings_from, where_of
 from graft.api.speech_data import SpeechData, divide, load_recogniser, prepare
 from graft.api.speech_decoding import decided_decoding
 from graft.api.speech_facts import contents, strategy_facts, suspects, wav, write_predictions
 from graft.api.speech_shift import judge_corrupted_speech
-from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
+from graft.api.tuning import Deadline, forget
 from graft.core.devices import choose_device
-from graft.core.errors import UsageError
 from graft.core.files import write_json
 from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
@@ -30,7 +30,7 @@ from graft.data.transcripts import read_transcribed
 from graft.evaluation.speech import SpeechEvaluation, Transcripts, evaluate_speech
 from graft.methods.settings import FineTuning
 from graft.methods.speech import Heard, SpeechTuned, fine_tune_speech, hear
-from graft.methods.where import Where, training_precision
+from graft.methods.where import training_precision
 from graft.report.speech import print_speech, write_speech_report
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech
@@ -38,7 +38,7 @@ from graft.tasks.speech_saved import save_speech
 __all__ = ["fit_speech", "most_samples", "settings_of"]
 
 _STRATEGIES = ("auto", "full", "lora", "head")
-_RESERVE_S = 20.0
+_OTHERS = ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data")
 
 
 def fit_speech(
@@ -60,7 +60,7 @@ def fit_speech(
     DataError, ModelError, Interrupted
         As the stations do.
     """
-    _refuse(config, processes)
+    refuse_options(config, processes, noun="speech recognition", strategies=_STRATEGIES, absent=_OTHERS)
     deadline = Deadline.of(config)
     with run.phase("data"):
         columns = ManifestColumns(config.path_column, config.text_column, config.group_column)
@@ -105,17 +105,9 @@ def fit_speech(
             settings=settings_of(config),
             lora_rank=config.lora_rank,
             most=most,
-            max_seconds=_seconds(deadline, config),
+            max_seconds=seconds_of_loop(deadline, config),
             seed=config.seed,
-            where=Where(
-                device=config.device,
-                precision=config.precision,
-                folder=folder / "training" / "speech",
-                checkpoint_every_s=60 * config.checkpoint_minutes,
-                resume=run.is_resumed,
-                processes=processes,
-                console=console,
-            ),
+            where=where_of(config, folder / "training" / "speech", run, processes, console=console),
             say=say,
         )
         network, kept, why = _kept(ready, task, tuned, untouched, heard_by, config)
@@ -195,40 +187,13 @@ def fit_speech(
     return metrics
 
 
-def _refuse(config: FitConfig, processes: Processes) -> None:
-    if config.strategy not in _STRATEGIES:
-        raise UsageError(
-            f"--strategy {config.strategy} for speech recognition",
-            expected=", ".join(_STRATEGIES),
-            fix="--strategy auto (Python: strategy='auto')",
-        )
-    if processes.n > 1:
-        raise UsageError(
-            f"{processes.n} processes for speech recognition", expected="one process", fix="start graft fit by itself"
-        )
-    for flag in ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data"):
-        if value := getattr(config, flag):
-            raise UsageError(
-                f"--{flag.replace('_', '-')} {value} for speech recognition",
-                expected="an option that recognisers have",
-                fix=f"leave it away (Python: {flag}=None)",
-            )
-
-
 def settings_of(config: FitConfig) -> FineTuning:
     """Return the settings of the loop that the options give."""
     names = (
         "learning_rate", "epochs", "fewest_steps", "micro_batch_size", "optimizer", "weight_decay", "schedule",
         "warmup_fraction", "ema_decay", "l2_sp", "augmentation", "patience",
     )  # fmt: skip
-    settings: Any = {name: getattr(config, name) for name in names}
-    return FineTuning(**settings, evaluations=10)
-
-
-def _seconds(deadline: Deadline, config: FitConfig) -> float | None:
-    if config.time_limit is not None:
-        return max(1.0, deadline.left_s(reserve_s=_RESERVE_S))
-    return AUTO_BUDGET_S if config.strategy == "auto" else None
+    return settings_from(config, names)
 
 
 def most_samples(train_seconds: float, task: SpeechRecognition, config: FitConfig) -> int:

@@ -12,6 +12,7 @@ from graft.core.errors import DataError, ModelError, UsageError
 if TYPE_CHECKING:
     from graft.core.decision import AnyPredictions
     from graft.report.comparing import Comparison
+    from graft.report.comparing_texts import TextComparison
 
 __all__ = ["compare_runs", "read_predictions", "report"]
 
@@ -51,6 +52,13 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
         return None
 
     manifest = optional("manifest.json", "What it takes to repeat the run") or {}
+    config = _toml(folder / "config.toml")
+    manifest.setdefault("title", Path(str(config.get("data", folder))).name)
+    path = folder / "report.html" if out is None else Path(out)
+    if metrics.get("task") == "text-generation":
+        from graft.api.report_generation import report_generation
+
+        return report_generation(folder, path, metrics, manifest=manifest, config=config, missing=missing, say=say)
     leaderboard = optional("leaderboard.json", "The candidates that were chosen from") or []
     checks = (optional("checks.json", "The checks of the data") or {}).get("findings", [])
     predictions: dict[str, AnyPredictions] = {}
@@ -65,9 +73,6 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
         missing.append("The examples themselves: the run has no previews.parquet, as runs of older versions.")
     for text in missing:
         say(text)
-    config = _toml(folder / "config.toml")
-    manifest.setdefault("title", Path(str(config.get("data", folder))).name)
-    path = folder / "report.html" if out is None else Path(out)
     write_report(
         path,
         metrics=metrics,
@@ -82,7 +87,7 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
     return path
 
 
-def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Comparison:
+def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Comparison | TextComparison:
     """Return paired tests of two finished runs on the test examples that both have.
 
     Parameters
@@ -95,17 +100,25 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
     ModelError
         When a run is not finished.
     DataError
-        When the runs have other labels or other test examples.
+        When the runs have other labels, other tasks or other test examples.
     """
     from graft.report.comparing import compare_predictions
 
     folders = (Path(first), Path(second))
-    for folder in folders:
-        _finished(folder)
-    a, b = (_test(folder) for folder in folders)
+    tasks = [str(_finished(folder).get("task", "")) for folder in folders]
     names = (folders[0].name, folders[1].name)
     if names[0] == names[1]:
         names = (str(folders[0]), str(folders[1]))
+    if "text-generation" in tasks:
+        from graft.api.report_generation import compare_generation_runs
+
+        if tasks[0] != tasks[1]:
+            raise DataError(
+                f"of {names[0]} and {names[1]} one is a language model, the other is not",
+                expected="two runs of one task",
+            )
+        return compare_generation_runs(folders, names=names, seed=seed)
+    a, b = (_test(folder) for folder in folders)
     noun = _json(folders[0] / "manifest.json").get("noun", "examples")
     return compare_predictions(a, b, names=names, noun=noun, seed=seed)
 
@@ -180,10 +193,10 @@ def _finished(folder: Path) -> dict[str, Any]:
         )
     from graft.api.predict import task_of_run
 
-    if (task := task_of_run(folder)) in ("automatic-speech-recognition", "text-generation"):
+    if (task := task_of_run(folder)) == "automatic-speech-recognition":
         raise UsageError(
             f"{folder} is a run of {task}: it has no classes, and its report is neither made anew nor compared yet",
-            expected="a run of a classification",
+            expected="a run of a classification or of a language model",
             fix=f"open {folder / 'report.html'}, which graft fit wrote",
         )
     return dict(_json(folder / "metrics.json"))
