@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from graft.core.decision import AnyPredictions, Decision
+    pass
 
 __all__ = ["evaluate_shift"]
 
@@ -42,6 +42,7 @@ def evaluate_shift(
     from graft.api.embedding import extractor_for
     from graft.api.gathering import options_of_run
     from graft.api.other_data import predict_other, read_other
+    from graft.api.report import read_predictions
     from graft.api.shift import figures_of_other
     from graft.tasks.fine_tuned import load_fine_tuned
 
@@ -68,39 +69,8 @@ def evaluate_shift(
         skip_unreadable=skip_unreadable,
         say=say,
     )
-    home = _kept_predictions(folder / "predictions.parquet", names, decision)
+    home = read_predictions(folder)
     held_out = home.get("out_of_fold", home.get("valid"))
     claim, figures = figures_of_other(other.name, said, home["test"], labelled=held_out, seed=seed)
     say(claim.sentence)
     return {"shift": {"data": {other.name: figures}}, "claims": [claim.as_dict()]}
-
-
-def _kept_predictions(path: Path, names: tuple[str, ...], decision: Decision) -> dict[str, AnyPredictions]:
-    """Return by split what a run's model said of its own examples."""
-    import numpy as np
-    import pyarrow.parquet as parquet
-
-    from graft.core.types import UNKNOWN
-
-    table = parquet.read_table(path)
-    splits = np.array(table["split"].to_pylist())
-    place = {name: i for i, name in enumerate(names)}
-    true = table["target"].to_pylist()
-    if decision.is_multi_label:
-        unknown = [UNKNOWN] * len(names)
-        sets = [unknown if own is None else [int(name in own) for name in names] for own in true]
-        targets = np.array(sets, dtype=np.uint8).reshape(len(true), len(names))
-    else:
-        targets = np.array([-1 if t is None else place[t] for t in true], dtype=np.int64)
-    p = np.stack([table[f"p_{name}"].to_numpy().astype(np.float64) for name in names], axis=1)
-    ids = table["id"].to_pylist()
-    found = {}
-    for split in dict.fromkeys(splits.tolist()):
-        rows = np.flatnonzero(splits == split)
-        logits = np.log(np.maximum(p[rows], 1e-30))
-        if decision.is_multi_label:
-            logits -= np.log(np.maximum(1 - p[rows], 1e-30))
-        found[split] = decision.predictions(
-            [ids[int(i)] for i in rows], targets[rows], logits=logits, label_names=names, split=split
-        )
-    return found
