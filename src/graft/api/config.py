@@ -77,7 +77,8 @@ class FitConfig:
     shots
         Training examples in the prompt of the base model, as a baseline.
     more_data
-        Train a language model on a half, a quarter, an 8th and a 16th as well, to say whether more data would help.
+        Train a language model or a recogniser of speech on a half, a quarter, an 8th and a 16th as well, to say
+        whether more data would help.
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits
@@ -153,7 +154,8 @@ class FitConfig:
     batch_norm
         Statistics of BatchNorm in fine-tuning: frozen, recalibrate (anew at the end) or train.
     word_embeddings
-        Word vectors of a text network in fine-tuning: train, frozen, or auto (frozen with fewer texts than vectors).
+        Word vectors of a text network in fine-tuning: train, frozen, or auto (frozen with fewer texts than vectors; of
+        language models with low-rank updates those learn that the checkpoint never trained).
     patience
         Looks at held-out examples without gain after which fine-tuning stops.
     wise

@@ -38,7 +38,8 @@ def evaluate(
     Parameters
     ----------
     run : the folder that `fit` wrote.
-    data : labelled examples in any form that `fit` reads; labels must be among the model's.
+    data : labelled examples in any form that `fit` reads; labels must be among the model's. Transcribed speech or
+        conversations, where the run's model is of these.
     predictions : in place of `run` and `data`, a file of predictions; see `graft.api.evaluate_predictions`.
     baselines : with `predictions`, files of other models' predictions, by name.
     as_shift : say what the model loses on `data`, labelled or not, against its own test split; the result is then
@@ -94,6 +95,10 @@ def evaluate(
             seed=seed,
             say=say,
         )
+    if task_of_run(run) == "text-generation" and not as_shift:
+        from graft.api.evaluate_generation import evaluate_generation_run
+
+        return evaluate_generation_run(Path(run), data, split=split, seed=seed, say=say)
     from graft.tasks.finding import refuse_without_classes
 
     refuse_without_classes(task_of_run(run), verb="evaluate --as-shift" if as_shift else "evaluate")
@@ -123,8 +128,8 @@ def evaluate(
     from graft.api.embedding import extractor_for
     from graft.api.gathering import options_of_run
     from graft.api.judging import judge_any
+    from graft.api.own_way import count_own_test
     from graft.core.files import read_json
-    from graft.core.run_folder import Run
     from graft.core.text import counted
     from graft.data.readers import read_labeled
     from graft.tasks.fine_tuned import load_fine_tuned
@@ -159,8 +164,6 @@ def evaluate(
     manifest = read_json(folder / "manifest.json")
     counts = manifest.get("class_counts")
     metrics = judge_any(said, class_counts=None if counts is None else np.array(counts), seed=seed)
-    if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
-        metrics["test_reads"] = Run(folder, {}, is_resumed=True).count_test_read()
-        say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
+    metrics |= count_own_test(folder, part.fingerprint, say=say)
     metrics["noun"] = f"{fine_tuned.task.kind.noun}s"
     return metrics

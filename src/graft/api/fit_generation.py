@@ -26,10 +26,11 @@ from graft.api.generation_facts import (
     after_training,
     before_training,
     strategy_facts,
-    write_answers,
-    write_texts_file,
 )
-from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
+from graft.api.generation_kept import keep_example, keep_losses, keep_texts
+from graft.api.own_way import refuse_options, seconds_of_loop, settings_from, where_of
+from graft.api.tuning import Deadline, forget
+from graft.backbones.four_bits import FourBits, four_bit_loader
 from graft.core.devices import choose_device
 from graft.core.errors import ModelError, UsageError
 from graft.core.files import write_json
@@ -40,7 +41,7 @@ from graft.core.text import counted
 from graft.data.conversation_files import read_conversations
 from graft.methods.generation import GenerationTuned, fine_tune_generation, judge_answers
 from graft.methods.settings import FineTuning
-from graft.methods.where import Where, training_precision
+from graft.methods.where import training_precision
 from graft.report.generation import print_example, print_generation, write_generation_report
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration
@@ -48,7 +49,6 @@ from graft.tasks.text_generation import TextGeneration
 __all__ = ["fit_generation"]
 
 _STRATEGIES = ("auto", "lora", "full")
-_RESERVE_S = 20.0
 _CHECKED = 3  # answers on which the saved model is compared
 _OTHERS = ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data", "compile",
            "corrections")  # fmt: skip
@@ -74,6 +74,7 @@ def fit_generation(
         As the stations do.
     """
     _refuse(config, processes)
+    four_bits = _four_bits(config)
     deadline = Deadline.of(config)
     with run.phase("data"):
         splits = read_conversations(
@@ -124,26 +125,22 @@ def fit_generation(
                 held_out_rows=ready.rows["valid"],
                 strategy="lora" if config.strategy == "auto" else config.strategy,
                 adapter=config.adapter,
+                four_bits=four_bits,
                 settings=_settings(config),
                 lora_rank=config.lora_rank,
                 packing=config.packing,
                 is_checkpointed=config.gradient_checkpointing,
-                max_seconds=_seconds(deadline, config),
+                max_seconds=seconds_of_loop(deadline, config),
                 seed=config.seed,
-                where=Where(
-                    device=config.device,
-                    precision=config.precision,
-                    folder=folder / "training" / name,
-                    checkpoint_every_s=60 * config.checkpoint_minutes,
-                    resume=run.is_resumed,
-                    processes=processes,
-                    console=console,
-                ),
+                where=where_of(config, folder / "training" / name, run, processes, console=console),
                 say=say,
             )
 
         tuned = tuned_on(ready.rows["train"], "generation", say)
         network, kept, why = _kept(ready, task, tuned, before, precision)
+        if four_bits and tuned.training.history:
+            best = min(float(line["log_loss"]) for line in tuned.training.history)
+            why += f"; on the weights in 4 bits, where the updates were learned, it was {best:.3f}"
         say(why)
     with run.phase("save"):
         final = TextGeneration(model.with_network(network), answers=task.answers)
@@ -173,8 +170,10 @@ def fit_generation(
             "strategy": strategy_facts(tuned, kept, why, config),
         }
     with run.phase("report"):
-        write_answers(folder / "predictions.parquet", ready, measured.judged)
-        write_texts_file(folder / "texts.parquet", measured.evidence)
+        keep_losses(folder / "predictions.parquet", ready, measured.judged)
+        scored = measured.evidence.scored()
+        keep_texts(folder / "texts.parquet", scored)
+        keep_example(folder / "example.json", example)
         write_json(folder / "strategy.json", metrics["strategy"])
         manifest = run.write_manifest(
             {
@@ -198,7 +197,7 @@ def fit_generation(
             metrics=metrics,
             manifest=manifest,
             config=config.as_dict(),
-            evidence=measured.evidence,
+            scored=scored,
             example=example,
         )
         write_json(folder / "metrics.json", metrics)
@@ -211,45 +210,32 @@ def fit_generation(
 
 
 def _refuse(config: FitConfig, processes: Processes) -> None:
-    if config.strategy not in _STRATEGIES:
+    refuse_options(config, processes, noun="a language model", strategies=_STRATEGIES, absent=_OTHERS)
+    if config.adapter == "qlora" and config.strategy == "full":
         raise UsageError(
-            f"--strategy {config.strategy} for a language model",
-            expected=", ".join(_STRATEGIES),
-            fix="--strategy auto (Python: strategy='auto')",
+            "--adapter qlora with --strategy full: weights in 4 bits do not learn, updates on top of them do",
+            expected="low-rank updates",
+            fix="--strategy lora (Python: strategy='lora')",
         )
-    if config.adapter == "qlora":
-        raise UsageError(
-            "--adapter qlora: weights in 4 bits are not supported yet",
-            expected="lora or dora",
-            fix="--adapter lora, with --gradient-checkpointing and a small --micro-batch-size to save memory (Python:"
-            " adapter='lora', gradient_checkpointing=True, micro_batch_size=1)",
-        )
-    if processes.n > 1:
-        raise UsageError(
-            f"{processes.n} processes for a language model", expected="one process", fix="start graft fit by itself"
-        )
-    for flag in _OTHERS:
-        if value := getattr(config, flag):
-            raise UsageError(
-                f"--{flag.replace('_', '-')} {value} for a language model",
-                expected="an option that language models have",
-                fix=f"leave it away (Python: {flag}=None)",
-            )
+
+
+def _four_bits(config: FitConfig) -> FourBits | None:
+    if config.adapter != "qlora":
+        return None
+    return four_bit_loader(
+        config.model,
+        revision=config.revision,
+        is_offline=config.offline,
+        trust_remote_code=config.trust_remote_code,
+    )
 
 
 def _settings(config: FitConfig) -> FineTuning:
     names = (
         "learning_rate", "epochs", "fewest_steps", "batch_size", "micro_batch_size", "optimizer", "weight_decay",
-        "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience",
+        "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience", "word_embeddings",
     )  # fmt: skip
-    settings: Any = {name: getattr(config, name) for name in names}
-    return FineTuning(**settings, evaluations=10)
-
-
-def _seconds(deadline: Deadline, config: FitConfig) -> float | None:
-    if config.time_limit is not None:
-        return max(1.0, deadline.left_s(reserve_s=_RESERVE_S))
-    return AUTO_BUDGET_S if config.strategy == "auto" else None
+    return settings_from(config, names)
 
 
 def _kept(

@@ -133,7 +133,7 @@ def prepare_conversations(
         notes += _notes(split, splits[split], dropped, task)
     for note in notes:
         say(note)
-    whole = replace(parts["train"], items=tuple(items), source="the data")
+    whole = replace(next(iter(parts.values())), items=tuple(items), source="the data")
     examples = ConversationExamples(encoded, task.collate, task.collate_packed)
     return GenerationData(whole, encoded, examples, rows, tuple(notes), {"splits": splits})
 

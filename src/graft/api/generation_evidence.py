@@ -14,6 +14,7 @@ from graft.api.general_texts import OtherText
 from graft.api.generation_data import GenerationData
 from graft.api.generation_texts import (
     answer_room,
+    asked_of,
     encoded_with_shots,
     pair,
     shots_that_fit,
@@ -90,7 +91,7 @@ def gather_evidence(
     named_before["train"] = _named(on_seen, named["train"].ids, "train")
 
     train = [pair(ready.conversations[int(row)]) for row in ready.rows["train"]]
-    asked = _asked(ready, config)
+    asked = asked_of(ready, "test", most=config.generations, seed=config.seed)
     texts, baselines, shots = _texts(base, final, ready, asked, config, say=say)
     baseline_losses = {BASE: named_before["test"]}
     if shots:
@@ -108,14 +109,6 @@ def gather_evidence(
         history=history,
     )
     return Measured(evidence, after, (_told_shots(shots, config),))
-
-
-def _asked(ready: GenerationData, config: FitConfig) -> list[Conversation]:
-    """Return the test conversations whose questions are answered: all, or as many drawn as were asked for."""
-    rows = ready.rows["test"]
-    if len(rows) > config.generations:
-        rows = rows[np.sort(generator(config.seed, "asked").permutation(len(rows))[: config.generations])]
-    return [ready.conversations[int(row)] for row in rows]
 
 
 def _texts(

@@ -71,6 +71,7 @@ def evaluate(
 
     from graft.api.evaluate import evaluate as run_evaluate
     from graft.core.files import write_json
+    from graft.report.generation import print_figures
     from graft.report.speech import print_error_rates
     from graft.report.terminal import print_summary
 
@@ -95,6 +96,8 @@ def evaluate(
     )
     if metrics.get("headline") == "wer":
         print_error_rates(metrics, console=console)
+    elif metrics.get("task") == "text-generation":
+        print_figures(metrics, console=console)
     elif not as_shift:  # else its one sentence was said
         print_summary(metrics, console=console, noun="examples" if predictions is not None else metrics["noun"])
     if json is not None:

@@ -17,6 +17,7 @@ from graft.core.errors import ModelError
 from graft.core.files import as_resource_error, atomic_folder, read_json, write_json
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
+from graft.tasks.saved_record import refuse_other_weights
 
 __all__ = ["FineTunedModel", "SavedCheck", "load_fine_tuned", "save_fine_tuned"]
 
@@ -154,18 +155,12 @@ def load_fine_tuned(folder: Path, *, preprocessing: str | None = None) -> FineTu
         )
     found_class = task_class(record.get("task", "image-classification"))
     task = found_class.of_saved(folder, label_names=label_names, record=record)
-    weights_hash = hash_weights(task.model.network)
-    if weights_hash != record["weights_hash"]:
-        raise ModelError(
-            f"the weights in {folder} are not those that Graft saved",
-            expected=f"weights with the hash {record['weights_hash']}",
-            fix="copy the run's folder again, or load it with transformers if the change is meant",
-        )
+    refuse_other_weights(folder, task.model.network, weights_hash=record["weights_hash"])
     kept = record.get("held_out_probabilities")
     return FineTunedModel(
         task,
         label_names,
-        weights_hash,
+        record["weights_hash"],
         Decision.from_dict(record.get("decision") or {}),
         None if kept is None else np.array(kept, dtype=np.float64),
     )
