@@ -123,3 +123,22 @@ def test_it_is_judged_on_other_conversations_and_its_own_test_is_counted(folder:
     assert again["test_reads"] == 2
     kept = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
     assert again["test"]["loss_per_token"]["value"] == pytest.approx(kept["loss_per_token"]["value"], rel=1e-3)
+
+
+def test_check_looks_at_conversations_with_and_without_a_model(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*questions(40), {"instruction": "turn </s> cow", "input": "", "output": "woc" * 120}, questions(1)[0]]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in [*rows, {"instruction": "x", "input": "", "output": ""}]))
+    found = graft.check(data, out=tmp_path / "checks", console=Console(quiet=True))
+    assert found["copies"].n == 1
+    assert found["length"].suspects[0].id.endswith("line 41")
+    assert found["cut"].severity == "not checked"
+    assert json.loads((tmp_path / "checks" / "checks.json").read_text())["n_left_out"] == 1
+    for model in (folder / "model", folder / "long"):
+        words = ["check", str(data), "--model", str(model), "--out", str(tmp_path / "c"), "--device", "cpu"]
+        assert run_words(words) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "whose answers end beyond the 320 tokens that are read" in said
+        assert "Copies within train: 1 conversation of train more than once" in said

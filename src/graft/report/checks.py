@@ -30,6 +30,12 @@ _NAMES = {
     "empty": "Empty transcripts",
     "length": "Lengths",
     "speaking_rate": "Letters a second",
+    "passages": "Passages of both sides",
+    "control_tokens": "Marks of a chat template",
+    "turns": "Turns",
+    "one_answer": "One answer for all",
+    "unusable": "Nothing to learn",
+    "cut": "Answers cut off",
 }
 _MARKS = {"warning": ("!", "bold red"), "note": ("·", "yellow"), "ok": ("✓", "green"), "not checked": ("–", "dim")}
 _BESIDE = {"nearly_the_same": "much like"}
