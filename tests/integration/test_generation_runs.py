@@ -142,3 +142,24 @@ def test_check_looks_at_conversations_with_and_without_a_model(
         said = " ".join(capsys.readouterr().out.split())
         assert "whose answers end beyond the 320 tokens that are read" in said
         assert "Copies within train: 1 conversation of train more than once" in said
+
+
+def test_plan_says_what_each_strategy_takes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["plan", str(folder / "data.jsonl"), "--model", str(folder / "model"), "--device", "cpu"]
+    assert run_words([*words, "--json", str(tmp_path / "plan.json"), "--epochs", "50", "--batch-size", "8"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "80 conversations: train" in said
+    assert "graft fit would take strategy lora: about" in said
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    lora, full = plan["methods"]
+    assert lora["name"] == "lora"
+    assert 0 < lora["trainable_share"] < full["trainable_share"] == 1
+    assert lora["n_steps"] == 50 * round(plan["data"]["splits"]["train"] / 8)
+    parts = full["seconds"]
+    assert parts["total"] == pytest.approx(sum(parts.values()) - parts["total"], rel=1e-4)
+    assert full["fits"] == "yes"
+    with_limit = graft.plan(
+        folder / "data.jsonl", model=str(folder / "model"), device="cpu", epochs=10_000, time_limit="30s",
+        console=Console(quiet=True),
+    )  # fmt: skip
+    assert "% of steps" in with_limit.method("full").fits.replace(" %", "%")

@@ -46,7 +46,7 @@ from graft.report.generation import print_example, print_generation, write_gener
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration
 
-__all__ = ["fit_generation"]
+__all__ = ["fit_generation", "four_bits_of", "settings_of_generation"]
 
 _STRATEGIES = ("auto", "lora", "full")
 _CHECKED = 3  # answers on which the saved model is compared
@@ -74,7 +74,7 @@ def fit_generation(
         As the stations do.
     """
     _refuse(config, processes)
-    four_bits = _four_bits(config)
+    four_bits = four_bits_of(config)
     deadline = Deadline.of(config)
     with run.phase("data"):
         splits = read_conversations(
@@ -126,7 +126,7 @@ def fit_generation(
                 strategy="lora" if config.strategy == "auto" else config.strategy,
                 adapter=config.adapter,
                 four_bits=four_bits,
-                settings=_settings(config),
+                settings=settings_of_generation(config),
                 lora_rank=config.lora_rank,
                 packing=config.packing,
                 is_checkpointed=config.gradient_checkpointing,
@@ -219,7 +219,8 @@ def _refuse(config: FitConfig, processes: Processes) -> None:
         )
 
 
-def _four_bits(config: FitConfig) -> FourBits | None:
+def four_bits_of(config: FitConfig) -> FourBits | None:
+    """Return what loads the network in 4 bits, where the options want it."""
     if config.adapter != "qlora":
         return None
     return four_bit_loader(
@@ -230,7 +231,8 @@ def _four_bits(config: FitConfig) -> FourBits | None:
     )
 
 
-def _settings(config: FitConfig) -> FineTuning:
+def settings_of_generation(config: FitConfig) -> FineTuning:
+    """Return the settings of the loop that the options give."""
     names = (
         "learning_rate", "epochs", "fewest_steps", "batch_size", "micro_batch_size", "optimizer", "weight_decay",
         "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience", "word_embeddings",

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from graft.api.config import FitConfig
 from graft.api.fit_speech import most_samples, settings_of
@@ -28,7 +27,7 @@ from graft.methods.settings import FineTuning
 from graft.methods.speech import PASSES, fine_tune_speech, hear
 from graft.methods.where import Where, training_precision
 from graft.report import wording as w
-from graft.report.plan_table import byte_size
+from graft.report.plan_table import short_table
 from graft.tasks.speech_recognition import SpeechRecognition
 
 __all__ = ["plan_speech", "print_speech_plan"]
@@ -191,18 +190,7 @@ def print_speech_plan(plan: dict[str, Any], *, console: Console) -> None:
     console.print(f"{data['path']}: {data['n_examples']:,} utterances: {hours}", markup=False, highlight=False)
     for note in (*data["notes"], *plan["model"]["notes"]):
         console.print(f"· {note}", style="dim", markup=False, highlight=False)
-    table = Table("strategy", "trainable", "memory", "a step", "steps", "all of it", "fits")
-    for method in plan["methods"]:
-        if method["why"]:
-            table.add_row(method["name"], f"no: {method['why']}")
-            continue
-        memory = "" if method["memory_bytes"] is None else byte_size(method["memory_bytes"])
-        step = "" if method["step_s"] is None else w.duration(method["step_s"])
-        table.add_row(
-            method["name"], f"{method['n_trainable']:,}", memory, step, f"{method['n_steps']:,}",
-            w.duration(method["seconds"]["total"]), method["fits"],
-        )  # fmt: skip
-    console.print(table)
+    console.print(short_table(plan["methods"]))
     console.print(
         f"Measured in {w.duration(measured['seconds'])} on {measured['n_examples_read']} utterances, batches of"
         f" {measured['batch_seconds']:.0f} s, {compute['precision']} on {compute['device']}; the untouched checkpoint"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from graft.report import wording as w
 
-__all__ = ["byte_size", "print_plan"]
+__all__ = ["byte_size", "print_plan", "short_table"]
 
 _GAP = 2
 
@@ -42,6 +42,27 @@ def byte_size(n: float | None) -> str:
         if n < 999.5 or unit == "GiB":
             return f"{n:.1f} {unit}" if n < 9.95 else f"{n:,.0f} {unit}"
     raise AssertionError
+
+
+def short_table(methods: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a line a strategy, of tasks without a contest.
+
+    Parameters
+    ----------
+    methods : as `graft.api.plan_record.Plan.as_dict` gives them.
+    """
+    table = Table("strategy", "trainable", "memory", "a step", "steps", "all of it", "fits")
+    for method in methods:
+        if method["why"]:
+            table.add_row(method["name"], f"no: {method['why']}")
+            continue
+        memory = "" if method["memory_bytes"] is None else byte_size(method["memory_bytes"])
+        step = "" if method["step_s"] is None else w.duration(method["step_s"])
+        table.add_row(
+            method["name"], f"{method['n_trainable']:,}", memory, step, f"{method['n_steps']:,}",
+            w.duration(method["seconds"]["total"]), method["fits"],
+        )  # fmt: skip
+    return table
 
 
 def print_plan(plan: Mapping[str, Any], *, console: Console) -> None:
