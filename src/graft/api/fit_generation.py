@@ -45,6 +45,7 @@ from graft.methods.where import training_precision
 from graft.report.generation import print_example, print_generation, write_generation_report
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration
+from graft.training.sharded import is_sharding_wanted
 
 __all__ = ["fit_generation", "four_bits_of", "settings_of_generation"]
 
@@ -110,10 +111,12 @@ def fit_generation(
         example = shown_example(ready, task)
         print_example(example, console=console)
     precision = training_precision(model.network, choose_device(config.device), wanted=config.precision)
-    with run.phase("zero-shot"):
-        model.network.to(choose_device(config.device))
-        before = before_training(task, ready, config, precision=precision, say=say)
-        model.network.to("cpu")
+    before = None
+    if processes.is_main:
+        with run.phase("zero-shot"):
+            model.network.to(choose_device(config.device))
+            before = before_training(task, ready, config, precision=precision, say=say)
+            model.network.to("cpu")
     with run.phase("fine-tuning"):
 
         def tuned_on(rows: NDArray[np.int64], name: str, say: Callable[[str], None]) -> GenerationTuned:
@@ -137,6 +140,9 @@ def fit_generation(
             )
 
         tuned = tuned_on(ready.rows["train"], "generation", say)
+        if before is None:  # not the main process
+            processes.wait()
+            return {}
         network, kept, why = _kept(ready, task, tuned, before, precision)
         if four_bits and tuned.training.history:
             best = min(float(line["log_loss"]) for line in tuned.training.history)
@@ -206,11 +212,18 @@ def fit_generation(
     say(f"report: {folder / 'report.html'}")
     say(f"to talk with it: graft chat {folder}")
     forget(folder)
+    processes.wait()
     return metrics
 
 
 def _refuse(config: FitConfig, processes: Processes) -> None:
-    refuse_options(config, processes, noun="a language model", strategies=_STRATEGIES, absent=_OTHERS)
+    refuse_options(
+        config, processes, noun="a language model", strategies=_STRATEGIES, absent=_OTHERS, is_alone=config.more_data
+    )
+    if is_sharding_wanted(processes):
+        raise UsageError(
+            "a language model in shards (FSDP)", expected="whole copies of it", fix="leave --use_fsdp away"
+        )
     if config.adapter == "qlora" and config.strategy == "full":
         raise UsageError(
             "--adapter qlora with --strategy full: weights in 4 bits do not learn, updates on top of them do",

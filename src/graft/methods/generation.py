@@ -200,7 +200,7 @@ def fine_tune_generation(
         _recompute(network, is_wanted=True)
     n_trainable = sum(p.numel() for p in runnable.parameters() if p.requires_grad)
 
-    batches = _batches(examples, rows, packing, task, settings.batch_size, seed)
+    batches = _batches(examples, rows, packing, task, settings.batch_size, seed, n_processes=where.processes.n)
     n_steps = settings.bounded(round(settings.epochs * batches.steps_a_pass))
     longest = int(examples.lengths(rows).max())
     micro = settings.micro_batch_size or max(1, _MOST_TOKENS // longest)
@@ -265,13 +265,16 @@ def _batches(
     task: TextGeneration,
     batch_size: int,
     seed: int,
+    *,
+    n_processes: int = 1,
 ) -> LengthBatches | PackedBatches:
     by_length = LengthBatches(examples, rows, batch_size=batch_size, seed=seed)
     if packing == "off" or (packing == "auto" and by_length.padding() < _WORTH_PACKING):
         return by_length
     lengths = examples.lengths(rows)
     capacity = max(int(lengths.max()), min(task.model.encoder.max_tokens, round(4 * float(lengths.mean()))))
-    return PackedBatches(examples, rows, capacity=capacity, batch_size=batch_size, seed=seed)
+    packed = PackedBatches(examples, rows, capacity=capacity, batch_size=batch_size, seed=seed)
+    return by_length if packing == "auto" and packed.batch_size < n_processes else packed
 
 
 def _recompute(network: Any, *, is_wanted: bool) -> None:
