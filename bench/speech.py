@@ -23,7 +23,7 @@ from rich.console import Console
 from graft import fit, predict
 from graft.api.pretrain_speech import pretrain_speech
 from graft.core.seeds import generator
-from graft.evaluation.speech import Transcripts, evaluate_speech
+from graft.evaluation.speech import Transcripts, compare_transcripts, error_rate, evaluate_speech
 from measure import Bar, finish, options, shared, table
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -57,7 +57,8 @@ def main() -> None:
             with open(cells, "a", encoding="utf-8") as file:
                 file.write(json.dumps(found[-1]) + "\n")
     summary = summed(found)
-    table(["corpus, strings, how", "words wrong", "95 % interval", "rests on"], [list(s["row"]) for s in summary])
+    header = ["corpus, strings, how", "words wrong", "95 %, by strings", "by fold, %", "points to scratch"]
+    table(header, [list(s["row"]) for s in summary])
     by_name = {s["name"]: s["wer"] for s in summary}
     tuned = by_name.get("digits 60 tuned, language model", 1.0)
     scratch = by_name.get("digits 60 scratch, language model", 1.0)
@@ -176,23 +177,38 @@ def ran(data: Path, folder: Path, arm: str, args: Any) -> Iterator[dict[str, Any
 
 
 def summed(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the error rate of each kind of cell over its folds; a fold of digits is a speaker."""
+    """Return the error rate of each kind of cell over its folds, and how far it is below that of the untaught.
+
+    Of digits each fold is a speaker: six are too few for an interval for new speakers, so intervals draw strings, and
+    the rates of all six stand beside.
+    """
+    kinds = sorted({(c["corpus"], c["n"], c["arm"]) for c in cells})
+    heard = {kind: _joined([c for c in cells if (c["corpus"], c["n"], c["arm"]) == kind]) for kind in kinds}
     found = []
-    for corpus, n, arm in sorted({(c["corpus"], c["n"], c["arm"]) for c in cells}):
+    for corpus, n, arm in kinds:
         own = [c for c in cells if (c["corpus"], c["n"], c["arm"]) == (corpus, n, arm)]
-        said = [text for c in own for text in c["said"]]
-        is_digits = corpus == "digits"
-        clusters = [c["fold"] if is_digits else 100 * c["fold"] + i for c in own for i in range(len(c["said"]))]
-        ids = tuple(f"{i}" for i in range(len(said)))
-        heard = tuple(text for c in own for text in c["heard"])
-        name = "speaker" if corpus == "digits" else "recording"
-        judged = evaluate_speech(Transcripts(ids, tuple(said), heard, np.array(clusters), name))
-        wer = judged.as_dict()["wer"]
+        judged = evaluate_speech(heard[corpus, n, arm]).as_dict()
+        by_fold = {c["fold"]: error_rate(c["said"], c["heard"]) for c in own}
+        wer, rival = judged["wer"], heard.get((corpus, n, arm.replace("tuned", "scratch")))
+        gap = None
+        if rival is not None and arm.startswith("tuned") and rival.ids == heard[corpus, n, arm].ids:
+            found_gap = compare_transcripts(heard[corpus, n, arm], rival)
+            gap = {"value": found_gap.value, "low": found_gap.low, "high": found_gap.high}
         ends = f"{wer['low']:.1%} to {wer['high']:.1%}" if wer["low"] is not None else wer["method"]
-        rests_on = f"{len(said)} strings, {len(own)} folds"
-        row = (f"{corpus} {n} {arm}", f"{wer['value']:.1%}", ends, rests_on)
-        found.append({"name": row[0], "wer": wer["value"], "row": row, "figures": judged.as_dict()})
+        folds = " ".join(f"{100 * by_fold[fold]:.0f}" for fold in sorted(by_fold))
+        against = f"{100 * gap['value']:+.1f} ({100 * gap['low']:+.1f} to {100 * gap['high']:+.1f})" if gap else ""
+        name = f"{corpus} {n} {arm}"
+        row = (name, f"{wer['value']:.1%}", ends, folds, against)
+        found.append({"name": name, "wer": wer["value"], "by_fold": by_fold, "gap": gap, "row": row, "figures": judged})
     return found
+
+
+def _joined(cells: list[dict[str, Any]]) -> Transcripts:
+    cells = sorted(cells, key=lambda c: c["fold"])
+    said = tuple(text for c in cells for text in c["said"])
+    ids = tuple(f"{c['fold']}/{i}" for c in cells for i in range(len(c["said"])))
+    heard = tuple(text for c in cells for text in c["heard"])
+    return Transcripts(ids, said, heard, np.arange(len(ids)), "string")
 
 
 if __name__ == "__main__":

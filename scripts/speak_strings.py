@@ -3,6 +3,7 @@
 Needs Debian's espeak-ng and flite. Each string has a voice of its own: an accent and variant of espeak-ng (computed
 from formants) or one of flite's four voices (made from recordings), with drawn pitch, tempo and length of the vocal
 tract (by playing it faster or slower). Words are spoken one by one, trimmed and joined with drawn pauses, at 8 kHz.
+Some strings are joined of noisy recordings: the noise ends where a word was cut, and the pauses are silent.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from numpy.typing import NDArray
 
 from graft.core.seeds import generator
 from graft.data.audio import decode_recording
+from graft.training.acoustics import Acoustics, heard_elsewhere
 from graft.training.utterances import changed_speed
 from pretrain_words import ACCENTS, VARIANTS, WORDS
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE_HZ = 8_000
+NOISY, RECORDING = 0.6, Acoustics(echo=0.3, noise=1.0, snr_db=(8.0, 45.0))  # share of strings; each word's recording
 RECORDED = ("awb", "kal16", "rms", "slt")
 COMPUTED = (
     *VARIANTS, "m8", "klatt", "klatt2", "klatt3", "klatt4", "adam", "Alex", "Alicia", "Andrea", "Andy", "Annie",
@@ -48,8 +51,7 @@ def main() -> None:
         words = (*WORDS, "yes") if random.random() < args.words else DIGITS
         said = [str(word) for word in random.choice(words, random.integers(1, 6))]
         name = f"{number:05d}.wav"
-        if not (args.out / name).exists():
-            soundfile.write(args.out / name, joined(said, random), RATE_HZ)
+        soundfile.write(args.out / name, joined(said, random), RATE_HZ)
         split = "valid" if number < args.held_out * args.strings else "train"
         rows.append((name, " ".join(said), f"voice{number}", split))
     with open(args.out / "table.csv", "w", newline="", encoding="utf-8") as file:
@@ -60,9 +62,14 @@ def joined(words: list[str], random: np.random.Generator) -> NDArray[np.float32]
     """Return words in one drawn voice with pauses of 0.03 to 0.3 s between, louder or softer."""
     speak, tract = voice(random), random.uniform(0.85, 1.18)
     parts: list[NDArray[np.float32]] = []
+    is_noisy, place = random.random() < NOISY, int(random.integers(2**31))
     for word in words:
         pause = np.zeros(round(random.uniform(0.03, 0.3) * RATE_HZ), np.float32)
-        parts += [changed_speed(trimmed(speak(word), word), tract), pause]
+        part = changed_speed(trimmed(speak(word), word), tract)
+        if is_noisy:
+            part = np.pad(part, [round(s * RATE_HZ) for s in random.uniform(0, 0.06, 2)])
+            part = heard_elsewhere(part, RECORDING, rate_hz=RATE_HZ, random=np.random.default_rng(place))
+        parts += [part, pause]
     wave = np.concatenate([np.zeros(round(random.uniform(0, 0.15) * RATE_HZ), np.float32), *parts])
     return wave * np.float32(random.uniform(0.3, 1.0) / max(1e-3, float(np.abs(wave).max())))
 

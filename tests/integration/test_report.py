@@ -16,6 +16,7 @@ from graft.api.more_baselines import add_baselines
 from graft.api.report import compare_runs, read_predictions
 from graft.evaluation.comparisons import mcnemar_exact
 from graft.evaluation.intervals import wilson
+from graft.report.comparing import Comparison
 
 
 @pytest.fixture
@@ -80,7 +81,9 @@ def test_a_run_against_itself_and_against_another(finished: Path, copy: Path, he
     columns = [c for c in table.columns if c.startswith("p_")]
     table[columns] = table[[columns[1], columns[2], columns[0]]].to_numpy()  # as wrong as can be
     table.to_parquet(copy / "predictions.parquet", index=False)
-    assert compare_runs(finished, finished).paired.p_value == 1
+    found = compare_runs(finished, finished)
+    assert isinstance(found, Comparison)
+    assert found.paired.p_value == 1
     told = here("report", "--compare", finished, copy)
     assert told.code == 0, told.err
     assert "exact McNemar test on 7 common test pictures" in told.out.replace("\u202f", " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +242,42 @@ def test_language_models_that_cannot_be_used_are_refused(run: Path, tmp_path: Pa
         list(graft.predict(run, file, language_model="train"))
     with pytest.raises(DataError, match="cannot be read"):
         list(graft.predict(run, file, language_model=tmp_path / "none.txt"))
+
+
+def test_the_report_is_made_anew_without_the_data_and_runs_are_compared(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from graft.cli.report import report
+
+    shutil.copytree(run, tmp_path / "copy")
+    old = (tmp_path / "copy" / "report.html").read_text()
+    (tmp_path / "copy" / "report.html").unlink()
+    report(tmp_path / "copy")
+    assert (tmp_path / "copy" / "report.html").read_text() == old
+    (tmp_path / "copy" / "previews.parquet").unlink()
+    report(tmp_path / "copy")
+    assert "no previews.parquet" in capsys.readouterr().out
+    assert "data:audio/wav" not in (tmp_path / "copy" / "report.html").read_text()
+    report(compare=(run, tmp_path / "copy"), out=tmp_path / "page.html")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "not estimable from 1 speaker" in told
+    assert "two recognisers beside each other" in (tmp_path / "page.html").read_text()
+    (tmp_path / "copy" / "predictions.parquet").unlink()
+    with pytest.raises(DataError, match=r"predictions\.parquet cannot be read"):
+        report(tmp_path / "copy")
+
+
+def test_more_data_trains_on_parts_and_says_whether_more_would_help(tmp_path: Path) -> None:
+    table, test = make_utterances(tmp_path / "data", 40, n_speakers=10), make_utterances(tmp_path / "test", 50, seed=3)
+    options: dict[str, Any] = {**OPTIONS, "fewest_steps": 2, "corruptions": "none", "more_data": True, "test": test}
+    model = str(make_ctc(tmp_path / "m", letters="abc"))
+    metrics = graft.fit(table, model=model, out=tmp_path / "run", **options).metrics
+    found = metrics["more_data"]
+    sizes = [line["n"] for line in found["evidence"]["observed"]]
+    n = json.loads((tmp_path / "run" / "manifest.json").read_text())["splits"]["train"]["n"]
+    assert sizes == [n // 16, n // 8, n // 4, n // 2, n]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Would more hours of speech help?" in page
+    assert "With less speech" in page
+    few = graft.fit(table, model=model, out=tmp_path / "few", **{**options, "test": None})
+    assert few.metrics["more_data"] is None

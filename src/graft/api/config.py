@@ -77,7 +77,8 @@ class FitConfig:
     shots
         Training examples in the prompt of the base model, as a baseline.
     more_data
-        Train a language model on a half, a quarter, an 8th and a 16th as well, to say whether more data would help.
+        Train a language model or a recogniser of speech on a half, a quarter, an 8th and a 16th as well, to say
+        whether more data would help.
     test_fraction
         Share held out for the test when the data has no test split.
     fix_splits

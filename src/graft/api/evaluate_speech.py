@@ -10,11 +10,12 @@ from typing import Any
 from graft.api.gathering import options_of_run
 from graft.api.own_way import count_own_test, judged_split
 from graft.api.speech_data import prepare
+from graft.api.speech_training import transcripts_of
 from graft.core.devices import choose_device
 from graft.data.manifests import ManifestColumns
 from graft.data.transcript_form import COMPARED
 from graft.data.transcripts import read_transcribed
-from graft.evaluation.speech import Transcripts, evaluate_speech
+from graft.evaluation.speech import evaluate_speech
 from graft.methods.speech import hear
 from graft.methods.speech_decoding import decoded_as_told
 from graft.methods.where import training_precision
@@ -73,16 +74,8 @@ def evaluate_speech_run(
             most=round(_BATCH_S * task.model.sampling_rate_hz),
             precision=training_precision(network, choose_device("cpu"), wanted=config.precision),
         )
-    own = ready.utterances.select(ready.rows[name])
-    transcripts = Transcripts(
-        tuple(own.ids),
-        tuple(COMPARED(text) for text in own.texts),
-        tuple(COMPARED(text) for text in heard.texts),
-        own.groups,
-        own.group_name or "recording",
-    )
     metrics: dict[str, Any] = {
-        name: evaluate_speech(transcripts, seed=seed).as_dict(),
+        name: evaluate_speech(transcripts_of(ready, heard, name), seed=seed).as_dict(),
         "headline": "wer",
         "compared": COMPARED.describe(),
         "log_loss": {name: heard.log_loss},

@@ -5,18 +5,23 @@ Read, split by speaker, hear the untouched checkpoint, fine-tune, choose by word
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from graft.api.config import FitConfig
-from graft.api.own_way import refuse_options, seconds_of_loop, settings_from, where_of
-from graft.api.speech_data import SpeechData, divide, load_recogniser, prepare
+from graft.api.own_way import refuse_options, seconds_of_loop, where_of
+from graft.api.report_speech import keep_worst
+from graft.api.speech_data import divide, load_recogniser, prepare
 from graft.api.speech_decoding import decided_decoding
 from graft.api.speech_facts import contents, strategy_facts, suspects, wav, write_predictions
 from graft.api.speech_shift import judge_corrupted_speech
+from graft.api.speech_sizes import judge_hours
+from graft.api.speech_training import evaluated, kept_network, most_samples, transcripts_of, tuned_on
 from graft.api.tuning import Deadline, forget
 from graft.core.devices import choose_device
 from graft.core.files import write_json
@@ -27,15 +32,14 @@ from graft.core.text import counted
 from graft.data.manifests import ManifestColumns
 from graft.data.transcript_form import COMPARED
 from graft.data.transcripts import read_transcribed
-from graft.evaluation.speech import SpeechEvaluation, Transcripts, evaluate_speech
-from graft.methods.settings import FineTuning
-from graft.methods.speech import Heard, SpeechTuned, fine_tune_speech, hear
-from graft.methods.where import training_precision
+from graft.evaluation.speech import Transcripts
+from graft.methods.speech import Heard, hear
+from graft.methods.where import Where, training_precision
 from graft.report.speech import print_speech, write_speech_report
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech
 
-__all__ = ["fit_speech", "most_samples", "settings_of"]
+__all__ = ["fit_speech"]
 
 _STRATEGIES = ("auto", "full", "lora", "head")
 _OTHERS = ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data")
@@ -90,27 +94,21 @@ def fit_speech(
     with run.phase("zero-shot"):
         if not model.is_new_head:
             untouched = {name: heard_by(model.network, name) for name in ("valid", "test") if name in ready.rows}
-            shown = _evaluated(ready, untouched["valid"], "valid", config) if "valid" in untouched else None
+            shown = evaluated(ready, untouched["valid"], "valid", config) if "valid" in untouched else None
             if shown is not None:
                 say(f"the untouched checkpoint: {shown.wer.value:.1%} of words wrong on valid")
     with run.phase("fine-tuning"):
-        held_out = ready.rows.get("valid")
-        tuned = fine_tune_speech(
-            task,
-            ready.examples,
+        tuned = tuned_on(
             ready.rows["train"],
-            held_out_rows=held_out,
-            held_out_texts=[] if held_out is None else _said(ready, "valid"),
-            strategy="full" if config.strategy == "auto" else config.strategy,
-            settings=settings_of(config),
-            lora_rank=config.lora_rank,
+            ready,
+            task,
+            config,
             most=most,
-            max_seconds=seconds_of_loop(deadline, config),
-            seed=config.seed,
-            where=where_of(config, folder / "training" / "speech", run, processes, console=console),
             say=say,
+            where=where_of(config, folder / "training" / "speech", run, processes, console=console),
+            max_seconds=seconds_of_loop(deadline, config),
         )
-        network, kept, why = _kept(ready, task, tuned, untouched, heard_by, config)
+        network, kept, why = kept_network(ready, task, tuned, untouched, heard_by, config)
         say(why)
     with run.phase("decoding"):
         final = SpeechRecognition(model.with_network(network))
@@ -125,7 +123,7 @@ def fit_speech(
             for name, rows in ready.rows.items()
         }
         n_reads = run.count_test_read()
-        judged = {name: _evaluated(ready, found, name, config) for name, found in heard.items()}
+        judged = {name: evaluated(ready, found, name, config) for name, found in heard.items()}
         metrics: dict[str, Any] = {
             "task": task.name,
             "headline": "wer",
@@ -141,8 +139,16 @@ def fit_speech(
         }
         if decoding:
             metrics["decoding"] = decoding
-            greedy = _evaluated(ready, heard_by(network, "test"), "test", config)
+            greedy = evaluated(ready, heard_by(network, "test"), "test", config)
             metrics["baselines"]["greedy decoding"] = greedy.as_dict()
+        if config.more_data:
+
+            def heard_after(rows: NDArray[np.int64]) -> Transcripts:
+                part = tuned_on(rows, ready, task, config, most=most, where=Where(config.device, config.precision))
+                return transcripts_of(ready, heard_by(part.network, "test"), "test")
+
+            whole = transcripts_of(ready, heard_by(tuned.network, "test"), "test")
+            metrics["more_data"] = judge_hours(ready, whole, heard_after=heard_after, seed=config.seed, say=say)
         metrics["corruptions"] = judge_corrupted_speech(
             final,
             network,
@@ -153,7 +159,7 @@ def fit_speech(
             run_seconds=seconds_since_process_start(),
         )
         if untouched:
-            metrics["baselines"]["zero-shot"] = _evaluated(ready, untouched["test"], "test", config).as_dict()
+            metrics["baselines"]["zero-shot"] = evaluated(ready, untouched["test"], "test", config).as_dict()
     with run.phase("report"):
         write_predictions(folder / "predictions.parquet", ready, heard)
         write_json(folder / "strategy.json", metrics["strategy"])
@@ -172,12 +178,18 @@ def fit_speech(
         )
         metrics["seconds"] = {k: round(v, 3) for k, v in run.seconds.items()}
         metrics["seconds"]["total"] = round(seconds_since_process_start(), 3)
+        told = transcripts_of(ready, heard["test"], "test")
+        kept_sounds = keep_worst(
+            folder,
+            told,
+            lambda i: final.preview(wav(ready, final, int(ready.rows["test"][i])), name="an utterance").sound,
+        )
         write_speech_report(
             folder / "report.html",
             metrics=metrics,
             manifest=manifest,
-            transcripts=_transcripts(ready, heard["test"], "test"),
-            sound=lambda i: final.preview(wav(ready, final, int(ready.rows["test"][i])), name="an utterance").sound,
+            transcripts=told,
+            sound=lambda i: kept_sounds[told.ids[i]].sound,
         )
         write_json(folder / "metrics.json", metrics)
     print_speech(metrics, console=console)
@@ -185,58 +197,3 @@ def fit_speech(
     say(f"report: {folder / 'report.html'}")
     forget(folder)
     return metrics
-
-
-def settings_of(config: FitConfig) -> FineTuning:
-    """Return the settings of the loop that the options give."""
-    names = (
-        "learning_rate", "epochs", "fewest_steps", "micro_batch_size", "optimizer", "weight_decay", "schedule",
-        "warmup_fraction", "ema_decay", "l2_sp", "augmentation", "patience",
-    )  # fmt: skip
-    return settings_from(config, names)
-
-
-def most_samples(train_seconds: float, task: SpeechRecognition, config: FitConfig) -> int:
-    """Return the samples of a batch: of the seconds that were asked for, else a sixteenth of the data, 16 to 120 s."""
-    seconds = config.batch_seconds or min(120.0, max(16.0, train_seconds / 16))
-    if task.model.family == "seq2seq":
-        seconds = max(seconds, task.model.window_s)  # every utterance is filled up to a window
-    return round(seconds * task.model.sampling_rate_hz)
-
-
-def _said(ready: SpeechData, split: str) -> list[str]:
-    return [COMPARED(ready.utterances[int(row)].text) for row in ready.rows[split]]
-
-
-def _transcripts(ready: SpeechData, heard: Heard, split: str) -> Transcripts:
-    own = ready.utterances.select(ready.rows[split])
-    return Transcripts(
-        tuple(own.ids),
-        tuple(_said(ready, split)),
-        tuple(COMPARED(text) for text in heard.texts),
-        own.groups,
-        own.group_name or "recording",
-    )
-
-
-def _evaluated(ready: SpeechData, heard: Heard, split: str, config: FitConfig) -> SpeechEvaluation:
-    return evaluate_speech(_transcripts(ready, heard, split), seed=config.seed)
-
-
-def _kept(
-    ready: SpeechData,
-    task: SpeechRecognition,
-    tuned: SpeechTuned,
-    untouched: Mapping[str, Heard],
-    heard_by: Callable[[Any, str], Heard],
-    config: FitConfig,
-) -> tuple[Any, str, str]:
-    """Return the network that is kept, its name, and why: the untouched one stays where fine-tuning did not help."""
-    if "valid" not in untouched:
-        return tuned.network, "fine-tuned", "the fine-tuned network is kept: nothing else could be judged"
-    before = _evaluated(ready, untouched["valid"], "valid", config).words
-    after = _evaluated(ready, heard_by(tuned.network, "valid"), "valid", config).words
-    told = f"{after.errors} word errors on valid, the untouched checkpoint {before.errors}, of {after.n} words"
-    if after.errors < before.errors:
-        return tuned.network, "fine-tuned", f"the fine-tuned network is kept: {told}"
-    return task.model.network, "untouched", f"fine-tuning did not help, the untouched checkpoint is kept: {told}"

@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 
 from graft.api.config import FitConfig
-from graft.api.fit_speech import most_samples, settings_of
 from graft.api.plan_advice import fit_command
 from graft.api.plan_record import MethodPlan, Plan
 from graft.api.speech_data import SpeechData, divide, load_recogniser, prepare
+from graft.api.speech_training import most_samples, settings_of
 from graft.api.tuning import AUTO_BUDGET_S, Deadline
 from graft.core.devices import choose_device
 from graft.core.errors import UsageError

@@ -117,8 +117,9 @@ def race_before_contest(
     found: StrategyRace | RateSearch
     if kind == "all":
         found = race_strategies(
-            entries, bed, has_rates=has_rate, executor=executor, journal=journal, seconds_left=spare, say=say
-        )
+            entries, bed, standard=first, has_rates=has_rate, executor=executor, journal=journal, seconds_left=spare,
+            say=say,
+        )  # fmt: skip
         told, finalists = "; ".join(found.why), list(found.finalists)
     else:
         found = search_rate(

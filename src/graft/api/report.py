@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graft.core.errors import DataError, ModelError, UsageError
+from graft.core.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from graft.core.decision import AnyPredictions
     from graft.report.comparing import Comparison
+    from graft.report.comparing_speech import SpeechComparison
     from graft.report.comparing_texts import TextComparison
 
 __all__ = ["compare_runs", "read_predictions", "report"]
+
+_WITHOUT_CLASSES = ("automatic-speech-recognition", "text-generation")
 
 
 def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str], None] = lambda text: None) -> Path:
@@ -43,6 +46,10 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
 
     folder = Path(run)
     metrics = _finished(folder)
+    if metrics.get("task") == "automatic-speech-recognition":
+        from graft.api.report_speech import speech_report_anew
+
+        return speech_report_anew(folder, metrics, out=folder / "report.html" if out is None else Path(out), say=say)
     missing: list[str] = []
 
     def optional(name: str, what: str) -> Any:
@@ -87,7 +94,9 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
     return path
 
 
-def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Comparison | TextComparison:
+def compare_runs(
+    first: str | Path, second: str | Path, *, seed: int = 0
+) -> Comparison | SpeechComparison | TextComparison:
     """Return paired tests of two finished runs on the test examples that both have.
 
     Parameters
@@ -109,15 +118,19 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
     names = (folders[0].name, folders[1].name)
     if names[0] == names[1]:
         names = (str(folders[0]), str(folders[1]))
-    if "text-generation" in tasks:
+    if tasks[0] != tasks[1] and any(task in _WITHOUT_CLASSES for task in tasks):
+        raise DataError(
+            f"{names[0]} is of {tasks[0] or 'classes'}, {names[1]} of {tasks[1] or 'classes'}",
+            expected="two runs of one task",
+        )
+    if tasks[0] == "text-generation":
         from graft.api.report_generation import compare_generation_runs
 
-        if tasks[0] != tasks[1]:
-            raise DataError(
-                f"of {names[0]} and {names[1]} one is a language model, the other is not",
-                expected="two runs of one task",
-            )
         return compare_generation_runs(folders, names=names, seed=seed)
+    if tasks[0] == "automatic-speech-recognition":
+        from graft.api.report_speech import compare_speech_runs
+
+        return compare_speech_runs(*folders, names=names, seed=seed)
     a, b = (_test(folder) for folder in folders)
     noun = _json(folders[0] / "manifest.json").get("noun", "examples")
     return compare_predictions(a, b, names=names, noun=noun, seed=seed)
@@ -190,14 +203,6 @@ def _finished(folder: Path) -> dict[str, Any]:
             f"{folder} is no finished run: it has no metrics.json",
             expected="the folder of a finished graft fit",
             fix="repeat the command that began it with --resume, or name another folder",
-        )
-    from graft.api.predict import task_of_run
-
-    if (task := task_of_run(folder)) == "automatic-speech-recognition":
-        raise UsageError(
-            f"{folder} is a run of {task}: it has no classes, and its report is neither made anew nor compared yet",
-            expected="a run of a classification or of a language model",
-            fix=f"open {folder / 'report.html'}, which graft fit wrote",
         )
     return dict(_json(folder / "metrics.json"))
 

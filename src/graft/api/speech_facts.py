@@ -87,15 +87,16 @@ def contents(ready: SpeechData, task: SpeechRecognition) -> list[bytes]:
 
 
 def write_predictions(path: Path, ready: SpeechData, heard: Mapping[str, Heard]) -> None:
-    """Write a row an utterance: id, split, target, prediction, loss."""
+    """Write a row an utterance: id, split, group, target, prediction, loss."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    columns: dict[str, list[Any]] = {name: [] for name in ("id", "split", "target", "prediction", "loss")}
+    columns: dict[str, list[Any]] = {name: [] for name in ("id", "split", "group", "target", "prediction", "loss")}
     for split, found in heard.items():
         own = ready.utterances.select(ready.rows[split])
         columns["id"] += own.ids
         columns["split"] += [split] * len(own)
+        columns["group"] += own.group_keys
         columns["target"] += own.texts
         columns["prediction"] += found.texts
         columns["loss"] += found.losses.tolist()

@@ -33,8 +33,8 @@ _NANO: Final[dict[str, Any]] = {
     "num_conv_pos_embedding_groups": 4,
     "hidden_dropout": 0.05,
     "attention_dropout": 0.0,
-    "activation_dropout": 0.05,
-    "feat_proj_dropout": 0.05,
+    "activation_dropout": 0.0,
+    "feat_proj_dropout": 0.0,
     "final_dropout": 0.05,
     "layerdrop": 0.0,
 }

@@ -48,6 +48,7 @@ def report(
         )
     if compare is not None:
         from graft.report.comparing import Comparison, print_comparison, write_comparison
+        from graft.report.comparing_speech import SpeechComparison, print_speech_comparison, write_speech_comparison
         from graft.report.comparing_texts import print_text_comparison, write_text_comparison
 
         found = compare_runs(*compare, seed=seed)
@@ -55,6 +56,9 @@ def report(
         if isinstance(found, Comparison):
             print_comparison(found, console=console)
             write_comparison(path, found)
+        elif isinstance(found, SpeechComparison):
+            print_speech_comparison(found, console=console)
+            write_speech_comparison(path, found)
         else:
             print_text_comparison(found, console=console)
             write_text_comparison(path, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
 import numpy as np
@@ -35,6 +35,10 @@ class Estimate:
     n: int
     method: str
     level: float = 0.95
+
+    def scaled(self, factor: float) -> Estimate:
+        """Return the same in another unit."""
+        return replace(self, value=self.value * factor, low=self.low * factor, high=self.high * factor)
 
     def as_dict(self) -> dict[str, float | int | str]:
         """Return the JSON form that ``metrics.json`` holds."""

@@ -170,13 +170,13 @@ def judge_more_data(sizes: Sequence[int], losses: Sequence[AnswerLosses], *, see
     twice, most = (curve.gain(times * curve.n_now) for times in (2, MOST_TIMES))
     now = float(table[int(np.argmax(sizes))].mean())
     evidence = {
-        "twice": _scaled(twice, scale),
-        "four_times": _scaled(most, scale),
+        "twice": twice.scaled(scale),
+        "four_times": most.scaled(scale),
         "n_now": curve.n_now,
         "loss_now": now,
         "observed": [{"n": s, "loss": float(row.mean())} for s, row in zip(sizes, table, strict=True)],
     }
-    gain, further = _scaled(twice, scale), _scaled(most, scale)
+    gain, further = twice.scaled(scale), most.scaled(scale)
     told = f"twice the examples: {gain.value:.3f} nats a token less ({gain.low:.3f} to {gain.high:.3f})"
     told += f"; four times: {further.value:.3f} less"
     test, name = "power law over training sizes", "more_data"
@@ -235,11 +235,6 @@ def _span(estimate: Estimate) -> str:
 def _minus(text: str) -> str:
     """Return text with true minus signs before numbers."""
     return "".join("−" if c == "-" and text[i + 1 : i + 2].isdigit() else c for i, c in enumerate(text))
-
-
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    ends = (estimate.value * factor, estimate.low * factor, estimate.high * factor)
-    return Estimate(*ends, estimate.n, estimate.method, estimate.level)
 
 
 def _rounded(value: float) -> str:

@@ -17,7 +17,14 @@ from graft.evaluation.bootstrap import bca_bootstrap
 from graft.evaluation.intervals import NoInterval
 from graft.evaluation.word_errors import ErrorCounts, character_errors, word_errors
 
-__all__ = ["FEWEST_CLUSTERS", "SpeechEvaluation", "Transcripts", "error_rate", "evaluate_speech"]
+__all__ = [
+    "FEWEST_CLUSTERS",
+    "SpeechEvaluation",
+    "Transcripts",
+    "compare_transcripts",
+    "error_rate",
+    "evaluate_speech",
+]
 
 FEWEST_CLUSTERS: Final = 10  # speakers or recordings under which a bootstrap over them says too little
 _NOTHING = ErrorCounts(0, 0, 0, 0)
@@ -134,12 +141,49 @@ def evaluate_speech(transcripts: Transcripts, *, seed: int = 0, level: float = 0
     )
 
 
+def compare_transcripts(a: Transcripts, b: Transcripts, *, seed: int = 0, level: float = 0.95) -> Estimate | NoInterval:
+    """Return the word error rate of A less that of B on the same utterances: below zero, A is better.
+
+    Parameters
+    ----------
+    a, b : of the same utterances in the same order; the clusters are those of A.
+
+    Raises
+    ------
+    DataError
+        When there is no utterance, or what was said differs.
+
+    Notes
+    -----
+    The draws of speakers or recordings are the same for both, so that what is hard for both cancels out.
+    """
+    if not len(a):
+        raise DataError("no utterance to compare on", expected="at least one")
+    if a.ids != b.ids or a.said != b.said:
+        raise DataError("transcripts of other utterances", expected="the same utterances with the same texts, in order")
+    pairs = [
+        (word_errors(said, first), word_errors(said, second))
+        for said, first, second in zip(a.said, a.heard, b.heard, strict=True)
+    ]
+    numbers = np.unique(a.clusters, return_inverse=True)[1]
+    gaps = [first.errors - second.errors for first, second in pairs]
+    return _by_clusters(gaps, [first.n for first, _ in pairs], numbers, name=a.cluster_name, seed=seed, level=level)
+
+
 def _rate(
     counts: Sequence[ErrorCounts], clusters: NDArray[np.int64], *, name: str, seed: int, level: float
 ) -> Estimate | NoInterval:
+    errors, words = [c.errors for c in counts], [c.n for c in counts]
+    return _by_clusters(errors, words, clusters, name=name, seed=seed, level=level)
+
+
+def _by_clusters(
+    errors_of: Sequence[int], said_of: Sequence[int], clusters: NDArray[np.int64], *, name: str, seed: int, level: float
+) -> Estimate | NoInterval:
+    """Return errors by what was said, with an interval for new clusters."""
     n_clusters = int(clusters.max()) + 1
-    errors = np.bincount(clusters, weights=[c.errors for c in counts])
-    said = np.bincount(clusters, weights=[c.n for c in counts])
+    errors = np.bincount(clusters, weights=errors_of)
+    said = np.bincount(clusters, weights=said_of)
     value = float(errors.sum() / said.sum()) if said.sum() else None
     if n_clusters < FEWEST_CLUSTERS or value is None:
         lacking = (

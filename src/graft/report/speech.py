@@ -15,7 +15,14 @@ from graft.evaluation.word_errors import align, word_errors
 from graft.report import wording as w
 from graft.report.html import environment, style
 
-__all__ = ["print_error_rates", "print_speech", "speech_sentences", "worst_utterances", "write_speech_report"]
+__all__ = [
+    "print_error_rates",
+    "print_speech",
+    "speech_sentences",
+    "worst_rows",
+    "worst_utterances",
+    "write_speech_report",
+]
 
 _SHOWN = 20
 _MOST_SOUND_BYTES = 2_000_000
@@ -54,6 +61,7 @@ def write_speech_report(
         plain_corrupted=_percent(metrics["corruptions"]["plain"]["wer"]) if metrics.get("corruptions") else "",
         worst=worst_utterances(transcripts, sound),
         suspects=metrics.get("suspects", []),
+        sizes=(metrics.get("more_data") or {}).get("evidence", {}).get("observed", []),
         compared=metrics["compared"],
         splits=manifest["splits"],
         notes=[w.clipped(note, 600) for note in manifest.get("notes") or ()],
@@ -89,24 +97,30 @@ def speech_sentences(metrics: Mapping[str, Any]) -> list[str]:
         )
     if told := strategy.get("loss_against_words"):
         found.append(told)
+    if more := metrics.get("more_data"):
+        found.append(f"{more['question']} {more['sentence']}")
     return found
+
+
+def worst_rows(transcripts: Transcripts) -> list[int]:
+    """Return the utterances that a report shows: those with the most errors, the worst first."""
+    counts = [word_errors(s, h) for s, h in zip(transcripts.said, transcripts.heard, strict=True)]
+    order = sorted(range(len(counts)), key=lambda i: (-counts[i].errors, -counts[i].rate))
+    return [i for i in order[:_SHOWN] if counts[i].errors]
 
 
 def worst_utterances(transcripts: Transcripts, sound: Callable[[int], bytes]) -> list[dict[str, Any]]:
     """Return the utterances with the most errors: id, rate, aligned words, and sound until its bytes are spent."""
-    counts = [word_errors(s, h) for s, h in zip(transcripts.said, transcripts.heard, strict=True)]
-    order = sorted(range(len(counts)), key=lambda i: (-counts[i].errors, -counts[i].rate))
     found, left = [], _MOST_SOUND_BYTES
-    for i in order[:_SHOWN]:
-        if not counts[i].errors:
-            break
+    for i in worst_rows(transcripts):
         wav = sound(i) if left > 0 else b""
         left -= len(wav)
+        count = word_errors(transcripts.said[i], transcripts.heard[i])
         found.append(
             {
                 "id": w.clipped(transcripts.ids[i], 120),
-                "errors": counts[i].errors,
-                "n": counts[i].n,
+                "errors": count.errors,
+                "n": count.n,
                 "edits": align(transcripts.said[i].split(), transcripts.heard[i].split())[:120],
                 "sound": base64.b64encode(wav).decode() if wav and left > 0 else "",
             }

@@ -1,0 +1,111 @@
+"""Stations of `fit` for speech: settings, the training, what is heard beside what was said, which network is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graft.api.config import FitConfig
+from graft.api.own_way import settings_from
+from graft.api.speech_data import SpeechData
+from graft.data.transcript_form import COMPARED
+from graft.evaluation.speech import SpeechEvaluation, Transcripts, evaluate_speech
+from graft.methods.settings import FineTuning
+from graft.methods.speech import Heard, SpeechTuned, fine_tune_speech
+from graft.methods.where import Where
+from graft.tasks.speech_recognition import SpeechRecognition
+
+__all__ = [
+    "evaluated", "kept_network", "most_samples", "said_in", "settings_of", "transcripts_of", "tuned_on",
+]  # fmt: skip
+
+
+def settings_of(config: FitConfig) -> FineTuning:
+    """Return the settings of the loop that the options give."""
+    names = (
+        "learning_rate", "epochs", "fewest_steps", "micro_batch_size", "optimizer", "weight_decay", "schedule",
+        "warmup_fraction", "ema_decay", "l2_sp", "augmentation", "patience",
+    )  # fmt: skip
+    return settings_from(config, names)
+
+
+def most_samples(train_seconds: float, task: SpeechRecognition, config: FitConfig) -> int:
+    """Return the samples of a batch: of the seconds that were asked for, else a sixteenth of the data, 16 to 120 s."""
+    seconds = config.batch_seconds or min(120.0, max(16.0, train_seconds / 16))
+    if task.model.family == "seq2seq":
+        seconds = max(seconds, task.model.window_s)  # every utterance is filled up to a window
+    return round(seconds * task.model.sampling_rate_hz)
+
+
+def tuned_on(
+    rows: NDArray[np.int64],
+    ready: SpeechData,
+    task: SpeechRecognition,
+    config: FitConfig,
+    *,
+    most: int,
+    where: Where,
+    max_seconds: float | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> SpeechTuned:
+    """Return a network that was fine-tuned on some of the utterances, chosen on those of valid."""
+    held_out = ready.rows.get("valid")
+    return fine_tune_speech(
+        task,
+        ready.examples,
+        rows,
+        held_out_rows=held_out,
+        held_out_texts=[] if held_out is None else said_in(ready, "valid"),
+        strategy="full" if config.strategy == "auto" else config.strategy,
+        settings=settings_of(config),
+        lora_rank=config.lora_rank,
+        most=most,
+        max_seconds=max_seconds,
+        seed=config.seed,
+        where=where,
+        say=say,
+    )
+
+
+def said_in(ready: SpeechData, split: str) -> list[str]:
+    """Return what is said in a split's utterances, in the form in which words are compared."""
+    return [COMPARED(ready.utterances[int(row)].text) for row in ready.rows[split]]
+
+
+def transcripts_of(ready: SpeechData, heard: Heard, split: str) -> Transcripts:
+    """Return what was heard in a split's utterances beside what is said in them."""
+    own = ready.utterances.select(ready.rows[split])
+    return Transcripts(
+        tuple(own.ids),
+        tuple(said_in(ready, split)),
+        tuple(COMPARED(text) for text in heard.texts),
+        own.groups,
+        own.group_name or "recording",
+    )
+
+
+def evaluated(ready: SpeechData, heard: Heard, split: str, config: FitConfig) -> SpeechEvaluation:
+    """Return the error rates of what was heard in a split's utterances."""
+    return evaluate_speech(transcripts_of(ready, heard, split), seed=config.seed)
+
+
+def kept_network(
+    ready: SpeechData,
+    task: SpeechRecognition,
+    tuned: SpeechTuned,
+    untouched: Mapping[str, Heard],
+    heard_by: Callable[[Any, str], Heard],
+    config: FitConfig,
+) -> tuple[Any, str, str]:
+    """Return the network that is kept, its name, and why: the untouched one stays where fine-tuning did not help."""
+    if "valid" not in untouched:
+        return tuned.network, "fine-tuned", "the fine-tuned network is kept: nothing else could be judged"
+    before = evaluated(ready, untouched["valid"], "valid", config).words
+    after = evaluated(ready, heard_by(tuned.network, "valid"), "valid", config).words
+    told = f"{after.errors} word errors on valid, the untouched checkpoint {before.errors}, of {after.n} words"
+    if after.errors < before.errors:
+        return tuned.network, "fine-tuned", f"the fine-tuned network is kept: {told}"
+    return task.model.network, "untouched", f"fine-tuning did not help, the untouched checkpoint is kept: {told}"
