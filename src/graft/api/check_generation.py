@@ -10,10 +10,10 @@ import numpy as np
 from rich.console import Console
 
 from graft.api.config import FitConfig
+from graft.api.generation_data import load_language_task, read_as_conversations
 from graft.core.errors import DataError, ModelError
 from graft.core.files import write_json
 from graft.core.findings import Finding
-from graft.data.conversation_files import read_conversations
 from graft.data.conversations import Conversation
 from graft.evaluation.conversation_checks import Asked, Read, check_conversations
 
@@ -36,14 +36,7 @@ def check_generation(
     """
     from graft.report.checks import print_checks
 
-    found = read_conversations(
-        data,
-        valid=config.valid,
-        test=config.test,
-        form=config.format,
-        group_column=config.group_column,
-        skip_unusable=True,
-    )
+    found = read_as_conversations(data, replace(config, skip_unusable=True))
     for note in found.notes:
         say(note)
     parts = {"train": found.train}
@@ -76,18 +69,10 @@ def _read(items: list[Conversation], model: str, config: FitConfig) -> tuple[lis
     from graft.core.devices import choose_device
     from graft.methods.generation import judge_answers
     from graft.methods.where import training_precision
-    from graft.tasks.text_generation import TextGeneration
     from graft.training.conversations import ConversationExamples
 
     own = Path(model) / "model"
-    task = TextGeneration.load(
-        str(own if (own / "graft.json").is_file() else model),
-        answers=config.answers,
-        max_tokens=config.max_tokens,
-        revision=config.revision,
-        is_offline=config.offline,
-        trust_remote_code=config.trust_remote_code,
-    )
+    task = load_language_task(config, model=str(own if (own / "graft.json").is_file() else model))
     reads, encoded, at = [], [], []
     for number, item in enumerate(items):
         try:

@@ -18,7 +18,9 @@ from graft.api.config import FitConfig
 from graft.api.generation_data import (
     GenerationData,
     divide_conversations,
+    load_language_task,
     prepare_conversations,
+    read_as_conversations,
     shown_example,
 )
 from graft.api.generation_facts import (
@@ -38,7 +40,6 @@ from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.text import counted
-from graft.data.conversation_files import read_conversations
 from graft.methods.generation import GenerationTuned, fine_tune_generation, judge_answers
 from graft.methods.settings import FineTuning
 from graft.methods.where import training_precision
@@ -78,26 +79,12 @@ def fit_generation(
     four_bits = four_bits_of(config)
     deadline = Deadline.of(config)
     with run.phase("data"):
-        splits = read_conversations(
-            data,
-            valid=config.valid,
-            test=config.test,
-            form=config.format,
-            group_column=config.group_column,
-            skip_unusable=config.skip_unusable,
-        )
+        splits = read_as_conversations(data, config)
         parts, notes = divide_conversations(splits, config)
         for note in notes:
             say(note)
     with run.phase("model"):
-        task = TextGeneration.load(
-            config.model,
-            answers=config.answers,
-            max_tokens=config.max_tokens,
-            revision=config.revision,
-            is_offline=config.offline,
-            trust_remote_code=config.trust_remote_code,
-        )
+        task = load_language_task(config)
         model = task.model
         say(
             f"{model.backbone.architecture}, {model.backbone.n_parameters / 1e6:,.2f} million parameters, reads"

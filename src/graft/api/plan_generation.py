@@ -13,7 +13,13 @@ from rich.console import Console
 
 from graft.api.config import FitConfig
 from graft.api.fit_generation import four_bits_of, settings_of_generation
-from graft.api.generation_data import GenerationData, divide_conversations, prepare_conversations
+from graft.api.generation_data import (
+    GenerationData,
+    divide_conversations,
+    load_language_task,
+    prepare_conversations,
+    read_as_conversations,
+)
 from graft.api.generation_texts import answer_room, write_texts
 from graft.api.plan_advice import fit_command
 from graft.api.plan_record import MethodPlan, Plan
@@ -22,12 +28,11 @@ from graft.core.devices import choose_device
 from graft.core.errors import UsageError
 from graft.core.memory import peak_memory
 from graft.core.seeds import generator
-from graft.data.conversation_files import read_conversations
 from graft.data.conversations import Conversations
 from graft.methods.generation import fine_tune_generation, judge_answers
 from graft.methods.where import Where, training_precision
 from graft.report import wording as w
-from graft.report.plan_table import short_table
+from graft.report.plan_table import print_short_plan
 from graft.tasks.text_generation import TextGeneration
 
 __all__ = ["plan_generation", "print_generation_plan"]
@@ -69,24 +74,10 @@ def plan_generation(data: str, config: FitConfig, folder: Path, *, began: float,
     -----
     64 conversations of train stand for all, and answers to four questions for all answers, each as long as may be.
     """
-    splits = read_conversations(
-        data,
-        valid=config.valid,
-        test=config.test,
-        form=config.format,
-        group_column=config.group_column,
-        skip_unusable=config.skip_unusable,
-    )
+    splits = read_as_conversations(data, config)
     parts, notes = divide_conversations(splits, config)
     show("loading the model")
-    task = TextGeneration.load(
-        config.model,
-        answers=config.answers,
-        max_tokens=config.max_tokens,
-        revision=config.revision,
-        is_offline=config.offline,
-        trust_remote_code=config.trust_remote_code,
-    )
+    task = load_language_task(config)
     ready = prepare_conversations({"train": _sample(parts["train"], config.seed)}, task, config, say=show)
     n = {split: len(part) for split, part in parts.items()}
     beside = _beside(task, ready, config, n, start_s=time.perf_counter() - began, show=show)
@@ -223,17 +214,10 @@ def print_generation_plan(plan: dict[str, Any], *, console: Console) -> None:
     ----------
     plan : as `graft.api.plan_record.Plan.as_dict` gives it.
     """
-    data, measured, compute = plan["data"], plan["measured"], plan["compute"]
+    data, measured = plan["data"], plan["measured"]
     told = ", ".join(f"{split} {n:,} (about {data['tokens'][split]:,} tokens)" for split, n in data["splits"].items())
-    console.print(f"{data['path']}: {data['n_examples']:,} conversations: {told}", markup=False, highlight=False)
-    for note in (*data["notes"], *plan["model"]["notes"]):
-        console.print(f"· {note}", style="dim", markup=False, highlight=False)
-    console.print(short_table(plan["methods"]))
-    console.print(
-        f"Measured in {w.duration(measured['seconds'])} on {measured['n_examples_read']} conversations,"
-        f" {compute['precision']} on {compute['device']}; held-out answers are judged ten times in training; answers"
-        f" of at most {measured['answer_tokens']} tokens are written by the model and by the base model.",
-        style="dim",
+    beside = (
+        "held-out answers are judged ten times in training; answers of at most"
+        f" {measured['answer_tokens']} tokens are written by the model and by the base model"
     )
-    console.print(plan["recommendation"], style="bold", markup=False)
-    console.print(f"  {plan['command']}", style="cyan", soft_wrap=True, markup=False)
+    print_short_plan(plan, told=told, beside=beside, console=console)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from graft.report import wording as w
 
-__all__ = ["byte_size", "print_plan", "short_table"]
+__all__ = ["byte_size", "print_plan", "print_short_plan"]
 
 _GAP = 2
 
@@ -44,13 +44,31 @@ def byte_size(n: float | None) -> str:
     raise AssertionError
 
 
-def short_table(methods: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a line a strategy, of tasks without a contest.
+def print_short_plan(plan: Mapping[str, Any], *, told: str, beside: str, console: Console) -> None:
+    """Print a plan of a task without a contest.
 
     Parameters
     ----------
-    methods : as `graft.api.plan_record.Plan.as_dict` gives them.
+    plan : as `graft.api.plan_record.Plan.as_dict` gives it.
+    told : how much of it is in which split.
+    beside : what takes time beside the steps.
     """
+    data, measured, compute = plan["data"], plan["measured"], plan["compute"]
+    noun = f"{data['noun']}s"
+    console.print(f"{data['path']}: {data['n_examples']:,} {noun}: {told}", markup=False, highlight=False)
+    for note in (*data["notes"], *plan["model"]["notes"]):
+        console.print(f"· {note}", style="dim", markup=False, highlight=False)
+    console.print(_short_table(plan["methods"]))
+    console.print(
+        f"Measured in {w.duration(measured['seconds'])} on {measured['n_examples_read']} {noun}, {compute['precision']}"
+        f" on {compute['device']}; {beside}.",
+        style="dim",
+    )
+    console.print(plan["recommendation"], style="bold", markup=False)
+    console.print(f"  {plan['command']}", style="cyan", soft_wrap=True, markup=False)
+
+
+def _short_table(methods: Sequence[Mapping[str, Any]]) -> Table:
     table = Table("strategy", "trainable", "memory", "a step", "steps", "all of it", "fits")
     for method in methods:
         if method["why"]:
