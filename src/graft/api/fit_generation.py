@@ -23,6 +23,7 @@ from graft.api.generation_data import (
     read_as_conversations,
     shown_example,
 )
+from graft.api.generation_evidence import on_device
 from graft.api.generation_facts import (
     Before,
     after_training,
@@ -100,10 +101,8 @@ def fit_generation(
     precision = training_precision(model.network, choose_device(config.device), wanted=config.precision)
     before = None
     if processes.is_main:
-        with run.phase("zero-shot"):
-            model.network.to(choose_device(config.device))
+        with run.phase("zero-shot"), on_device(model.network, choose_device(config.device)):
             before = before_training(task, ready, config, precision=precision, say=say)
-            model.network.to("cpu")
     with run.phase("fine-tuning"):
 
         def tuned_on(rows: NDArray[np.int64], name: str, say: Callable[[str], None]) -> GenerationTuned:
@@ -130,7 +129,8 @@ def fit_generation(
         if before is None:  # not the main process
             processes.wait()
             return {}
-        network, kept, why = _kept(ready, task, tuned, before, precision)
+        with on_device(tuned.network, choose_device(config.device)):
+            network, kept, why = _kept(ready, task, tuned, before, precision)
         if four_bits and tuned.training.history:
             best = min(float(line["log_loss"]) for line in tuned.training.history)
             why += f"; on the weights in 4 bits, where the updates were learned, it was {best:.3f}"
