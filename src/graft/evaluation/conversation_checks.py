@@ -148,12 +148,12 @@ def _conflicts(rows: Sequence[Asked]) -> Finding:
             answers[row.prompt].setdefault(" ".join(words_of(row.answer)) or row.answer, row)
     found = [list(own.values()) for own in answers.values() if len(own) > 1]
     if not found:
-        return Finding("conflicting_labels", "ok", "No question of train has two answers.")
+        return Finding("conflicting_answers", "ok", "No question of train has two answers.")
     suspects = tuple(
         Suspect(row.id, row.split, label=row.answer[:_SHOWN], other=first.id) for first, *rest in found for row in rest
     )
     text = f"{counted(len(found), 'question')} of train with more than one answer: the model can learn one at most."
-    return Finding("conflicting_labels", "note", text, len(suspects), suspects)
+    return Finding("conflicting_answers", "note", text, len(suspects), suspects)
 
 
 def _groups(rows: Sequence[Asked]) -> Finding:
@@ -226,7 +226,7 @@ def _read(rows: Sequence[Asked], most_tokens: int) -> list[Finding]:
     """Return what shows once a model has read the conversations."""
     if not any(row.read for row in rows):
         why = "No model was asked (--model)."
-        return [Finding(check, "not checked", why) for check in ("unusable", "cut", "label_errors")]
+        return [Finding(check, "not checked", why) for check in ("unusable", "cut", "surprising")]
     found = [(row, row.read) for row in rows if row.read is not None]
     return [
         _simple(rows, "unusable", _why_unusable, "from which nothing can be learned",
@@ -250,12 +250,12 @@ def _how_cut(row: Asked) -> str:
 def _surprising(rows: Sequence[tuple[Asked, float]]) -> Finding:
     """Return answers that surprise the model far more than the others."""
     if len(rows) < _FEWEST:
-        return Finding("label_errors", "not checked", "Too few answers.")
+        return Finding("surprising", "not checked", "Too few answers.")
     losses = np.array([loss for _, loss in rows])
     far, middle = robust_distances(np.log(losses + 0.1))
     order = [int(i) for i in np.argsort(-far) if far[i] > _FAR]
     if not order:
-        return Finding("label_errors", "ok", "No answer surprises the model far more than the others.")
+        return Finding("surprising", "ok", "No answer surprises the model far more than the others.")
     suspects = tuple(
         Suspect(rows[i][0].id, rows[i][0].split, label=rows[i][0].answer[:_SHOWN], score=round(float(losses[i]), 3))
         for i in order
@@ -265,4 +265,4 @@ def _surprising(rows: Sequence[tuple[Asked, float]]) -> Finding:
         f"{counted(len(order), 'answer')} that surprise the model far more than the others do (usual are"
         f" {usual:.2f} nats a token): perhaps wrong, or of another kind."
     )
-    return Finding("label_errors", "note", text, len(order), suspects)
+    return Finding("surprising", "note", text, len(order), suspects)

@@ -31,6 +31,8 @@ _NAMES = {
     "length": "Lengths",
     "speaking_rate": "Letters a second",
     "passages": "Passages of both sides",
+    "conflicting_answers": "Questions with two answers",
+    "surprising": "Surprising answers",
     "control_tokens": "Marks of a chat template",
     "turns": "Turns",
     "one_answer": "One answer for all",
@@ -38,7 +40,11 @@ _NAMES = {
     "cut": "Answers cut off",
 }
 _MARKS = {"warning": ("!", "bold red"), "note": ("·", "yellow"), "ok": ("✓", "green"), "not checked": ("–", "dim")}
-_BESIDE = {"nearly_the_same": "much like"}
+_BESIDE = {
+    "nearly_the_same": "much like",
+    "passages": "in common with",
+    "conflicting_answers": "answered otherwise in",
+}
 _WORST = 3
 
 

@@ -30,7 +30,7 @@ def test_clean_conversations_are_called_clean_and_what_was_not_looked_at_is_said
     rows = [replace(row, read=None, split="train") for row in clean()[:5]]
     silent = {f.check for f in check_conversations(rows) if f.severity == "not checked"}
     assert silent == {
-        "copies_across_splits", "passages", "groups", "one_answer", "length", "unusable", "cut", "label_errors",
+        "copies_across_splits", "passages", "groups", "one_answer", "length", "unusable", "cut", "surprising",
     }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ LONG = "one two three four five six seven eight nine ten eleven twelve thirteen 
     ("check", "at", "change", "found"),
     [
         ("copies_across_splits", 50, {"prompt": "how far is amber 0 from delta?"}, ["r50"]),
-        ("conflicting_labels", 7, {"prompt": "how far is amber 0 from delta?"}, ["r7"]),
+        ("conflicting_answers", 7, {"prompt": "how far is amber 0 from delta?"}, ["r7"]),
         ("control_tokens", 3, {"prompt": "<|im_start|>user\nhello"}, ["r3"]),
         ("control_tokens", 3, {"answer": "### Response:\nyes, they are, and so on and on"}, ["r3"]),
         ("turns", 4, {"roles": ("user", "user", "assistant")}, ["r4"]),
@@ -50,7 +50,7 @@ LONG = "one two three four five six seven eight nine ten eleven twelve thirteen 
         ("unusable", 6, {"read": Read(0)}, ["r6"]),
         ("unusable", 6, {"read": Read(0, error="the template refuses")}, ["r6"]),
         ("cut", 8, {"read": Read(4, 5)}, ["r8"]),
-        ("label_errors", 9, {"read": Read(9, loss=30.0)}, ["r9"]),
+        ("surprising", 9, {"read": Read(9, loss=30.0)}, ["r9"]),
     ],
 )
 def test_each_fault_is_found_by_its_check(check: str, at: int, change: dict[str, object], found: list[str]) -> None:
