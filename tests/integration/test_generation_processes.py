@@ -22,9 +22,9 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 def test_two_processes_come_to_what_one_comes_to(environment: dict[str, str], tmp_path: Path) -> None:
     make_language(tmp_path / "m", n_places=320)
-    (tmp_path / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in questions(60)))
+    (tmp_path / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in questions(40)))
     common: dict[str, Any] = {
-        "data": str(tmp_path / "data.jsonl"), "model": str(tmp_path / "m"), "epochs": 2, "fewest_steps": 12,
+        "data": str(tmp_path / "data.jsonl"), "model": str(tmp_path / "m"), "epochs": 0.1, "fewest_steps": 6,
         "batch_size": 9, "precision": "fp32", "device": "cpu", "shots": 0, "general_text": "none", "generations": 4,
     }  # fmt: skip
     ways: dict[str, dict[str, Any]] = {"lora": {"packing": "off"}, "full": {"strategy": "full", "packing": "on"}}

@@ -25,13 +25,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_language(folder / "model", n_places=320)
     for name, rows in {"data": questions(80), "other": questions(100)[80:]}.items():
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    for name, steps in (("long", 150), ("short", 2)):
+    for name, steps in (("long", 50), ("short", 2)):
         fit(folder, name, fewest_steps=steps)
     return folder
 
 
 def fit(folder: Path, name: str, **options: Any) -> None:
-    given: dict[str, Any] = {"strategy": "full", "epochs": 0.1, "learning_rate": 2e-3, "metric": "exact-match"}
+    given: dict[str, Any] = {
+        "strategy": "full",
+        "epochs": 0.1,
+        "learning_rate": 1e-2,
+        "metric": "exact-match",
+        "precision": "fp32",
+    }
     graft.fit(
         folder / "data.jsonl", model=str(folder / "model"), out=folder / name, device="cpu", offline=True, shots=0,
         general_text="none", console=Console(quiet=True), **(given | options),
@@ -88,8 +94,8 @@ def test_other_metrics_other_answers_and_other_tasks_are_said(folder: Path, tmp_
     rows = [row | {"output": row["output"] + "!"} for row in questions(80)]
     other.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     graft.fit(
-        other, model=str(folder / "model"), out=tmp_path / "r", device="cpu", fewest_steps=1, epochs=0.1, shots=0,
-        general_text="none", console=Console(quiet=True),
+        other, model=str(folder / "model"), out=tmp_path / "r", device="cpu", precision="fp32",
+        fewest_steps=1, epochs=0.1, shots=0, general_text="none", console=Console(quiet=True),
     )  # fmt: skip
     with pytest.raises(DataError, match=r"test conversations have other answers in r than in long"):
         compare_runs(folder / "long", tmp_path / "r")
@@ -116,8 +122,8 @@ def test_it_is_judged_on_other_conversations_and_its_own_test_is_counted(folder:
     for name, rows in (("train", questions(40)), ("test", questions(60)[40:])):
         (parts / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     graft.fit(
-        parts, model=str(folder / "model"), out=tmp_path / "run", device="cpu", fewest_steps=1, epochs=0.1, shots=0,
-        general_text="none", generations=5, console=Console(quiet=True),
+        parts, model=str(folder / "model"), out=tmp_path / "run", device="cpu", precision="fp32",
+        fewest_steps=1, epochs=0.1, shots=0, general_text="none", generations=5, console=Console(quiet=True),
     )  # fmt: skip
     again = graft.evaluate(tmp_path / "run", parts)
     assert again["test_reads"] == 2
