@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 import graft as package
-from graft.core.errors import UsageError
+from graft.core.errors import DataError, UsageError
 from small_texts import make_text_checkpoint
 
 QUIET: dict[str, Any] = {"console": Console(quiet=True), "strategy": "head"}
@@ -172,3 +172,22 @@ def test_bank_questions_with_a_real_sentence_encoder(shared: Path, tmp_path: Pat
     zero_shot = result.metrics["baselines"]["zero-shot"]["accuracy"]["value"]
     assert 0.6 < zero_shot < result.metrics["test"]["accuracy"]["value"], "label names alone say much, not all"
     assert "label names as one more text of each class" in (result.out / "log.txt").read_text(encoding="utf-8")
+
+
+def test_a_model_of_pairs_reads_the_columns_that_it_was_fitted_to(table: Path, encoder: Path, tmp_path: Path) -> None:
+    rows = pd.read_csv(table)
+    pairs = pd.DataFrame({"lefty": rows.text + " sky", "righty": rows.text.str.split().str[-1], "label": rows.label})
+    pairs.to_csv(tmp_path / "pairs.csv", index=False)
+    pairs.drop(columns="label").to_csv(tmp_path / "new.csv", index=False)
+    columns = {"text_column": "lefty", "text_pair_column": "righty"}
+    result = run(tmp_path / "pairs.csv", encoder, tmp_path, **columns, unlabeled=tmp_path / "new.csv")
+    assert json.loads((result.model / "graft.json").read_text())["text_columns"] == ["lefty", "righty"]
+    assert len(pd.read_csv(result.out / "label-next.csv")) == 24
+    asked = {"device": "cpu", "workers": 0, "precision": "fp32"}
+    found = {p.id.rpartition(":")[2]: p for p in package.predict(result.out, tmp_path / "new.csv", **asked)}
+    kept = pd.read_parquet(result.out / "predictions.parquet").query("split == 'test'")
+    for _, row in kept.iterrows():
+        p = found[str(int(row["id"]) + 1)]
+        np.testing.assert_allclose(p.probabilities, [row[f"p_{name}"] for name in sorted(SAID)], atol=2e-2)
+    with pytest.raises(DataError, match="reads pairs"):
+        list(package.predict(result.out, table, **asked))

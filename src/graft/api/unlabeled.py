@@ -20,6 +20,7 @@ from graft.core.files import atomic_path
 from graft.core.seeds import generator
 from graft.core.text import counted
 from graft.core.types import Predictions
+from graft.data.kinds import TEXT
 from graft.evaluation.labelling import next_to_label, uncertainty, uncertainty_of_sets
 from graft.tasks.base import Task
 
@@ -51,7 +52,8 @@ def label_next(
     assert config.unlabeled is not None
     kept = tuned or embedded.task
     n_labels = len(embedded.label_names) if decision.is_multi_label else None
-    pool = read_unlabeled(config.unlabeled, kind=kept.kind, config=config, n_labels=n_labels)
+    known = embedded.splits["train"].text_columns if kept.kind is TEXT else None
+    pool = read_unlabeled(config.unlabeled, kind=kept.kind, config=config, n_labels=n_labels, known_texts=known)
     said, features = predict_other(
         pool,
         kept,

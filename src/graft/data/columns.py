@@ -37,6 +37,7 @@ class Columns:
     text, text_pair : of texts that stand in the table itself, and of the second one where two belong together.
     kind : of the examples.
     multi_label : an example may have any number of labels: texts of labels are taken apart. Lists say so themselves.
+    known_texts : columns of the texts that a model was fitted to, see `graft.data.texts.text_columns_of`.
     """
 
     path: str | None = None
@@ -46,6 +47,7 @@ class Columns:
     text_pair: str | None = None
     kind: ExampleKind = PICTURE
     multi_label: bool = False
+    known_texts: tuple[str, ...] | None = None
 
     def given(self) -> list[str]:
         """Return the options that were given, as on the command line."""
@@ -76,7 +78,9 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
     """
     label_column = find_column(table, wanted.label, LABEL_NAMES, kind="label")
     text_columns = (
-        text_columns_of(table, wanted.text, wanted.text_pair, kind=wanted.kind, label=label_column)
+        text_columns_of(
+            table, wanted.text, wanted.text_pair, kind=wanted.kind, label=label_column, known=wanted.known_texts
+        )
         if wanted.kind.inline_names
         else ()
     )
@@ -112,6 +116,7 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
         groups,
         suspected_groups=None if suspect is None else table.column(suspect),
         group_column=group_column or suspect or "",
+        text_columns=text_columns,
         notes=(note,),
     )
     if splits is None:

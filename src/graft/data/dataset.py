@@ -43,6 +43,7 @@ class LabeledDataset:
     suspected_groups : (n_examples,), the same for a column that nobody named, but that looks like groups: splits do not
         heed it, and that is said. None: no such column.
     group_column : name of the column of either.
+    text_columns : names of the columns of a table that the texts stood in, two of pairs; empty where there are none.
 
     Raises
     ------
@@ -65,6 +66,7 @@ class LabeledDataset:
     groups: NDArray[np.int64] | None = None
     suspected_groups: NDArray[np.int64] | None = None
     group_column: str = ""
+    text_columns: tuple[str, ...] = ()
     _paths: list[str] | None = field(init=False, repr=False)
     _ids: list[str] = field(init=False, repr=False)
     _labels: NDArray[np.integer[Any]] = field(init=False, repr=False)
@@ -194,6 +196,7 @@ class LabeledDataset:
             groups=None if self.groups is None else self.groups[where],
             suspected_groups=None if self.suspected_groups is None else self.suspected_groups[where],
             group_column=self.group_column,
+            text_columns=self.text_columns,
         )
         if "_hashes" in self.__dict__:
             chosen.__dict__["_hashes"] = tuple(self._hashes[i] for i in where)

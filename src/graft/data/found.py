@@ -36,6 +36,7 @@ class Found:
     groups : n_examples values of the group column; None: no such column.
     suspected_groups : n_examples values of a column that was not named, but looks like groups; None: no such column.
     group_column : the column of either.
+    text_columns : the columns of the texts, two of pairs; empty where there are none.
     empty : classes without an example.
     notes : sentences to be printed.
     """
@@ -50,6 +51,7 @@ class Found:
     groups: Sequence[object] | None = None
     suspected_groups: Sequence[object] | None = None
     group_column: str = ""
+    text_columns: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -118,6 +120,7 @@ class Found:
             groups=None if self.groups is None else groups.number(self.groups),
             suspected_groups=None if self.suspected_groups is None else groups.number(self.suspected_groups),
             group_column=self.group_column,
+            text_columns=self.text_columns,
         )
 
 
