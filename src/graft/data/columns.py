@@ -14,7 +14,7 @@ from graft.data.found import Found
 from graft.data.kinds import PICTURE, ExampleKind
 from graft.data.label_sets import LabelSet, clean_label_set, find_separator, holds_lists
 from graft.data.labels import Label, clean_label
-from graft.data.tables import Table
+from graft.data.tables import Table, named_rows, numbered_rows
 from graft.data.texts import text_columns_of, texts_of
 
 __all__ = ["SPLIT_NAMES", "Columns", "examples_of", "split_name"]
@@ -94,14 +94,18 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
     labels, declared = _labels(table, label_column, is_multi_label=wanted.multi_label)
     groups = None if group_column is None else table.column(group_column)
     ids, content = texts_of(table, text_columns) if text_columns else _content(table, own_columns[0])
+    id_column = None if isinstance(content, list) else _id_column(table, but=(*own_columns, label_column, group_column))
+    if id_column is not None:
+        ids = named_rows(table, id_column)
     split_column, splits = _splits(table, but=(*own_columns, label_column, group_column))
 
     suspect = None if group_column else _shared_by_several(table, but=(*own_columns, label_column, split_column))
-    used = [name for name in (*own_columns, label_column, group_column, split_column) if name is not None]
+    used = [name for name in (*own_columns, label_column, group_column, split_column, id_column) if name]
     unused = [name for name in table.columns if name not in used]
     named = " and ".join(f"'{name}'" for name in own_columns)
     note = f"{table.source}: {wanted.kind.noun}s in the column{'s' * (len(own_columns) > 1)} {named}, labels in"
     note += f" '{label_column}'"
+    note += f", ids in '{id_column}'" if id_column else ""
     note += f", groups in '{group_column}'" if group_column else ""
     note += f", splits in '{split_column}'" if split_column else ""
     note += f"; unused: {', '.join(unused)}." if unused else "."
@@ -126,6 +130,16 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
         for name in SPLIT_NAMES
         if name in splits
     }
+
+
+def _id_column(table: Table, *, but: Sequence[str | None]) -> str | None:
+    """Return the column named ``id``, where it tells all rows apart."""
+    name = find_column(table, None, ("id",), kind="id")
+    if name is None or name in but:
+        return None
+    values = table.column(name)
+    is_said = all(isinstance(value, (str, int)) and str(value).strip() for value in values)
+    return name if is_said and len({str(value).strip() for value in values}) == len(values) else None
 
 
 def _shared_by_several(table: Table, *, but: Sequence[str | None]) -> str | None:
@@ -201,10 +215,8 @@ def _content(table: Table, name: str) -> tuple[list[str], Any]:
         decoded: dict[str, Any] = {"Image": Image(decode=False), "Audio": Audio(decode=False)}
         if (as_bytes := decoded.get(type(rows.features[name]).__name__)) is not None:
             rows = rows.cast_column(name, as_bytes)
-        digits = len(str(len(rows)))
-        start = f"{table.split}/" if table.split else ""
         content = rows if name == "content" else rows.rename_column(name, "content")
-        return [f"{start}{row:0{digits}d}" for row in range(len(rows))], content
+        return numbered_rows(table, len(rows)), content
     paths: list[str] = []
     missing: list[tuple[int, object]] = []
     for row, value in enumerate(table.column(name)):

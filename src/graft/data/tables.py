@@ -14,7 +14,7 @@ from graft.core.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["TABLE_SUFFIXES", "Table", "read_table"]
+__all__ = ["TABLE_SUFFIXES", "Table", "named_rows", "numbered_rows", "read_table"]
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"})
 
@@ -54,6 +54,18 @@ class Table:
     def place(self, row: int) -> str:
         """Return how a message names a row."""
         return f"{self.source}, line {self.lines[row]}" if self.lines is not None else f"{self.source}, row {row + 1}"
+
+
+def numbered_rows(table: Table, n: int) -> list[str]:
+    """Return an id for each of `n` rows: its number, padded, behind the name of the split that the table is."""
+    digits, start = len(str(n)), f"{table.split}/" if table.split else ""
+    return [f"{start}{row:0{digits}d}" for row in range(n)]
+
+
+def named_rows(table: Table, column: str) -> list[str]:
+    """Return an id for each row from a column of them, behind the name of the split that the table is."""
+    start = f"{table.split}/" if table.split else ""
+    return [f"{start}{str(value).strip()}" for value in table.column(column)]
 
 
 def read_table(paths: Sequence[Path]) -> Table:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from graft.core.errors import DataError
 from graft.data.column_names import find_column, no_column
 from graft.data.kinds import ExampleKind
-from graft.data.tables import Table
+from graft.data.tables import Table, numbered_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = [
-    "PAIR_SEPARATOR", "check_number_of_texts", "join_pair", "split_pair", "text_columns_of", "texts_of",
+    "PAIR_SEPARATOR", "check_number_of_texts", "join_pair", "shown_text", "split_pair", "text_columns_of", "texts_of",
 ]  # fmt: skip
 
 PAIR_SEPARATOR = "\x1f"  # ASCII's unit separator: no text that people write holds it
@@ -36,6 +36,18 @@ def split_pair(text: str) -> tuple[str, str | None]:
     """
     first, separator, second = text.partition(PAIR_SEPARATOR)
     return first, second if separator else None
+
+
+def shown_text(content: bytes) -> str:
+    """Return a text as people are shown it, the two of a pair with a dash between.
+
+    Examples
+    --------
+    >>> shown_text(join_pair("It rains.", "It is wet.").encode())
+    'It rains. — It is wet.'
+    """
+    first, second = split_pair(content.decode("utf-8", errors="replace"))
+    return first if second is None else f"{first} — {second}"
 
 
 def text_columns_of(
@@ -142,11 +154,9 @@ def texts_of(table: Table, columns: tuple[str, ...]) -> tuple[list[str], Dataset
 
     values = [[_text(value, table.place(row)) for row, value in enumerate(table.column(name))] for name in columns]
     texts = values[0] if len(values) == 1 else [join_pair(a, b) for a, b in zip(*values, strict=True)]
-    digits = len(str(len(texts)))
-    start = f"{table.split}/" if table.split else ""
     content = [text.encode("utf-8", errors="surrogatepass") for text in texts]
     rows = Dataset.from_dict({"content": content}, features=Features({"content": Value("binary")}))
-    return [f"{start}{row:0{digits}d}" for row in range(len(texts))], rows
+    return numbered_rows(table, len(texts)), rows
 
 
 def _single(table: Table, kind: ExampleKind, *, but: tuple[str | None, ...]) -> str:

@@ -79,3 +79,14 @@ def test_a_wrong_encoding_is_named_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t\.csv, line 3 is not UTF-8 text: byte 3 of the line is 0xe9") as caught:
         read_splits(tmp_path / "t.csv", kind=TEXT)
     assert "iconv" in str(caught.value)
+
+
+def test_a_column_of_unique_ids_names_the_rows(tmp_path: Path) -> None:
+    table = rows(id=[11, "q2", "q 3", "4"], text=FOUR, label=LABELS)
+    data = read_splits(write(tmp_path / "t.jsonl", table), kind=TEXT)
+    assert data.train.ids == ["11", "q2", "q 3", "4"]
+    assert any("ids in 'id'" in note and "unused" not in note for note in data.notes)
+    table[1]["id"] = 11
+    data = read_splits(write(tmp_path / "u.jsonl", table), kind=TEXT)
+    assert data.train.ids == ["0", "1", "2", "3"]
+    assert any("unused: id" in note for note in data.notes)

@@ -43,7 +43,7 @@ def test_other_names_are_given_or_told(table: Path) -> None:
 def test_one_text_is_refused_where_the_model_reads_two(tmp_path: Path, text: str) -> None:
     path = tmp_path / ("one.csv" if "," in text else "one.txt")
     path.write_text(text)
-    with pytest.raises(DataError, match="one text an example was found.*reads pairs") as caught:
+    with pytest.raises(DataError, match=r"one text an example was found.*reads pairs") as caught:
         list(list_examples([path], kind=TEXT, known_texts=PAIR))
     assert "--text-pair-column" in caught.value.fix
 
