@@ -13,7 +13,7 @@ from graft.data.column_names import GROUP_NAMES, LABEL_NAMES, find_column, no_co
 from graft.data.found import Found
 from graft.data.kinds import PICTURE, ExampleKind
 from graft.data.label_sets import LabelSet, clean_label_set, find_separator, holds_lists
-from graft.data.labels import Label, clean_label
+from graft.data.labels import Label, clean_labels
 from graft.data.tables import Table, named_rows, numbered_rows
 from graft.data.texts import text_columns_of, texts_of
 
@@ -262,7 +262,7 @@ def _labels(
             for value, place in zip(values, places, strict=True)
         ]
         return sets, declared
-    return [clean_label(value, place=table.place(row)) for row, value in enumerate(values)], None
+    return clean_labels(values, place=table.place), None
 
 
 def _splits(table: Table, *, but: Sequence[str | None]) -> tuple[str | None, list[str | None] | None]:
