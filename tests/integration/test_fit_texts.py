@@ -174,6 +174,21 @@ def test_bank_questions_with_a_real_sentence_encoder(shared: Path, tmp_path: Pat
     assert "label names as one more text of each class" in (result.out / "log.txt").read_text(encoding="utf-8")
 
 
+def test_that_texts_are_cut_is_said_each_time(
+    table: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pd.read_csv(table)
+    rows.loc[::4, "text"] += " like the sea" * 12
+    rows.to_csv(table, index=False)
+    for folder in ("first", "second"):
+        result = run(table, encoder, tmp_path, out=tmp_path / folder, console=Console(width=500), corruptions="none")
+        assert "6 of 24 texts (25.0%) are cut at 32 tokens" in capsys.readouterr().out
+        assert "6 of 24 texts (25.0%) are cut" in result.report.read_text(encoding="utf-8")
+    said: list[str] = []
+    list(package.predict(result.out, table, device="cpu", workers=0, say=said.append))
+    assert any(text.startswith("6 of 24 texts (25.0%) are cut at 32 tokens") for text in said)
+
+
 def test_a_model_of_pairs_reads_the_columns_that_it_was_fitted_to(table: Path, encoder: Path, tmp_path: Path) -> None:
     rows = pd.read_csv(table)
     pairs = pd.DataFrame({"lefty": rows.text + " sky", "righty": rows.text.str.split().str[-1], "label": rows.label})

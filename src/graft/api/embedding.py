@@ -194,7 +194,8 @@ def embed(
     if n_computed:
         seconds = run.seconds["features"]
         say(f"{counted(n_computed, task.kind.noun)} computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
-    remarks = extractor.remarks()
+    n_cut = sum(map(extractor.n_cut, parts.values()))
+    remarks = [extractor.told_cut(n_cut, sum(map(len, parts.values())))] if n_cut else []
     for remark in remarks:
         say(remark)
     embedded = Embedded(

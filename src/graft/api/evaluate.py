@@ -158,6 +158,8 @@ def evaluate(
     rows = np.flatnonzero(features.is_readable)
     if len(rows) < len(part):
         say(f"{counted(len(part) - len(rows), 'unreadable ' + fine_tuned.task.kind.noun)} skipped")
+    if n_cut := extractor.n_cut(part):
+        say(extractor.told_cut(n_cut, len(part)))
     for note in count_empty({"the data": part}, {"the data": features}, kind=fine_tuned.task.kind):
         say(note)
     part = part.select(rows)
