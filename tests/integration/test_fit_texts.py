@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -16,7 +17,9 @@ import pytest
 from rich.console import Console
 
 import graft as package
+from graft.api.report import compare_runs
 from graft.core.errors import DataError, UsageError
+from graft.report.comparing import write_comparison
 from small_texts import make_text_checkpoint
 
 QUIET: dict[str, Any] = {"console": Console(quiet=True), "strategy": "head"}
@@ -189,15 +192,36 @@ def test_that_texts_are_cut_is_said_each_time(
     assert any(text.startswith("6 of 24 texts (25.0%) are cut at 32 tokens") for text in said)
 
 
+def flipped(run: Path, folder: Path) -> Path:
+    """Write a copy of a run whose model is never right."""
+    shutil.copytree(run, folder)
+    found = pd.read_parquet(folder / "predictions.parquet")
+    labels = [name for name in found if name.startswith("p_")]
+    for row, target in found.target.items():
+        found.loc[row, labels] = [0.01 if name == f"p_{target}" else 0.99 / (len(labels) - 1) for name in labels]
+    found.to_parquet(folder / "predictions.parquet", index=False)
+    return folder
+
+
 def test_a_model_of_pairs_reads_the_columns_that_it_was_fitted_to(table: Path, encoder: Path, tmp_path: Path) -> None:
     rows = pd.read_csv(table)
-    pairs = pd.DataFrame({"lefty": rows.text + " sky", "righty": rows.text.str.split().str[-1], "label": rows.label})
+    pairs = pd.DataFrame(
+        {
+            "lefty": rows.text.str.split().str.join(" ") + " sky",
+            "righty": rows.text.str.split().str[-1],
+            "label": rows.label,
+        }
+    )
     pairs.to_csv(tmp_path / "pairs.csv", index=False)
     pairs.drop(columns="label").to_csv(tmp_path / "new.csv", index=False)
     columns = {"text_column": "lefty", "text_pair_column": "righty"}
     result = run(tmp_path / "pairs.csv", encoder, tmp_path, **columns, unlabeled=tmp_path / "new.csv")
     assert json.loads((result.model / "graft.json").read_text())["text_columns"] == ["lefty", "righty"]
-    assert len(pd.read_csv(result.out / "label-next.csv")) == 24
+    listed = pd.read_csv(result.out / "label-next.csv")
+    assert set(listed.text) == set(pairs.lefty + " — " + pairs.righty)
+    page = tmp_path / "compare.html"
+    write_comparison(page, compare_runs(result.out, flipped(result.out, tmp_path / "other")))
+    assert " — " in page.read_text(encoding="utf-8").split("Where they differ")[1]
     asked = {"device": "cpu", "workers": 0, "precision": "fp32"}
     found = {p.id.rpartition(":")[2]: p for p in package.predict(result.out, tmp_path / "new.csv", **asked)}
     kept = pd.read_parquet(result.out / "predictions.parquet").query("split == 'test'")

@@ -87,8 +87,8 @@ class TextSource:
         """Return a sentence on how many texts are cut."""
         verb = "is" if n_cut == 1 else "are"
         return (
-            f"{n_cut:,} of {counted(n, 'text')} ({n_cut / n:.1%}) {verb} cut at {self._tokens.max_tokens} tokens; what is"
-            " behind is not read (fit --max-tokens, if the model reads more)"
+            f"{n_cut:,} of {counted(n, 'text')} ({n_cut / n:.1%}) {verb} cut at {self._tokens.max_tokens} tokens;"
+            " what is behind is not read (fit --max-tokens, if the model reads more)"
         )
 
     def n_workers(self, wanted: int) -> int:
