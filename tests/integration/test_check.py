@@ -114,7 +114,7 @@ def test_wrong_corrections_name_the_row(
     for words in (("check", faulty), ("fit", faulty, "--out", tmp_path / "run")):
         told = here(*words, "--model", checkpoint, "--corrections", file)
         assert told.code == 3
-        assert "row 1: no example train/red/99.png" in told.err.replace("\n", " ")
+        assert "line 2: no example train/red/99.png" in told.err.replace("\n", " ")
 
 
 def test_texts_and_groups(here: Callable[..., Any], tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class _Listed:
         return len(self._inputs)
 
     def place(self, index: int) -> str:
-        return self._inputs[index].id
+        return self._inputs[index].place or self._inputs[index].id
 
     def read(self, index: int) -> bytes:
         return self._inputs[index].read()

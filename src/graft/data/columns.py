@@ -121,6 +121,7 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
         suspected_groups=None if suspect is None else table.column(suspect),
         group_column=group_column or suspect or "",
         text_columns=text_columns,
+        places=None if isinstance(content, list) else table.places(),
         notes=(note,),
     )
     if splits is None:
@@ -162,6 +163,7 @@ def _part(whole: Found, rows: list[int], name: str) -> Found:
         labels=[whole.labels[row] for row in rows],
         content=[content[row] for row in rows] if isinstance(content, list) else content.select(rows),
         place=lambda index: whole.place(rows[index]),
+        places=None if whole.places is None else whole.places.select(rows),
         groups=None if whole.groups is None else [whole.groups[row] for row in rows],
         suspected_groups=None if whole.suspected_groups is None else [whole.suspected_groups[row] for row in rows],
         notes=whole.notes if name == "train" else (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,21 +98,21 @@ def _rows(path: Path) -> Sequence[tuple[str, Mapping[str, Any]]]:
             f"corrections {path} cannot be read: {error}", expected="a CSV or JSON file", fix="check --corrections"
         ) from error
     if path.suffix.lower() == ".csv":
-        reader = csv.DictReader(text.splitlines())
-        rows: list[Any] = list(reader)
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        rows: list[tuple[str, Any]] = [(f"{path}, line {reader.line_num}", row) for row in reader]
         missing = {"id", "action"} - set(reader.fieldnames or ())
         if missing:
             raise DataError(f"{path} has no column {' and no column '.join(sorted(missing))}", expected=_FIX)
-        return [(f"{path}, row {i + 1}", row) for i, row in enumerate(rows)]
+        return rows
     try:
-        rows = (
-            json.loads(text)
-            if text.lstrip().startswith("[")
-            else list(map(json.loads, filter(str.strip, text.splitlines())))
-        )
+        if text.lstrip().startswith("["):
+            rows = [(f"{path}, row {i + 1}", row) for i, row in enumerate(json.loads(text))]
+        else:
+            lines = enumerate(text.splitlines(), start=1)
+            rows = [(f"{path}, line {number}", json.loads(line)) for number, line in lines if line.strip()]
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is no JSON: {error}", expected=_FIX, fix="check --corrections") from error
-    for i, row in enumerate(rows):
+    for place, row in rows:
         if not isinstance(row, dict):
-            raise DataError(f"{path}, row {i + 1} is {type(row).__name__}", expected=_FIX)
-    return [(f"{path}, row {i + 1}", row) for i, row in enumerate(rows)]
+            raise DataError(f"{place} is {type(row).__name__}", expected=_FIX)
+    return rows

@@ -86,7 +86,8 @@ def read_splits(
         if named is not None:
             if split in parts:
                 notes.append(f"{parts[split].source}: not used, since {named} is given for {split}.")
-            parts[split] = _one_split(locate(named, columns), named, wanted=split)
+            taken = {name for part in parts.values() for name in part.ids}
+            parts[split] = _one_split(locate(named, columns), named, wanted=split).of_split(split, taken)
     parts = {split: parts[split] for split in ("train", "valid", "test") if split in parts}
     for split in ("valid", "test"):
         if split in parts and not parts[split].is_labelled:

@@ -25,11 +25,13 @@ class Input:
     id : how it is named in the output.
     path : its file; None: `content` is all of it.
     content : its bytes, where it is no file of its own.
+    place : how a message names it; empty: by its id.
     """
 
     id: str
     path: Path | None = None
     content: bytes = b""
+    place: str = ""
 
     def read(self) -> bytes:
         """Return the bytes of the example.
@@ -97,11 +99,11 @@ def _rows(
         raise DataError(f"{path} names files, not texts", expected="a column of texts", fix="--text-column NAME")
     _, rows = texts_of(table, columns)
     for number, content in enumerate(rows["content"]):
-        yield Input(f"{path.as_posix()}:{number + 1}", content=content)
+        yield Input(f"{path.as_posix()}:{number + 1}", content=content, place=table.place(number))
 
 
 def _lines(path: Path) -> Iterator[Input]:
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             if text := line.strip():
-                yield Input(f"{path.as_posix()}:{number}", content=text)
+                yield Input(f"{path.as_posix()}:{number}", content=text, place=f"{path}, line {number}")

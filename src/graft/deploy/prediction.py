@@ -56,7 +56,7 @@ class _Chunk:
         return len(self._inputs)
 
     def place(self, index: int) -> str:
-        return self._inputs[index].id
+        return self._inputs[index].place or self._inputs[index].id
 
     def read(self, index: int) -> bytes:
         return self._inputs[index].read()

@@ -63,10 +63,10 @@ def test_sets_of_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("id,action,label\na,delete,\n", r"row 1: action 'delete' for a"),
-        ("id,action,label\nb,drop,\na,relabel,\n", r"row 2: no new label for a"),
-        ("id,action,label\na,drop,\na,keep,\n", r"row 2: a stands already in .*row 1"),
-        ("id,action,label\n,drop,\n", r"row 1 has no id"),
+        ("id,action,label\na,delete,\n", r"line 2: action 'delete' for a"),
+        ("id,action,label\nb,drop,\na,relabel,\n", r"line 3: no new label for a"),
+        ("id,action,label\na,drop,\na,keep,\n", r"line 3: a stands already in .*line 2"),
+        ("id,action,label\n,drop,\n", r"line 2 has no id"),
         ("name,action\na,drop\n", "has no column id"),
     ],
 )
@@ -78,8 +78,8 @@ def test_wrong_rows_are_named(tmp_path: Path, text: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("q,drop,\n", r"row 1: no example q"),
-        ("a,relabel,dgo\n", r"row 1: no label 'dgo' for a.*dog"),
+        ("q,drop,\n", r"line 2: no example q"),
+        ("a,relabel,dgo\n", r"line 2: no label 'dgo' for a.*dog"),
         ("c,drop,\nd,drop,\n", r"leave train without examples of 'dog'"),
         ("x,drop,\ny,drop,\n", r"leave test without examples"),
     ],
@@ -139,7 +139,7 @@ def test_a_row_that_moved_is_no_longer_the_one_that_was_meant(tmp_path: Path) ->
     path = written(tmp_path / "c.csv", f"id,action,label,content_hash\n3,drop,,{digest}\n")
     assert apply_corrections(before, read_corrections(path)).train.ids == ["0", "1", "2", "4"]
     after = numbered(["0", "1", "2", "3"], ["two", "three", "four", "five"])
-    with pytest.raises(DataError, match=r"row 1: example 3 holds something else .* now 2") as caught:
+    with pytest.raises(DataError, match=r"line 2: example 3 holds something else .* now 2") as caught:
         apply_corrections(after, read_corrections(path))
     assert "write 2 as the id" in caught.value.fix
     found = apply_corrections(after, read_corrections(written(path, "id,action,label\n3,drop,\n")))
@@ -151,5 +151,5 @@ def test_numbers_are_found_however_they_are_padded(tmp_path: Path) -> None:
     path = written(tmp_path / "c.csv", "id,action,label\n0,keep,\n01,drop,\ntrain/7,relabel,dog\n")
     done = apply_corrections(own, read_corrections(path)).train
     assert (done.ids, done.labels.tolist()) == (["000", "train/07", "7x", "004"], [0, 1, 1, 0])
-    with pytest.raises(DataError, match="row 2: 00 stands already"):
+    with pytest.raises(DataError, match="line 3: 00 stands already"):
         apply_corrections(own, read_corrections(written(path, "id,action,label\n0,keep,\n00,drop,\n")))
