@@ -25,6 +25,7 @@ def predict(
     workers: int = 2,
     skip_unreadable: bool = False,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     preprocessing: str | None = None,
     coverage: float | None = None,
     max_new_tokens: int = 256,
@@ -43,7 +44,8 @@ def predict(
     ----------
     run : the folder that `fit` wrote.
     inputs : files and folders; folders are searched in depth. For texts also tables, and files with a text a line.
-    text_column : column of the tables that holds the texts.
+    text_column, text_pair_column : columns of the tables that hold the texts, and the second ones of a model of pairs;
+        None: those that the model was fitted to, where the table has them.
     preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
     coverage : share of examples, such as 0.9, whose set of likely classes (`Prediction.likely`) is to hold the right
         one; None: no sets. It is kept for examples like those of the training, in the mean over many fits.
@@ -135,7 +137,14 @@ def predict(
     kind = fine_tuned.task.kind
     yield from predict_examples(
         fine_tuned,
-        list_examples(paths, kind=kind, text_column=text_column),
+        list_examples(
+            paths,
+            kind=kind,
+            text_column=text_column,
+            text_pair_column=text_pair_column,
+            known_texts=fine_tuned.text_columns,
+            say=say,
+        ),
         extractor=extractor,
         skip_unreadable=skip_unreadable,
         threshold=threshold,

@@ -23,6 +23,7 @@ from graft.core.files import atomic_path
 from graft.core.run_folder import Run
 from graft.core.text import counted
 from graft.core.types import MultiLabelPredictions, Predictions
+from graft.data.kinds import TEXT
 from graft.evaluation import frequency_baseline, majority_baseline
 from graft.evaluation.conformal import scores_to_keep
 from graft.methods.head_only import HeadFit, HeadOnly
@@ -138,6 +139,7 @@ def save(
         contents=contents,
         decision=decision,
         held_out=scores_to_keep(held_out) if isinstance(held_out, Predictions) and len(held_out) else None,
+        text_columns=train.text_columns if task.kind is TEXT else None,
     )
     told = (
         f"saved model reloaded: probabilities of {counted(check.n_examples, embedded.noun)} differ by at most"

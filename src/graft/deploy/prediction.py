@@ -56,7 +56,7 @@ class _Chunk:
         return len(self._inputs)
 
     def place(self, index: int) -> str:
-        return self._inputs[index].id
+        return self._inputs[index].place or self._inputs[index].id
 
     def read(self, index: int) -> bytes:
         return self._inputs[index].read()
@@ -87,8 +87,9 @@ def predict_examples(
     """
     weight = fine_tuned.task.model.head.layer.weight.detach().numpy()
     bias = fine_tuned.task.model.head.layer.bias.detach().numpy()
-    waiting = iter(inputs)
+    waiting, n, n_cut = iter(inputs), 0, 0
     while chunk := list(islice(waiting, _CHUNK)):
+        n, n_cut = n + len(chunk), n_cut + extractor.n_cut(_Chunk(chunk))
         for first, features, errors in extractor.stream(_Chunk(chunk)):
             logits = (features @ weight.T + bias).astype(np.float64)
             for i, error in enumerate(errors):
@@ -100,6 +101,8 @@ def predict_examples(
                     yield Prediction(name, "", 0.0, (), error.splitlines()[0])
                     continue
                 yield _prediction(name, logits[i], fine_tuned, threshold=threshold)
+    if n_cut:
+        say(extractor.told_cut(n_cut, n))
 
 
 def _prediction(

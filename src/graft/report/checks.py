@@ -98,11 +98,15 @@ def _cost(without: Mapping[str, Any] | None) -> str:
 
 
 def _example(suspect: Mapping[str, Any], check: str) -> str:
-    told = w.plain(suspect["id"])
+    told = w.plain(suspect["id"]) + _quoted(suspect.get("text"))
     if suspect.get("label"):
         told += f", '{w.plain(suspect['label'])}'"
     if suspect.get("suggested"):
         told += f", perhaps '{w.plain(suspect['suggested'])}'"
     if suspect.get("other"):
-        told += f", {_BESIDE.get(check, 'copy of')} {w.plain(suspect['other'])}"
+        told += f", {_BESIDE.get(check, 'copy of')} {w.plain(suspect['other'])}{_quoted(suspect.get('other_text'))}"
     return told
+
+
+def _quoted(text: str | None) -> str:
+    return f" “{w.plain(text)}”" if text else ""
