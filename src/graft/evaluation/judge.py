@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graft.core.text import percent
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.alignment import aligned, with_targets
 from graft.evaluation.claims import Claim, not_judged
@@ -98,15 +99,20 @@ def judge(
     if evaluation is None:
         evaluation = evaluate(predictions, baselines=others, seed=seed)
     claims = judge_signal(evaluation.baselines)
-    if train is not None and has_probabilities:
-        claims.append(judge_overfitting(with_targets(train), judged, baselines=others, seed=seed))
+    calibration = smooth_calibration_error(judged, seed=seed) if has_probabilities else None
+    if train is not None and calibration is not None:
+        signal = next((claim.answer == "yes" for claim in claims if claim.name == "signal"), None)
+        overfits = judge_overfitting(
+            with_targets(train), judged, baselines=others, has_signal=signal, calibration=calibration, seed=seed
+        )
+        claims.append(overfits)
     if history and (risen := judge_loss_history(history, n=len(judged))) is not None:
         claims.append(risen)
     if candidates is not None and candidates.is_right.shape[1] > 1:
         by = None if candidates.losses is None else -np.minimum(candidates.losses, 50.0)
         claims.append(judge_selection(selection_bias(candidates.is_right.astype(float), criterion=by, seed=seed)))
-    if has_probabilities:
-        claims.append(judge_calibration(smooth_calibration_error(judged, seed=seed)))
+    if calibration is not None:
+        claims.append(judge_calibration(calibration))
     for name, other in (shift or {}).items():
         if not has_probabilities and not (other.targets >= 0).any():
             why = "an estimate without labels wants probabilities"
@@ -139,7 +145,7 @@ def _of_sets(valid: Predictions, judged: Predictions) -> Claim:
     }
     # The promise itself scatters with the examples it was fitted to.
     slack = 2 * float(np.sqrt(0.09 / fitted.n))
-    told = f"{share.value:.1%} do, with {found['mean_size']:.1f} classes in the mean"
+    told = f"{percent(share.value)} do, with {found['mean_size']:.1f} classes in the mean"
     if share.high < 0.9 - slack:
         return Claim("sets_cover", question, "no", "moderate", f"No: {told}.", facts, "split conformal", None, share.n)
     if share.low <= 0.9 + slack and share.high - share.low > 0.15:

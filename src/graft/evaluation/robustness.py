@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError
+from graft.core.text import percent
 from graft.core.types import Estimate
 from graft.evaluation.claims import (
     ALPHA,
@@ -119,7 +120,9 @@ def judge_corruptions(clean: NDArray[np.bool_], measured: list[Corrupted], *, is
     worst, n, base = cells[0], clean.size, float(clean.mean())
     facts = {"severity": severities[0], "clean": base, "corruptions": [cell.as_dict() for cell in cells]}
     name, test = "shift:distortions", "mcnemar-exact, Holm over the corruptions"
-    told = f"{base:.1%} to {worst.accuracy.value:.1%}{' with exactly their own labels' if is_multi_label else ''}"
+    told = f"{percent(base)} to {percent(worst.accuracy.value)}"
+    if is_multi_label:
+        told += " with exactly their own labels"
     losing = [c for c in cells if c.adjusted_p_value <= ALPHA and c.loss.value > 0]
     if losing:
         others = [c.corruption for c in cells if c.loss.high < 2 * WORTH_SAYING and c not in losing]
@@ -201,8 +204,9 @@ def compare_robustness(
     question = "Did fine-tuning cost robustness?"
     right = "wholly right" if is_multi_label else "right"
     told = (
-        f"on distorted examples it has {a.mean():.1%} {right}, the frozen network with a new head {b.mean():.1%}"
-        f" ({signed_points(mean)}, {span_points(found)}); undistorted {clean[0]:.1%} and {clean[1]:.1%}"
+        f"on distorted examples it has {percent(a.mean())} {right}, the frozen network with a new head"
+        f" {percent(b.mean())} ({signed_points(mean)}, {span_points(found)}); undistorted {percent(clean[0])} and"
+        f" {percent(clean[1])}"
     )
     own, test = "costs_robustness", "paired t over examples"
     if p_value <= ALPHA and mean < 0:
