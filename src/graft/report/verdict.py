@@ -128,6 +128,8 @@ def _headline(metrics: Mapping[str, Any]) -> str:
         return "A result with nothing to compare it with."
     for name in ("majority", "prior"):
         if name in ranked["tied"] or name in ranked["lost"]:
+            if _may_have_learned(metrics, name):
+                return "No signal shown: this test is too small to show that it learned anything."
             return f"No signal: it does no better than {_NO_SKILL[name]}."
     if ranked["lost"]:
         names = _join([w.baseline_name(n, in_sentence=True) for n in ranked["lost"]])
@@ -136,6 +138,19 @@ def _headline(metrics: Mapping[str, Any]) -> str:
         names = _join([w.baseline_name(n, in_sentence=True) for n in ranked["tied"]])
         return f"The graft learned the task, but this test cannot tell it apart from {names}."
     return "The graft took."
+
+
+def _may_have_learned(metrics: Mapping[str, Any], name: str) -> bool:
+    """Return whether a lead over a blind baseline was seen, and neither proven nor ruled out.
+
+    Where the truth was dealt out anew guesses have a lead as well: there it must be larger than three of four have.
+    """
+    lead = lead_of(metrics["baselines"][name])
+    test = (metrics["baselines"][name].get("paired") or {}).get("test")
+    if lead is None or lead.difference["value"] <= 0 or (test == "permutation" and lead.p_value > 0.5):
+        return False
+    claim = next((claim for claim in metrics.get("claims") or () if claim["name"] == "signal"), None)
+    return claim is None or claim["answer"] == "can't tell"
 
 
 def _flattery(metrics: Mapping[str, Any]) -> str:

@@ -47,7 +47,9 @@ def test_who_claims_more_than_it_holds_on_new_ones_is_not_cleared_on_the_same_pa
         new = calibrated(150, spread=1.3, seed=seed)
         sure = Predictions(new.ids, new.targets, 1.45 * new.logits, NAMES, "test")
         base = majority_baseline(new.targets, new.ids, new.targets, label_names=NAMES)
-        claims = {c.name: c for c in judge(sure, train=said(300, lift=4.0, split="train"), baselines={"majority": base})}
+        claims = {
+            c.name: c for c in judge(sure, train=said(300, lift=4.0, split="train"), baselines={"majority": base})
+        }
         if claims["calibrated"].answer == "no" and claims["overfits"].answer != "yes":
             found.append(claims["overfits"])
     assert len(found) >= 3
@@ -64,9 +66,7 @@ def test_a_sound_fit_with_a_gap_is_said_to_memorise_and_not_accused() -> None:
 
 
 def test_two_samples_that_are_wholly_right_are_not_said_to_be_memorised() -> None:
-    claim = judge_overfitting(
-        said(400, lift=9.0, split="train"), said(400, lift=4.0, split="test"), has_signal=True
-    )
+    claim = judge_overfitting(said(400, lift=9.0, split="train"), said(400, lift=4.0, split="test"), has_signal=True)
     assert claim.evidence["log_loss_gap"] > claim.evidence["log_loss_gap_noise_floor"]
     assert claim.answer == "no"
     assert "memorises" not in claim.sentence
