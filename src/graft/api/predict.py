@@ -179,8 +179,8 @@ def _threshold(fine_tuned: FineTunedModel, coverage: float, *, say: Callable[[st
         return 0.0
     low, high = sets.realised()
     say(
-        f"sets: all classes of probability {sets.threshold:.3g} or more, from {sets.n:,} held-out examples; of new"
-        f" examples like them {percent(coverage)} of the sets hold the right class in the mean, by the luck of the draw"
-        f" between {percent(low)} and {percent(high)}; other data may break the promise"
+        f"sets: the likeliest class, and all of probability {sets.threshold:.3g} or more, from {sets.n:,} held-out"
+        f" examples; of new examples like them at least {percent(coverage)} of the sets hold the right class in the"
+        f" mean, by the luck of the draw {percent(low)} to {percent(high)} or more; other data may break the promise"
     )
     return sets.threshold
