@@ -18,6 +18,7 @@ from graft.core.decision import AnyPredictions, Decision
 from graft.core.seeds import derive_seed, generator
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.data.traits import trait_columns
+from graft.evaluation.claims import not_judged
 from graft.evaluation.conformal import fit_conformal
 from graft.evaluation.evaluate import evaluate
 from graft.evaluation.judge import Candidates, judge
@@ -99,6 +100,8 @@ def verdict_figures(
         history=history or (),
         seed=config.seed,
     )
+    if more_labels is None:
+        claims.append(not_judged("more_labels", "Would more labels help?", why=curve.why_none, n=len(test)))
     found: dict[str, Any] = {"claims": [claim.as_dict() for claim in claims]}
     if more_labels is not None:
         found["learning_curve"] = {"model": "frozen network with a new head", **more_labels.as_dict()}
