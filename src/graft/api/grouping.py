@@ -120,13 +120,14 @@ def judge_by_group(embedded: Embedded, test: AnyPredictions, facts: dict[str, An
     told = f"the {counted(len(is_right), embedded.noun)} of test are of {counted(len(shares), column)}, {spread}; "
     if estimate.low is None:
         told += (
-            f"too few for an interval that holds for a new {column}: the one above takes {embedded.noun}s for"
-            " independent and is too narrow for that"
+            f"too few for an interval that holds for a new {column}: the intervals here take {embedded.noun}s for"
+            f" independent, hold for {'this' if len(shares) == 1 else 'these'} {column}{'s' * (len(shares) > 1)} alone,"
+            " and are too narrow for others"
         )
     else:
         told += (
-            f"for a new {column} the 95 % interval is {100 * estimate.low:.1f} to {percent(estimate.high)}, the one"
-            f" above takes {embedded.noun}s for independent"
+            f"for a new {column} the 95 % interval is {100 * estimate.low:.1f} to {percent(estimate.high)}; the"
+            f" intervals of the table take {embedded.noun}s for independent"
         )
     shown = {"n_groups": len(shares), "shares": shares.tolist(), "over_groups": estimate.as_dict(), "text": told}
     return {**facts, "test": shown}

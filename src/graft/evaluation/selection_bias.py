@@ -122,9 +122,10 @@ def judge_selection(bias: SelectionBias, *, is_tested_apart: bool = True) -> Cla
     """
     question = "Was the choice flattering?"
     gap = bias.flattery
+    span = f"{100 * bias.corrected.low:.1f} to {100 * bias.corrected.high:.1f}"
     told = (
-        f"the best of {bias.n_candidates} has {percent(bias.plain)} on the examples it was chosen by; corrected for the"
-        f" choice {percent(bias.corrected.value)} ({100 * bias.corrected.low:.1f} to {100 * bias.corrected.high:.1f})"
+        f"the best of the {bias.n_candidates} that could be chosen has {percent(bias.plain)} on the examples it was"
+        f" chosen by; corrected for the choice {percent(bias.corrected.value)} ({span})"
     )
     after = " The test figures had no part in it." if is_tested_apart else ""
     facts = bias.as_dict() | {"corrected": bias.corrected, "flattery": gap}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from graft.report import choice_facts, class_facts
 from graft.report import wording as w
-from graft.report.leading import headline_of, is_multi_label, lead_of, split_of
+from graft.report.leading import headline_of, is_multi_label, lead_of, leading_figure, split_of
 from graft.report.sections.race import rate_sentence
 
 __all__ = ["TOPICS", "Fact", "Verdict", "build_verdict"]
@@ -57,6 +57,11 @@ class Verdict:
     facts: tuple[Fact, ...]
     claims: tuple[Mapping[str, Any], ...] = ()
 
+    def question_of(self, fact: Fact) -> str:
+        """Return the question that a fact answers, so that a 'no' can be read by itself; empty where there is none."""
+        asked = (claim["question"] for claim in self.claims if w.plain(claim["sentence"]) == fact.text)
+        return w.clipped(next(asked, ""), 200)
+
 
 def build_verdict(
     metrics: Mapping[str, Any], leaderboard: Sequence[Mapping[str, Any]] = (), *, noun: str = "examples"
@@ -72,8 +77,9 @@ def build_verdict(
     """
     candidates = (
         _score(metrics, noun),
+        _groups(metrics) if _groups_matter(metrics) else None,
         _fact("Classes", class_facts.unequal_classes(metrics, noun=noun)),
-        _groups(metrics),
+        None if _groups_matter(metrics) else _groups(metrics),
         _baselines(metrics),
         *_claimed(metrics, "overfits", "loss_rises"),
         *(_claimed(metrics, "calibrated") or filter(None, [_calibration(metrics)])),
@@ -162,6 +168,13 @@ def _flattery(metrics: Mapping[str, Any]) -> str:
     return f" Its figures flatter for a new {w.plain(groups['column'])}."
 
 
+def _groups_matter(metrics: Mapping[str, Any]) -> bool:
+    """Return whether ignoring groups was seen to flatter, or the test split is of groups that train has not."""
+    groups = metrics.get("groups") or {}
+    low = (groups.get("flattery") or {}).get("low")
+    return bool(groups.get("test")) or (low is not None and low > 0)
+
+
 def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
@@ -178,8 +191,7 @@ def _groups(metrics: Mapping[str, Any]) -> Fact | None:
 def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:
     """Return the figure that leads in a sentence, and the share of right answers beside it."""
     split, headline = split_of(metrics), headline_of(metrics)
-    judged = metrics.get(split, {})
-    figure = judged.get(headline)
+    judged, (figure, for_whom) = metrics.get(split, {}), leading_figure(metrics)
     if not figure or figure["value"] is None:
         return None
     right = judged.get("exact_match" if is_multi_label(metrics) else "accuracy")
@@ -193,6 +205,7 @@ def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:
     if figure["low"] is not None:
         level = f"{100 * figure['level']:.0f}{w.THIN}%"
         text += f"; the {level} interval runs from {w.interval(figure, unit=True)}"
+        text += f" and holds {for_whom}" if for_whom else ""
     text += "."
     if headline != "accuracy" and right and right["value"] is not None:
         what = "were given exactly their own labels" if is_multi_label(metrics) else "are classified correctly"

@@ -10,7 +10,9 @@ from rich.console import Console
 
 from graft.core.types import Predictions
 from graft.evaluation import evaluate, judge, majority_baseline
+from graft.evaluation.claims import Claim
 from graft.report import build_verdict, print_summary
+from graft.report.sections import first
 
 from .conftest import Run, make_label_run, make_run
 
@@ -195,3 +197,39 @@ def test_a_lead_that_is_not_proven_is_no_proof_of_nothing(run: Run) -> None:
     )
     ruled_out = metrics | {"claims": [claim.as_dict() | {"answer": "no"}]}
     assert "does no better" in build_verdict(ruled_out).headline
+
+
+def heard(run: Run, over: dict[str, Any], n_groups: int) -> dict[str, Any]:
+    """Return the run's metrics with a test split of speakers that train has not."""
+    test = {"text": "two", "n_groups": n_groups, "over_groups": over}
+    groups = {"column": "speaker", "is_used": True, "flattery": {"low": 0.2}, "text": "groups: one", "test": test}
+    return run.metrics | {"groups": groups}
+
+
+def test_the_interval_that_leads_is_the_one_for_new_speakers(run: Run) -> None:
+    metrics = heard(run, {"value": 0.9, "low": 0.41, "high": 0.97, "level": 0.95}, 6)
+    verdict = build_verdict(metrics)
+    assert verdict.facts[0].text.endswith("runs from 41.0 to 97.0\u202f% and holds for a new speaker.")
+    assert [fact.topic for fact in verdict.facts][1] == "Groups"
+    shown = first.headline(metrics)
+    assert shown is not None
+    assert (shown["interval"], shown["for_whom"]) == ("41.0 to 97.0\u202f%", ", for a new speaker")
+    assert [fact.topic for fact in first.five_sentences(verdict)[0]][:2] == ["Accuracy", "Groups"]
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "for this speaker alone"), (2, "for these 2 speakers alone")])
+def test_too_few_speakers_for_an_interval_are_named(run: Run, n: int, words: str) -> None:
+    metrics = heard(run, {"value": 0.9, "low": None, "high": None}, n)
+    assert f"and holds {words}." in build_verdict(metrics).facts[0].text
+    shown = first.headline(metrics)
+    assert shown is not None
+    assert shown["for_whom"] == f", {words}"
+
+
+def test_an_answer_stands_behind_its_question(run: Run) -> None:
+    claim = Claim("calibrated", "Can its probabilities be taken at face value?", "no", "weak", "No: they are off.")
+    metrics = run.metrics | {"claims": [claim.as_dict()]}
+    file = io.StringIO()
+    print_summary(metrics, console=Console(file=file, width=110, color_system=None))
+    assert "Can its probabilities be taken at face value? No: they are off." in file.getvalue()
+    assert "Confidence: No" not in file.getvalue()
