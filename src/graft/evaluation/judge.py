@@ -46,7 +46,7 @@ class Candidates:
 def judge(
     predictions: Predictions | MultiLabelPredictions,
     *,
-    train: Predictions | None = None,
+    train: Predictions | MultiLabelPredictions | None = None,
     valid: Predictions | None = None,
     baselines: Mapping[str, Any] | None = None,
     shift: Mapping[str, Predictions] | None = None,
@@ -93,14 +93,15 @@ def judge(
     [('signal', 'yes'), ('calibrated', 'no')]
     """
     if isinstance(predictions, MultiLabelPredictions):
-        return _of_label_sets(predictions, baselines or {}, evaluation, slices=slices, seed=seed)
+        sets = train if isinstance(train, MultiLabelPredictions) else None
+        return _of_label_sets(predictions, baselines or {}, evaluation, train=sets, slices=slices, seed=seed)
     judged = with_targets(predictions)
     others = {name: aligned(b, judged, name=name) for name, b in (baselines or {}).items()}
     if evaluation is None:
         evaluation = evaluate(predictions, baselines=others, seed=seed)
     claims = judge_signal(evaluation.baselines)
     calibration = smooth_calibration_error(judged, seed=seed) if has_probabilities else None
-    if train is not None and calibration is not None:
+    if isinstance(train, Predictions) and calibration is not None:
         signal = next((claim.answer == "yes" for claim in claims if claim.name == "signal"), None)
         overfits = judge_overfitting(
             with_targets(train), judged, baselines=others, has_signal=signal, calibration=calibration, seed=seed
@@ -168,6 +169,7 @@ def _of_label_sets(
     baselines: Mapping[str, Any],
     evaluation: Evaluation | MultiLabelEvaluation | None,
     *,
+    train: MultiLabelPredictions | None,
     slices: Mapping[str, Sequence[Any] | NDArray[Any]] | None,
     seed: int,
 ) -> list[Claim]:
@@ -176,13 +178,19 @@ def _of_label_sets(
     if evaluation is None:
         evaluation = evaluate_multi_label(predictions, baselines=baselines, seed=seed)
     claims = judge_signal(evaluation.baselines)
-    claims.append(
-        judge_calibration(
-            smooth_calibration_error(judged, seed=seed), is_multi_label=True, noun="pairs of example and label"
+    calibration = smooth_calibration_error(judged, seed=seed)
+    claims.append(judge_calibration(calibration, is_multi_label=True, noun="pairs of example and label"))
+    if train is None:
+        why = "its answers on its training examples are not known"
+        claims.append(not_judged("overfits", "Does it overfit?", why=why, n=len(judged)))
+    else:
+        signal = next((claim.answer == "yes" for claim in claims if claim.name == "signal"), None)
+        others = {name: aligned(b, judged, name=name) for name, b in baselines.items()}
+        overfits = judge_overfitting(
+            with_targets(train), judged, baselines=others, has_signal=signal, calibration=calibration, seed=seed
         )
-    )
+        claims.append(overfits)
     why = "not yet for examples with any number of labels"
-    claims.append(not_judged("overfits", "Does it overfit?", why=why, n=len(judged)))
     claims.append(not_judged("more_labels", "Would more labels help?", why=why, n=len(judged)))
     if slices is not None:
         keep = np.flatnonzero(predictions.is_known)

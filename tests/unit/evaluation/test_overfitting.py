@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graft.core.types import Predictions
+from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation import judge, majority_baseline
 from graft.evaluation.claims import Claim
 from graft.evaluation.overfitting import judge_overfitting
@@ -71,3 +71,32 @@ def test_two_samples_that_are_wholly_right_are_not_said_to_be_memorised() -> Non
     assert claim.answer == "no"
     assert "memorises" not in claim.sentence
     assert "suffer" not in claim.sentence
+
+
+def label_sets(n: int, *, lift: float, scale: float = 1.0, seed: int = 0, split: str = "test") -> MultiLabelPredictions:
+    """Four labels, each with three examples of ten; logits that know them by `lift`, then taken `scale` times."""
+    rng = np.random.default_rng([seed, n])
+    y = (rng.random((n, 4)) < 0.3).astype(np.uint8)
+    logits = lift * (2.0 * y - 1) + rng.normal(size=(n, 4))
+    return MultiLabelPredictions([f"{split}{i}" for i in range(n)], y, scale * logits, NAMES[:4], split)
+
+
+def test_sets_of_labels_known_by_heart_and_too_sure_on_new_ones_are_overfitted() -> None:
+    train = label_sets(200, lift=8.0, split="train")
+    accused = judge_overfitting(train, label_sets(300, lift=0.7, scale=6.0))
+    assert (accused.answer, accused.strength) == ("yes", "strong")
+    assert "by all of their labels" in accused.sentence
+    guess = judge_overfitting(train, label_sets(300, lift=0.0, scale=0.2))
+    assert guess.answer == "can't tell"
+    assert "not shown to be better than a guess" in guess.sentence
+
+
+def test_sound_sets_of_labels_are_not_accused() -> None:
+    found = [
+        judge_overfitting(label_sets(200, lift=1.0, split="train", seed=s), label_sets(250, lift=1.0, seed=s + 50))
+        for s in range(20)
+    ]
+    assert sum(claim.answer == "yes" for claim in found) <= 1
+    claims = judge(label_sets(150, lift=1.0), train=label_sets(150, lift=1.0, split="train", seed=3))
+    (claim,) = (c for c in claims if c.name == "overfits")
+    assert not claim.sentence.startswith("Not judged")
