@@ -21,7 +21,7 @@ from graft.core.decision import AnyPredictions, Decision
 from graft.core.devices import choose_device, choose_precision
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
-from graft.core.text import counted
+from graft.core.text import counted, percent
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.data.kinds import TEXT
 from graft.evaluation import frequency_baseline, majority_baseline
@@ -79,7 +79,7 @@ def fit_head(
     say(
         f"head: scaling {head.scaling}, penalty {head.penalty:.3g}, out-of-fold log-loss {best['log_loss']:.4f}"
         f" (standard error {best['standard_error']:.4f}),"
-        f" {'right labels' if train.is_multi_label else 'accuracy'} {best['accuracy']:.1%}; temperature"
+        f" {'right labels' if train.is_multi_label else 'accuracy'} {percent(best['accuracy'])}; temperature"
         f" {head.temperature:.3f}"
     )
     return head, names, heeded

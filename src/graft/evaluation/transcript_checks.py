@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from graft.core.findings import Finding, Suspect
-from graft.core.text import counted
+from graft.core.text import THIN, counted
 from graft.evaluation.outliers import robust_distances
 
 __all__ = ["Heard", "Spoken", "check_transcripts"]
@@ -162,7 +162,10 @@ def _texts_across(rows: Sequence[Spoken]) -> Finding:
     if not held_out:
         return Finding("sentences", "not checked", "No split is held out.")
     share = len(found) / len(held_out)
-    text = f"{share:.0%} of the held-out sentences are said in train word for word: its language model knows them."
+    text = (
+        f"{100 * share:.0f}{THIN}% of the held-out sentences are said in train word for word: its language model knows"
+        " them."
+    )
     suspects = tuple(Suspect(row.id, row.split, label=row.text[:80]) for row in found)
     return Finding("sentences", "note" if share > 0.05 else "ok", text, len(found), suspects, details={"share": share})
 

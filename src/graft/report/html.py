@@ -103,7 +103,7 @@ def render(
     """Return the page; arguments as those of `write_report`."""
     split, noun = split_of(metrics), w.clipped(manifest.get("noun", "examples"), 40)
     verdict = build_verdict(metrics, leaderboard, noun=noun)
-    sentences, further = first.five_sentences(metrics, verdict.facts)
+    sentences, further = first.five_sentences(verdict)
     budget = ExampleBudget(previews, max_bytes=limits.preview_bytes)
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment().get_template("report.html.j2").render(
@@ -114,7 +114,7 @@ def render(
         verdict_headline=verdict.headline,
         sentences=sentences,
         further=further,
-        headline=first.headline(metrics, split),
+        headline=first.headline(metrics),
         questions=first.questions(metrics),
         comparison=first.comparison(metrics, split),
         figures=first.figure_rows(metrics.get(split, {})),
