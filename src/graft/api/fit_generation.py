@@ -43,6 +43,7 @@ from graft.methods.generation import GenerationTuned, fine_tune_generation, judg
 from graft.methods.settings import FineTuning
 from graft.methods.where import training_precision
 from graft.report.generation import print_example, print_generation, write_generation_report
+from graft.report.use import use_of
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration
 
@@ -202,7 +203,7 @@ def fit_generation(
         )
         write_json(folder / "metrics.json", metrics)
     print_generation(metrics, console=console)
-    say(f"model: {folder / 'model'} (loads in transformers.pipeline('text-generation', ...))")
+    say(f"model: {folder / 'model'} ({use_of({'task': 'text-generation'}, {}).told})")
     say(f"report: {folder / 'report.html'}")
     say(f"to talk with it: graft chat {folder}")
     forget(folder)

@@ -36,6 +36,7 @@ from graft.evaluation.speech import Transcripts
 from graft.methods.speech import Heard, hear
 from graft.methods.where import Where, training_precision
 from graft.report.speech import print_speech, write_speech_report
+from graft.report.use import use_of
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech
 
@@ -193,7 +194,7 @@ def fit_speech(
         )
         write_json(folder / "metrics.json", metrics)
     print_speech(metrics, console=console)
-    say(f"model: {folder / 'model'} (loads in transformers.pipeline('automatic-speech-recognition', ...))")
+    say(f"model: {folder / 'model'} ({use_of({'task': 'automatic-speech-recognition'}, {}).told})")
     say(f"report: {folder / 'report.html'}")
     forget(folder)
     return metrics

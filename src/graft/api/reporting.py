@@ -27,6 +27,7 @@ from graft.report.model_card import write_model_card
 from graft.report.previews import write_previews
 from graft.report.sections.mistakes import in_order_of_showing
 from graft.report.terminal import print_summary
+from graft.report.use import use_of
 
 __all__ = ["previews", "title_of", "write_run"]
 
@@ -98,7 +99,7 @@ def write_run(
     print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=noun)
     print_checks(told, console=console)
     console.print()
-    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded, windows=metrics.get('windows'))})")
+    say(f"model: {run.folder / 'model'} ({use_of(manifest, metrics).told})")
     say(f"report: {run.folder / 'report.html'}")
     return metrics
 

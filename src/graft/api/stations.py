@@ -31,8 +31,7 @@ from graft.tasks.base import Task
 from graft.tasks.fine_tuned import save_fine_tuned
 
 __all__ = [
-    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "how_it_loads", "judge", "save",
-    "write_predictions",
+    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "judge", "save", "write_predictions",
 ]  # fmt: skip
 
 _CHECK_EXAMPLES = 4
@@ -264,26 +263,6 @@ def _named(p: AnyPredictions) -> tuple[list[Any], list[Any]]:
         known = zip(p.targets, p.is_known, strict=True)
         return [names[row == 1].tolist() if is_known else None for row, is_known in known], said
     return [None if t < 0 else names[t] for t in p.targets], names[p.predicted].tolist()
-
-
-def how_it_loads(embedded: Embedded, *, windows: Mapping[str, Any] | None = None) -> str:
-    """Return how the saved model is used outside of Graft.
-
-    Parameters
-    ----------
-    windows : of recordings, see `graft.api.hearing.count_long`.
-    """
-    own = embedded.model.saved_facts.get("preprocessing")
-    if own is None:
-        more = ", top_k=None" if embedded.splits["train"].is_multi_label else ""
-        told = f"loads in transformers.pipeline('{embedded.task.name}', ...{more})"
-        if windows is not None and windows["n_long"]:
-            told += f", whose scores are equal up to {windows['window_s']:.3g} s of sound"
-        return told
-    return (
-        f"transformers.pipeline cannot load it: its input comes from {own['file']}:{own['name']}, which lies beside it;"
-        " the network itself is a standard checkpoint"
-    )
 
 
 @torch.inference_mode()

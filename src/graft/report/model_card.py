@@ -16,6 +16,7 @@ from typing import Any
 from graft.core.files import write_text
 from graft.report import wording as w
 from graft.report.leading import headline_of, lead_of, split_of
+from graft.report.use import use_of
 from graft.report.verdict import build_verdict
 
 __all__ = ["card_metadata", "write_model_card"]
@@ -29,11 +30,6 @@ _HUB_METRICS = {
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _MOST_LABELS = 60
 _NOT_THE_MODELS = ("How it was chosen", "Time", "Strategy")
-_USE = {
-    "image-classification": '("picture.jpg")',
-    "text-classification": '("a text")',
-    "audio-classification": '("recording.wav")',
-}
 
 
 def write_model_card(
@@ -119,9 +115,10 @@ def _body(metrics: Mapping[str, Any], manifest: Mapping[str, Any], config: Mappi
     yield f"# {_md(manifest.get('title') or _last_part(str(config.get('data', ''))))}"
     yield f"**{_md(verdict.headline)}** {' '.join(_md(f.text) for f in verdict.facts[:1])}"
     yield f"{_md(base)}, fine-tuned with Graft for {_md(task or 'a task of its own')}."
-    if task in _USE:
-        call = f'pipeline("{task}", "path/to/this/folder"){_USE[task]}'
-        yield f"```python\nfrom transformers import pipeline\n\n{call}\n```"
+    use = use_of(manifest, metrics)
+    if use.code:
+        yield f"```python\n{use.code.replace('`', '')}\n```"
+    yield " ".join(_md(note) for note in use.notes)
     yield "## What it is worth"
     yield "\n".join(_figures(metrics))
     facts = [fact for fact in verdict.facts[1:] if fact.topic not in _NOT_THE_MODELS]
