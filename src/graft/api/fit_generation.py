@@ -43,6 +43,7 @@ from graft.methods.generation import GenerationTuned, fine_tune_generation, judg
 from graft.methods.settings import FineTuning
 from graft.methods.where import training_precision
 from graft.report.generation import print_example, print_generation, write_generation_report
+from graft.report.places import title_of
 from graft.report.use import use_of
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration
@@ -179,7 +180,7 @@ def fit_generation(
         manifest = run.write_manifest(
             {
                 "seed": config.seed,
-                "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
+                "title": title_of(data, config.model),
                 "noun": "conversations",
                 "notes": [*notes, *model.notes, *ready.notes, *measured.notes],
                 "task": task.name,

@@ -35,6 +35,7 @@ from graft.data.transcripts import read_transcribed
 from graft.evaluation.speech import Transcripts
 from graft.methods.speech import Heard, hear
 from graft.methods.where import Where, training_precision
+from graft.report.places import title_of
 from graft.report.speech import print_speech, write_speech_report
 from graft.report.use import use_of
 from graft.tasks.speech_recognition import SpeechRecognition
@@ -167,7 +168,7 @@ def fit_speech(
         manifest = run.write_manifest(
             {
                 "seed": config.seed,
-                "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
+                "title": title_of(data, config.model),
                 "noun": "utterances",
                 "notes": [*notes, *model.notes, *ready.notes],
                 "task": task.name,

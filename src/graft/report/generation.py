@@ -14,7 +14,7 @@ from graft.core.files import write_text
 from graft.evaluation.generations import ScoredTexts
 from graft.report import wording as w
 from graft.report.html import environment, style
-from graft.report.sections import cost, first, repeat, texts
+from graft.report.sections import cost, first, opening, repeat, texts
 from graft.report.verdict import Fact
 
 __all__ = [
@@ -77,12 +77,14 @@ def write_generation_report(
     and scripts.
     """
     strategy = metrics.get("strategy") or {}
+    sentences, also = opening.opened(_first_screen(metrics))
     page = environment().get_template("generation.html.j2").render(
         title=w.clipped(manifest.get("title", "A run"), 200),
         noun="prompts",
         split="test",
         verdict_headline=generation_headline(metrics),
-        sentences=_first_screen(metrics),
+        sentences=sentences,
+        also=also,
         further=[],
         headline=_number(metrics),
         questions=first.questions(metrics),

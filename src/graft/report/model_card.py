@@ -16,6 +16,7 @@ from typing import Any
 from graft.core.files import write_text
 from graft.report import wording as w
 from graft.report.leading import headline_of, lead_of, split_of
+from graft.report.places import model_name
 from graft.report.use import use_of
 from graft.report.verdict import build_verdict
 
@@ -84,7 +85,7 @@ def card_metadata(metrics: Mapping[str, Any], manifest: Mapping[str, Any], confi
         title = w.clipped(_last_part(data) or "data", 80)
         found["model-index"] = [
             {
-                "name": w.clipped(f"{_last_part(base)} on {title}", 120),
+                "name": w.clipped(f"{_base_name(base)} on {title}", 120),
                 "results": [
                     {
                         "task": {"type": task or "other"},
@@ -108,10 +109,14 @@ def _last_part(place: str) -> str:
     return w.plain(PurePath(place).name or place)
 
 
+def _base_name(model: str) -> str:
+    return w.plain(model_name(model))
+
+
 def _body(metrics: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
     noun = w.plain(manifest.get("noun", "examples"))
     verdict = build_verdict(metrics, (), noun=noun)
-    base, task = _last_part(str(config.get("model", ""))), str(manifest.get("task", ""))
+    base, task = _base_name(str(config.get("model", ""))), str(manifest.get("task", ""))
     yield f"# {_md(manifest.get('title') or _last_part(str(config.get('data', ''))))}"
     yield f"**{_md(verdict.headline)}** {' '.join(_md(f.text) for f in verdict.facts[:1])}"
     yield f"{_md(base)}, fine-tuned with Graft for {_md(task or 'a task of its own')}."
@@ -176,7 +181,7 @@ def _limits(metrics: Mapping[str, Any], manifest: Mapping[str, Any], noun: str) 
 
 def _made(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
     backbone, versions = manifest.get("backbone") or {}, manifest.get("versions") or {}
-    yield f"- base: {_md(_last_part(str(config.get('model', ''))))}, weights hash `{backbone.get('weights_hash', '?')}`"
+    yield f"- base: {_md(_base_name(str(config.get('model', ''))))}, weights hash `{backbone.get('weights_hash', '?')}`"
     yield f"- saved weights hash: `{manifest.get('weights_hash', '?')}`"
     kept = (manifest.get("strategy") or {}).get("kept", "head")
     yield f"- kept: {_md(kept)}; seed {manifest.get('seed', '?')}"
