@@ -17,8 +17,9 @@ def opened(facts: Sequence[Fact]) -> tuple[list[Fact], list[Fact]]:
 
     Examples
     --------
-    >>> opened([Fact("Accuracy", "It is 80.5 %. Half of it is luck. More would tell.")])
-    ([Fact(topic='Accuracy', text='It is 80.5 %.')], [Fact(topic='Accuracy', text='Half of it is luck. More would tell.')])
+    >>> first, rest = opened([Fact("Accuracy", "It is 80.5 %. Half of it is luck. More would tell.")])
+    >>> first[0].text, rest[0].text
+    ('It is 80.5 %.', 'Half of it is luck. More would tell.')
     """
     cut = [(fact, _END.split(fact.text, maxsplit=1)) for fact in facts]
     first = [fact._replace(text=parts[0]) for fact, parts in cut]
