@@ -29,6 +29,7 @@ from graft.api.generation_facts import (
 )
 from graft.api.generation_kept import keep_example, keep_losses, keep_texts
 from graft.api.own_way import refuse_options, seconds_of_loop, settings_from, where_of
+from graft.api.test_reads import count_read
 from graft.api.tuning import Deadline, forget
 from graft.backbones.four_bits import FourBits, four_bit_loader
 from graft.core.devices import choose_device
@@ -153,7 +154,7 @@ def fit_generation(
             saved["adapter"] = _save_adapter(tuned, network, task, ready, folder / "adapter")
             say(f"the update alone: {folder / 'adapter'} (loads in peft), merged it gives the same losses")
     with run.phase("evaluation"):
-        n_reads = run.count_test_read()
+        reads = count_read(run, str(ready.facts["splits"]["test"]["fingerprint"]), cache=config.cache, say=say)
         figures, measured = after_training(
             task,
             final,
@@ -168,7 +169,7 @@ def fit_generation(
         metrics: dict[str, Any] = {
             "task": task.name,
             **figures,
-            "test_reads": n_reads,
+            **reads,
             "strategy": strategy_facts(tuned, kept, why, config),
         }
     with run.phase("report"):

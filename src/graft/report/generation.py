@@ -14,6 +14,7 @@ from graft.core.files import write_text
 from graft.evaluation.generations import ScoredTexts
 from graft.report import wording as w
 from graft.report.html import environment, style
+from graft.report.reads import reads_sentence
 from graft.report.sections import cost, first, opening, repeat, texts
 from graft.report.verdict import Fact
 
@@ -94,7 +95,7 @@ def write_generation_report(
         data=[(w.clipped(k, 120), w.clipped(v, 300)) for k, v in (metrics.get("data") or {}).items()],
         worst=[] if scored is None else texts.worst_answers(scored),
         figures=texts.figure_rows(metrics),
-        n_reads=metrics.get("test_reads"),
+        reads=reads_sentence(metrics, what="answers"),
         history=texts.history_rows(strategy.get("history") or (), kept=strategy.get("best_step")),
         cost=cost.cost_rows(metrics),
         notes=[w.clipped(note, 600) for note in list(manifest.get("notes") or ())[:60]],

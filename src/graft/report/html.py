@@ -17,6 +17,7 @@ from graft.report.budget import MOST_PAGE_BYTES, ExampleBudget, Limits
 from graft.report.checks import suspect_ids
 from graft.report.leading import is_multi_label, split_of
 from graft.report.places import short_names
+from graft.report.reads import reads_sentence
 from graft.report.sections import (
     calibration,
     classes,
@@ -135,7 +136,7 @@ def render(
         questions=first.questions(metrics),
         comparison=first.comparison(metrics, split),
         figures=first.figure_rows(metrics.get(split, {})),
-        n_reads=metrics.get("test_reads"),
+        reads=reads_sentence(metrics),
         curve=curve.curve_facts(metrics),
         confusion=confusion.confusion_table(metrics),
         gallery=mistakes.gallery(shown, budget, most=limits.examples),

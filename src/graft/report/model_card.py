@@ -17,6 +17,7 @@ from graft.core.files import write_text
 from graft.report import wording as w
 from graft.report.leading import headline_of, lead_of, split_of
 from graft.report.places import model_name
+from graft.report.reads import reads_sentence
 from graft.report.use import use_of
 from graft.report.verdict import build_verdict
 
@@ -161,7 +162,7 @@ def _data(metrics: Mapping[str, Any], manifest: Mapping[str, Any], noun: str) ->
     yield "## Data"
     parts = [f"{w.count(part['n'])} {_md(name)}" for name, part in (manifest.get("splits") or {}).items()]
     if parts:
-        yield f"{', '.join(parts)} {_md(noun)}. The labels of the test split were read {metrics.get('test_reads', 1)}×."
+        yield f"{', '.join(parts)} {_md(noun)}. {reads_sentence({'test_reads': 1} | dict(metrics))}"
     labels = manifest.get("labels") or []
     shown = ", ".join(_md(w.clipped(name, 60)) for name in labels[:_MOST_LABELS])
     if labels:
