@@ -24,16 +24,9 @@ if TYPE_CHECKING:
     from graft.data.dataset import Splits
     from graft.methods.head_only import HeadFit
 
-__all__ = ["CheckConfig", "Checks", "check", "corrected", "inspect_data", "write_checks"]
+__all__ = ["Checks", "check", "corrected", "inspect_data", "write_checks"]
 
 _FORM = "graft-checks-1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
-    __doc__ = FitConfig.__doc__
-
-    out: str = "checks"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from graft.api.generation_facts import (
 )
 from graft.api.generation_kept import keep_example, keep_losses, keep_texts
 from graft.api.own_way import refuse_options, seconds_of_loop, settings_from, where_of
+from graft.api.test_reads import count_read
 from graft.api.tuning import Deadline, forget
 from graft.backbones.four_bits import FourBits, four_bit_loader
 from graft.core.devices import choose_device
@@ -45,6 +46,8 @@ from graft.methods.generation import GenerationTuned, fine_tune_generation, judg
 from graft.methods.settings import FineTuning
 from graft.methods.where import training_precision
 from graft.report.generation import print_example, print_generation, write_generation_report
+from graft.report.places import title_of
+from graft.report.use import use_of
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration
 from graft.training.sharded import is_sharding_wanted
@@ -144,7 +147,7 @@ def fit_generation(
             saved["adapter"] = _save_adapter(tuned, network, task, ready, folder / "adapter")
             say(f"the update alone: {folder / 'adapter'} (loads in peft), merged it gives the same losses")
     with run.phase("evaluation"):
-        n_reads = run.count_test_read()
+        reads = count_read(run, str(ready.facts["splits"]["test"]["fingerprint"]), cache=config.cache, say=say)
         figures, measured = after_training(
             task,
             final,
@@ -159,7 +162,7 @@ def fit_generation(
         metrics: dict[str, Any] = {
             "task": task.name,
             **figures,
-            "test_reads": n_reads,
+            **reads,
             "strategy": strategy_facts(tuned, kept, why, config),
         }
     with run.phase("report"):
@@ -171,7 +174,7 @@ def fit_generation(
         manifest = run.write_manifest(
             {
                 "seed": config.seed,
-                "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
+                "title": title_of(data, config.model),
                 "noun": "conversations",
                 "notes": [*notes, *model.notes, *ready.notes, *measured.notes],
                 "task": task.name,
@@ -195,7 +198,7 @@ def fit_generation(
         )
         write_json(folder / "metrics.json", metrics)
     print_generation(metrics, console=console)
-    say(f"model: {folder / 'model'} (loads in transformers.pipeline('text-generation', ...))")
+    say(f"model: {folder / 'model'} ({use_of({'task': 'text-generation'}, {}).told})")
     say(f"report: {folder / 'report.html'}")
     say(f"to talk with it: graft chat {folder}")
     forget(folder)
