@@ -154,8 +154,16 @@ def _label_errors(embedded: Embedded, out_of_fold: AnyPredictions, headline: Hea
             label = f"{'not ' if train.labels[row, found.suggested[i]] == 1 else ''}{label}"
             is_own = (train.labels[row] == 1) ^ (np.arange(len(names)) == found.suggested[i])
             corrected = tuple(names[k] for k in np.flatnonzero(is_own))
-        said = {"suggested": label, "score": float(found.margin[i]), "corrected": corrected}
-        suspects.append(Suspect(train.ids[row], "train", label_of(train, row), **said))
+        suspects.append(
+            Suspect(
+                train.ids[row],
+                "train",
+                label_of(train, row),
+                suggested=label,
+                score=float(found.margin[i]),
+                corrected=corrected,
+            )
+        )
     text = (
         f"{counted(len(likely), noun)} of {len(train):,} in train may have a wrong label, the likeliest first; none was"
         " dropped: look at them, and say what is right in a corrections file"
