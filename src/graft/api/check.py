@@ -24,16 +24,9 @@ if TYPE_CHECKING:
     from graft.data.dataset import Splits
     from graft.methods.head_only import HeadFit
 
-__all__ = ["CheckConfig", "Checks", "check", "corrected", "inspect_data", "write_checks"]
+__all__ = ["Checks", "check", "corrected", "inspect_data", "write_checks"]
 
 _FORM = "graft-checks-1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
-    __doc__ = FitConfig.__doc__
-
-    out: str = "checks"
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,8 @@ def check(
     Parameters
     ----------
     data, model, config : as in `graft.fit`. The frozen network of `model` is what similarity is judged by. Transcribed
-        speech needs none; a recogniser that spells with the transcripts' letters finds wrong ones.
+        speech needs none; a recogniser that spells with the transcripts' letters finds wrong ones. Conversations need
+        none; a language model shows which answers are cut off, and which surprise it.
     out : folder for ``checks.json`` and ``corrections.csv``, a template; by default ``checks``. Files there are kept: a
         further template gets a number.
     console : where it is printed; None: standard output.
@@ -96,8 +90,15 @@ def check(
     def say(text: str) -> None:
         console.print(f"· {text}", style="dim", markup=False, highlight=False)
 
+    from graft.data.conversation_files import is_conversational
     from graft.tasks.finding import is_transcribed
 
+    wanted = options.get("task", "auto")
+    if wanted == "text-generation" or (wanted == "auto" and is_conversational(data)):
+        from graft.api.check_generation import check_generation
+
+        told = gather_options(model=model or "none", out=out or "checks", config=config, options=options)
+        return Checks(tuple(check_generation(str(data), told, model=model, say=say, console=console)), Path(told.out))
     if options.get("task", "auto") in ("auto", "automatic-speech-recognition") and is_transcribed(
         Path(data).expanduser()
     ):

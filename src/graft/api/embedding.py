@@ -27,6 +27,8 @@ from graft.core.run_folder import Run
 from graft.core.text import counted
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.duplicates import SplitOverlap
+from graft.data.kinds import TEXT
+from graft.data.texts import split_pair
 from graft.data.traits import Traits
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
@@ -82,6 +84,10 @@ class Embedded:
 
     def facts(self) -> dict[str, Any]:
         """Return what the manifest keeps of data and model."""
+        own = self.model.saved_facts.get("preprocessing")
+        more: dict[str, Any] = {} if own is None else {"own_preprocessing": own}
+        if self.task.kind is TEXT:
+            more["is_pair"] = split_pair(self.splits["train"].read(0).decode("utf-8", "replace"))[1] is not None
         return {
             "backbone": self.model.backbone.as_dict(),
             "task": self.task.name,
@@ -93,6 +99,7 @@ class Embedded:
                 for name, part in self.splits.items()
             },
             "class_counts": self.splits["train"].class_counts.tolist(),
+            **more,
         }
 
 

@@ -131,7 +131,7 @@ def evaluate(
     from graft.api.checks import count_empty
     from graft.api.embedding import extractor_for
     from graft.api.gathering import options_of_run
-    from graft.api.judging import judge_any
+    from graft.api.judging import baseline_of_counts, judge_any
     from graft.api.own_way import count_own_test
     from graft.core.files import read_json
     from graft.core.text import counted
@@ -169,8 +169,9 @@ def evaluate(
         part.ids, part.labels, logits=logits, label_names=fine_tuned.label_names, split=split or "test"
     )
     manifest = read_json(folder / "manifest.json")
-    counts = manifest.get("class_counts")
-    metrics = judge_any(said, class_counts=None if counts is None else np.array(counts), seed=seed)
+    counts = None if manifest.get("class_counts") is None else np.array(manifest["class_counts"])
+    beside = {} if counts is None else baseline_of_counts(said, counts, manifest["splits"]["train"]["n"])
+    metrics = judge_any(said, baselines=beside, class_counts=counts, seed=seed)
     metrics |= count_own_test(folder, part.fingerprint, say=say)
     metrics["noun"] = f"{fine_tuned.task.kind.noun}s"
     return metrics

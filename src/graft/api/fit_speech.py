@@ -22,6 +22,7 @@ from graft.api.speech_facts import contents, strategy_facts, suspects, wav, writ
 from graft.api.speech_shift import judge_corrupted_speech
 from graft.api.speech_sizes import judge_hours
 from graft.api.speech_training import evaluated, kept_network, most_samples, transcripts_of, tuned_on
+from graft.api.test_reads import count_read
 from graft.api.tuning import Deadline, forget
 from graft.core.devices import choose_device
 from graft.core.files import write_json
@@ -35,7 +36,9 @@ from graft.data.transcripts import read_transcribed
 from graft.evaluation.speech import Transcripts
 from graft.methods.speech import Heard, hear
 from graft.methods.where import Where, training_precision
+from graft.report.places import title_of
 from graft.report.speech import print_speech, write_speech_report
+from graft.report.use import use_of
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech
 
@@ -122,7 +125,7 @@ def fit_speech(
             name: hear(final, network, ready.examples, rows, most=most, precision=precision)
             for name, rows in ready.rows.items()
         }
-        n_reads = run.count_test_read()
+        reads = count_read(run, str(ready.facts["splits"]["test"]["fingerprint"]), cache=config.cache, say=say)
         judged = {name: evaluated(ready, found, name, config) for name, found in heard.items()}
         metrics: dict[str, Any] = {
             "task": task.name,
@@ -131,7 +134,7 @@ def fit_speech(
             "held_out": {"valid": judged["valid"].as_dict()} if "valid" in judged else {},
             "train": {"wer": judged["train"].wer.value, "log_loss": heard["train"].log_loss},
             "baselines": {},
-            "test_reads": n_reads,
+            **reads,
             "compared": COMPARED.describe(),
             "log_loss": {name: found.log_loss for name, found in heard.items()},
             "strategy": strategy_facts(tuned, kept, why),
@@ -166,7 +169,7 @@ def fit_speech(
         manifest = run.write_manifest(
             {
                 "seed": config.seed,
-                "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
+                "title": title_of(data, config.model),
                 "noun": "utterances",
                 "notes": [*notes, *model.notes, *ready.notes],
                 "task": task.name,
@@ -193,7 +196,7 @@ def fit_speech(
         )
         write_json(folder / "metrics.json", metrics)
     print_speech(metrics, console=console)
-    say(f"model: {folder / 'model'} (loads in transformers.pipeline('automatic-speech-recognition', ...))")
+    say(f"model: {folder / 'model'} ({use_of({'task': 'automatic-speech-recognition'}, {}).told})")
     say(f"report: {folder / 'report.html'}")
     forget(folder)
     return metrics

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from graft.api.config import FitConfig
+from graft.api.gathering import options_of_run
+from graft.api.test_reads import count_read
 from graft.api.tuning import AUTO_BUDGET_S, Deadline
 from graft.core.errors import DataError, UsageError
 from graft.core.files import read_json
@@ -24,7 +26,13 @@ Part = TypeVar("Part")
 
 
 def refuse_options(
-    config: FitConfig, processes: Processes, *, noun: str, strategies: Sequence[str], absent: Sequence[str]
+    config: FitConfig,
+    processes: Processes,
+    *,
+    noun: str,
+    strategies: Sequence[str],
+    absent: Sequence[str],
+    is_alone: bool = True,
 ) -> None:
     """Raise where an option was set that a task does not have.
 
@@ -33,6 +41,7 @@ def refuse_options(
     noun : what the task is called, ``"a language model"``.
     strategies : those that it has.
     absent : fields of the options that it has no use for.
+    is_alone : whether it runs in one process only.
 
     Raises
     ------
@@ -45,7 +54,7 @@ def refuse_options(
             expected=", ".join(strategies),
             fix="--strategy auto (Python: strategy='auto')",
         )
-    if processes.n > 1:
+    if is_alone and processes.n > 1:
         raise UsageError(f"{processes.n} processes for {noun}", expected="one process", fix="start graft fit by itself")
     for flag in absent:
         if value := getattr(config, flag):
@@ -107,11 +116,11 @@ def judged_split(data: str | Path, parts: Mapping[str, Part | None], split: str 
     return split, found[split]
 
 
-def count_own_test(run: Path, fingerprint: str, *, say: Callable[[str], None]) -> dict[str, int]:
-    """Return ``test_reads`` where what was judged is the run's own test split, counted once more; else nothing."""
+def count_own_test(run: Path, fingerprint: str, *, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return `count_read` where what was judged is the run's own test split, counted once more; else nothing."""
     manifest = read_json(run / "manifest.json")
     if manifest["splits"].get("test", {}).get("fingerprint") != fingerprint:
         return {}
-    n = Run(run, {}, is_resumed=True).count_test_read()
-    say(f"this is the run's own test split; it has now been read {n} times")
-    return {"test_reads": n}
+    found = count_read(Run(run, {}, is_resumed=True), fingerprint, cache=options_of_run(run).cache, say=say)
+    say(f"this is the run's own test split; it has now been read {found['test_reads']} times")
+    return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graft.core.process import prepare_process
+from graft.core.text import percent
 
 if TYPE_CHECKING:
     from graft.tasks.fine_tuned import FineTunedModel
@@ -184,12 +185,12 @@ def _threshold(fine_tuned: FineTunedModel, coverage: float, *, say: Callable[[st
         )
     sets = sets_from_scores(fine_tuned.held_out, coverage=coverage)
     if sets.threshold == 0:
-        say(f"sets: {sets.n} held-out examples are too few to promise {coverage:.1%}; every set holds all classes")
+        say(f"sets: {sets.n} held-out examples are too few to promise {percent(coverage)}; every set holds all classes")
         return 0.0
     low, high = sets.realised()
     say(
-        f"sets: all classes of probability {sets.threshold:.3g} or more, from {sets.n:,} held-out examples; of new"
-        f" examples like them {coverage:.1%} of the sets hold the right class in the mean, by the luck of the draw"
-        f" between {low:.1%} and {high:.1%}; other data may break the promise"
+        f"sets: the likeliest class, and all of probability {sets.threshold:.3g} or more, from {sets.n:,} held-out"
+        f" examples; of new examples like them at least {percent(coverage)} of the sets hold the right class in the"
+        f" mean, by the luck of the draw {percent(low)} to {percent(high)} or more; other data may break the promise"
     )
     return sets.threshold

@@ -120,7 +120,10 @@ def compare_runs(
     if names[0] == names[1]:
         names = (str(folders[0]), str(folders[1]))
     if tasks[0] != tasks[1] and any(task in _WITHOUT_CLASSES for task in tasks):
-        raise DataError(f"{names[0]} is of {tasks[0]}, {names[1]} of {tasks[1]}", expected="two runs of one task")
+        raise DataError(
+            f"{names[0]} is of {tasks[0] or 'classes'}, {names[1]} of {tasks[1] or 'classes'}",
+            expected="two runs of one task",
+        )
     if tasks[0] == "text-generation":
         from graft.api.report_generation import compare_generation_runs
 

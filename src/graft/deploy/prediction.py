@@ -78,7 +78,7 @@ def predict_examples(
     inputs : read lazily, 512 at a time.
     extractor : made for the model; it runs the network without the cache.
     skip_unreadable : yield a prediction with an error in place of raising.
-    threshold : probability from which on a class is in the conformal set; None: no sets.
+    threshold : probability from which on a class is in the conformal set, where the likeliest always is; None: no sets.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _prediction(
         if threshold is None:
             return found
         order = np.argsort(-row, kind="stable")
-        return replace(found, likely=tuple(names[k] for k in order if row[k] >= threshold))
+        return replace(found, likely=tuple(names[k] for i, k in enumerate(order) if i == 0 or row[k] >= threshold))
     given = [int(k) for k in np.argsort(-row, kind="stable") if row[k] >= decision.thresholds[k]]
     return Prediction(
         name,

@@ -14,7 +14,8 @@ from graft.core.files import write_text
 from graft.evaluation.generations import ScoredTexts
 from graft.report import wording as w
 from graft.report.html import environment, style
-from graft.report.sections import cost, first, repeat, texts
+from graft.report.reads import reads_sentence
+from graft.report.sections import cost, first, opening, repeat, texts
 from graft.report.verdict import Fact
 
 __all__ = [
@@ -77,12 +78,14 @@ def write_generation_report(
     and scripts.
     """
     strategy = metrics.get("strategy") or {}
+    sentences, also = opening.opened(_first_screen(metrics))
     page = environment().get_template("generation.html.j2").render(
         title=w.clipped(manifest.get("title", "A run"), 200),
         noun="prompts",
         split="test",
         verdict_headline=generation_headline(metrics),
-        sentences=_first_screen(metrics),
+        sentences=sentences,
+        also=also,
         further=[],
         headline=_number(metrics),
         questions=first.questions(metrics),
@@ -92,7 +95,7 @@ def write_generation_report(
         data=[(w.clipped(k, 120), w.clipped(v, 300)) for k, v in (metrics.get("data") or {}).items()],
         worst=[] if scored is None else texts.worst_answers(scored),
         figures=texts.figure_rows(metrics),
-        n_reads=metrics.get("test_reads"),
+        reads=reads_sentence(metrics, what="answers"),
         history=texts.history_rows(strategy.get("history") or (), kept=strategy.get("best_step")),
         cost=cost.cost_rows(metrics),
         notes=[w.clipped(note, 600) for note in list(manifest.get("notes") or ())[:60]],
