@@ -13,8 +13,8 @@ it, beside these rates themselves.
         [--summary]
 
 Seeds 0, 1 and 11 served to set the search up and are no part of it. Each cell (a task and a seed) is kept in FILE as it
-is done; run again, the bench goes on. It is for one thread a process (OMP_NUM_THREADS=1): cost is the seconds of the
-search's runs beside those of the grid's.
+is done; run again, the bench goes on. It is for one thread a process (OMP_NUM_THREADS=1): cost is the seconds
+of the processor that the search takes beside those of the grid's runs.
 """
 
 from __future__ import annotations
@@ -105,13 +105,13 @@ def right_at(bed: Bed, rate: float, seed: int) -> tuple[np.ndarray, float]:
     """Return which test examples a whole run at a rate names rightly, and the seconds of its training."""
     ground = bed.ground
     model, task = ground.embedded.model, ground.embedded.task
-    began = time.perf_counter()
+    began = time.process_time()
     done = fine_tune(
         with_rate(METHOD, rate), model.network, head=model.head.name, start=(ground.head.weights, ground.head.bias),
         task=task, examples=ground.examples, rows=np.arange(ground.n_train), seed=derive_seed(seed, "truth"),
         where=Where(device="cpu"),
     )  # fmt: skip
-    return right_of(bed, done.network), time.perf_counter() - began
+    return right_of(bed, done.network), time.process_time() - began
 
 
 def right_of(bed: Bed, network: torch.nn.Module) -> np.ndarray:
@@ -149,17 +149,17 @@ def cell(
     method_bed = bed.ground.bed()
     prior = prior_of(METHOD, method_bed.network)
     if known is None:
-        began = time.perf_counter()
+        began = time.process_time()
         tested = range_test(METHOD, method_bed, centre=prior, n_steps=100)
-        arms = {"range test": _arm(bed, tested.suggestion, seed, time.perf_counter() - began, 100)}
+        arms = {"range test": _arm(bed, tested.suggestion, seed, time.process_time() - began, 100)}
     else:
         arms = {"range test": known["arms"]["range test"]}
     searches: dict[str, Any] = {}
     for name, factor in {"": 1.0, **(OFF if has_off else {})}.items():
-        began = time.perf_counter()
+        began = time.process_time()
         method = METHOD if factor == 1 else with_rate(METHOD, prior * factor)
         found = search_on(bed.ground, method, bed=method_bed, say=lambda text: None)
-        spent = time.perf_counter() - began
+        spent = time.process_time() - began
         searches[f"search {name}".strip()] = {**found.as_dict(), "trials": _trials(found)}
         own = arms[f"prior {name}".strip()] = _arm(bed, prior * factor, seed, 0.0, 0)
         is_left = found.learning_rate != prior * factor

@@ -132,8 +132,6 @@ def test_a_row_without_a_token_to_learn_is_an_error_unless_it_may_be_left_out(mo
     ("words", "told"),
     [
         ("evaluate RUN DATA --as-shift", "graft evaluate --as-shift of conversations"),
-        ("plan DATA --model MODEL", "graft plan of conversations"),
-        ("check DATA --model MODEL --out OUT", "graft check of conversations"),
         ("rank DATA --models MODEL", "graft rank of conversations"),
         ("find-lr DATA --model MODEL --out OUT", "graft find-lr of conversations"),
     ],

@@ -25,13 +25,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_language(folder / "model", n_places=320)
     for name, rows in {"data": questions(80), "other": questions(100)[80:]}.items():
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    for name, steps in (("long", 150), ("short", 2)):
+    for name, steps in (("long", 50), ("short", 2)):
         fit(folder, name, fewest_steps=steps)
     return folder
 
 
 def fit(folder: Path, name: str, **options: Any) -> None:
-    given: dict[str, Any] = {"strategy": "full", "epochs": 0.1, "learning_rate": 2e-3, "metric": "exact-match"}
+    given: dict[str, Any] = {
+        "strategy": "full",
+        "epochs": 0.1,
+        "learning_rate": 1e-2,
+        "metric": "exact-match",
+        "precision": "fp32",
+    }
     graft.fit(
         folder / "data.jsonl", model=str(folder / "model"), out=folder / name, device="cpu", offline=True, shots=0,
         general_text="none", console=Console(quiet=True), **(given | options),
@@ -88,8 +94,8 @@ def test_other_metrics_other_answers_and_other_tasks_are_said(folder: Path, tmp_
     rows = [row | {"output": row["output"] + "!"} for row in questions(80)]
     other.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     graft.fit(
-        other, model=str(folder / "model"), out=tmp_path / "r", device="cpu", fewest_steps=1, epochs=0.1, shots=0,
-        general_text="none", console=Console(quiet=True),
+        other, model=str(folder / "model"), out=tmp_path / "r", device="cpu", precision="fp32",
+        fewest_steps=1, epochs=0.1, shots=0, general_text="none", console=Console(quiet=True),
     )  # fmt: skip
     with pytest.raises(DataError, match=r"test conversations have other answers in r than in long"):
         compare_runs(folder / "long", tmp_path / "r")
@@ -116,10 +122,50 @@ def test_it_is_judged_on_other_conversations_and_its_own_test_is_counted(folder:
     for name, rows in (("train", questions(40)), ("test", questions(60)[40:])):
         (parts / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     graft.fit(
-        parts, model=str(folder / "model"), out=tmp_path / "run", device="cpu", fewest_steps=1, epochs=0.1, shots=0,
-        general_text="none", generations=5, console=Console(quiet=True),
+        parts, model=str(folder / "model"), out=tmp_path / "run", device="cpu", precision="fp32",
+        fewest_steps=1, epochs=0.1, shots=0, general_text="none", generations=5, console=Console(quiet=True),
     )  # fmt: skip
     again = graft.evaluate(tmp_path / "run", parts)
     assert again["test_reads"] == 2
     kept = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
     assert again["test"]["loss_per_token"]["value"] == pytest.approx(kept["loss_per_token"]["value"], rel=1e-3)
+
+
+def test_check_looks_at_conversations_with_and_without_a_model(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*questions(40), {"instruction": "turn </s> cow", "input": "", "output": "woc" * 120}, questions(1)[0]]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in [*rows, {"instruction": "x", "input": "", "output": ""}]))
+    found = graft.check(data, out=tmp_path / "checks", console=Console(quiet=True))
+    assert found["copies"].n == 1
+    assert found["length"].suspects[0].id.endswith("line 41")
+    assert found["cut"].severity == "not checked"
+    assert json.loads((tmp_path / "checks" / "checks.json").read_text())["n_left_out"] == 1
+    for model in (folder / "model", folder / "long"):
+        words = ["check", str(data), "--model", str(model), "--out", str(tmp_path / "c"), "--device", "cpu"]
+        assert run_words(words) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "whose answers end beyond the 320 tokens that are read" in said
+        assert "Copies within train: 1 conversation of train more than once" in said
+
+
+def test_plan_says_what_each_strategy_takes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["plan", str(folder / "data.jsonl"), "--model", str(folder / "model"), "--device", "cpu"]
+    assert run_words([*words, "--json", str(tmp_path / "plan.json"), "--epochs", "50", "--batch-size", "8"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "80 conversations: train" in said
+    assert "graft fit would take strategy lora: about" in said
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    lora, full = plan["methods"]
+    assert lora["name"] == "lora"
+    assert 0 < lora["trainable_share"] < full["trainable_share"] == 1
+    assert lora["n_steps"] == 50 * round(plan["data"]["splits"]["train"] / 8)
+    parts = full["seconds"]
+    assert parts["total"] == pytest.approx(sum(parts.values()) - parts["total"], rel=1e-4)
+    assert full["fits"] == "yes"
+    with_limit = graft.plan(
+        folder / "data.jsonl", model=str(folder / "model"), device="cpu", epochs=10_000, time_limit="30s",
+        console=Console(quiet=True),
+    )  # fmt: skip
+    assert "% of steps" in with_limit.method("full").fits.replace(" %", "%")

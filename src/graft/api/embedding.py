@@ -201,7 +201,8 @@ def embed(
     if n_computed:
         seconds = run.seconds["features"]
         say(f"{counted(n_computed, task.kind.noun)} computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
-    remarks = extractor.remarks()
+    n_cut = sum(map(extractor.n_cut, parts.values()))
+    remarks = [extractor.told_cut(n_cut, sum(map(len, parts.values())))] if n_cut else []
     for remark in remarks:
         say(remark)
     embedded = Embedded(
@@ -232,7 +233,7 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
         if is_readable.all():
             continue
         rows = np.flatnonzero(is_readable)
-        example = part.ids[int(np.argmin(is_readable))]
+        example = part.place(int(np.argmin(is_readable)))
         n_bad = len(part) - len(rows) - unreached.get(name, 0)
         if unreached.get(name):
             notes.append(

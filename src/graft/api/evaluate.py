@@ -28,6 +28,7 @@ def evaluate(
     seed: int = 0,
     preprocessing: str | None = None,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     decoding: str = "auto",
     language_model: str | Path | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -49,7 +50,8 @@ def evaluate(
     skip_unreadable : leave out examples that cannot be read.
     seed : of the bootstrap draws.
     preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
-    text_column : column of a table of transcribed speech that holds the texts.
+    text_column : column of a table that holds the texts, also of transcribed speech; None: as the run was fitted.
+    text_pair_column : column of the second texts, of a model of pairs; None: as the run was fitted.
     decoding, language_model : of a speech recogniser, as in `graft.predict`.
     say : told what is remarkable.
     console : for a progress bar.
@@ -119,6 +121,8 @@ def evaluate(
             skip_unreadable=skip_unreadable,
             seed=seed,
             preprocessing=preprocessing,
+            text_column=text_column,
+            text_pair_column=text_pair_column,
             say=say,
             console=console,
         )
@@ -143,16 +147,19 @@ def evaluate(
         split=split,
         path_column=path_column,
         label_column=label_column,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
+        text_column=text_column or config.text_column,
+        text_pair_column=text_pair_column or config.text_pair_column,
         kind=fine_tuned.task.kind,
         multi_label=fine_tuned.decision.is_multi_label,
+        known_texts=fine_tuned.text_columns,
     )
     extractor = extractor_for(fine_tuned.task.model, config, say=say, console=console)
     features = extractor.run(part, n_examples=len(part))
     rows = np.flatnonzero(features.is_readable)
     if len(rows) < len(part):
         say(f"{counted(len(part) - len(rows), 'unreadable ' + fine_tuned.task.kind.noun)} skipped")
+    if n_cut := extractor.n_cut(part):
+        say(extractor.told_cut(n_cut, len(part)))
     for note in count_empty({"the data": part}, {"the data": features}, kind=fine_tuned.task.kind):
         say(note)
     part = part.select(rows)

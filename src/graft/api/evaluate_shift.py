@@ -23,6 +23,8 @@ def evaluate_shift(
     skip_unreadable: bool = False,
     seed: int = 0,
     preprocessing: str | None = None,
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
     say: Callable[[str], None] = lambda text: None,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -32,7 +34,8 @@ def evaluate_shift(
     ----------
     run : the folder that `fit` wrote; its ``predictions.parquet`` says what the model did at home.
     data : other data of the same classes, in any form that `fit` reads, or files without labels.
-    path_column, label_column, skip_unreadable, seed, preprocessing, say, console : as in `evaluate`.
+    path_column, label_column, skip_unreadable, seed, preprocessing, text_column, text_pair_column, say,
+        console : as in `evaluate`.
 
     Raises
     ------
@@ -48,7 +51,14 @@ def evaluate_shift(
 
     folder = Path(run)
     fine_tuned = load_fine_tuned(folder / "model", preprocessing=preprocessing)
-    config = options_of_run(folder, skip_unreadable=skip_unreadable, path_column=path_column, label_column=label_column)
+    text_columns = {"text_column": text_column, "text_pair_column": text_pair_column}
+    config = options_of_run(
+        folder,
+        skip_unreadable=skip_unreadable,
+        path_column=path_column,
+        label_column=label_column,
+        **{name: value for name, value in text_columns.items() if value is not None},
+    )
     names, task = fine_tuned.label_names, fine_tuned.task
     decision = fine_tuned.decision
     other = read_other(
@@ -58,6 +68,7 @@ def evaluate_shift(
         config=config,
         option="as-shift",
         is_multi_label=decision.is_multi_label,
+        known_texts=fine_tuned.text_columns,
     )
     extractor = extractor_for(task.model, config, say=say, console=console)
     said, _ = predict_other(

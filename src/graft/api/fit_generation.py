@@ -18,9 +18,12 @@ from graft.api.config import FitConfig
 from graft.api.generation_data import (
     GenerationData,
     divide_conversations,
+    load_language_task,
     prepare_conversations,
+    read_as_conversations,
     shown_example,
 )
+from graft.api.generation_evidence import on_device
 from graft.api.generation_facts import (
     Before,
     after_training,
@@ -39,7 +42,6 @@ from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.text import counted
-from graft.data.conversation_files import read_conversations
 from graft.methods.generation import GenerationTuned, fine_tune_generation, judge_answers
 from graft.methods.settings import FineTuning
 from graft.methods.where import training_precision
@@ -48,8 +50,9 @@ from graft.report.places import title_of
 from graft.report.use import use_of
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration
+from graft.training.sharded import is_sharding_wanted
 
-__all__ = ["fit_generation"]
+__all__ = ["fit_generation", "four_bits_of", "settings_of_generation"]
 
 _STRATEGIES = ("auto", "lora", "full")
 _CHECKED = 3  # answers on which the saved model is compared
@@ -77,29 +80,15 @@ def fit_generation(
         As the stations do.
     """
     _refuse(config, processes)
-    four_bits = _four_bits(config)
+    four_bits = four_bits_of(config)
     deadline = Deadline.of(config)
     with run.phase("data"):
-        splits = read_conversations(
-            data,
-            valid=config.valid,
-            test=config.test,
-            form=config.format,
-            group_column=config.group_column,
-            skip_unusable=config.skip_unusable,
-        )
+        splits = read_as_conversations(data, config)
         parts, notes = divide_conversations(splits, config)
         for note in notes:
             say(note)
     with run.phase("model"):
-        task = TextGeneration.load(
-            config.model,
-            answers=config.answers,
-            max_tokens=config.max_tokens,
-            revision=config.revision,
-            is_offline=config.offline,
-            trust_remote_code=config.trust_remote_code,
-        )
+        task = load_language_task(config)
         model = task.model
         say(
             f"{model.backbone.architecture}, {model.backbone.n_parameters / 1e6:,.2f} million parameters, reads"
@@ -113,10 +102,10 @@ def fit_generation(
         example = shown_example(ready, task)
         print_example(example, console=console)
     precision = training_precision(model.network, choose_device(config.device), wanted=config.precision)
-    with run.phase("zero-shot"):
-        model.network.to(choose_device(config.device))
-        before = before_training(task, ready, config, precision=precision, say=say)
-        model.network.to("cpu")
+    before = None
+    if processes.is_main:
+        with run.phase("zero-shot"), on_device(model.network, choose_device(config.device)):
+            before = before_training(task, ready, config, precision=precision, say=say)
     with run.phase("fine-tuning"):
 
         def tuned_on(rows: NDArray[np.int64], name: str, say: Callable[[str], None]) -> GenerationTuned:
@@ -129,7 +118,7 @@ def fit_generation(
                 strategy="lora" if config.strategy == "auto" else config.strategy,
                 adapter=config.adapter,
                 four_bits=four_bits,
-                settings=_settings(config),
+                settings=settings_of_generation(config),
                 lora_rank=config.lora_rank,
                 packing=config.packing,
                 is_checkpointed=config.gradient_checkpointing,
@@ -140,7 +129,11 @@ def fit_generation(
             )
 
         tuned = tuned_on(ready.rows["train"], "generation", say)
-        network, kept, why = _kept(ready, task, tuned, before, precision)
+        if before is None:  # not the main process
+            processes.wait()
+            return {}
+        with on_device(tuned.network, choose_device(config.device)):
+            network, kept, why = _kept(ready, task, tuned, before, precision)
         if four_bits and tuned.training.history:
             best = min(float(line["log_loss"]) for line in tuned.training.history)
             why += f"; on the weights in 4 bits, where the updates were learned, it was {best:.3f}"
@@ -209,11 +202,18 @@ def fit_generation(
     say(f"report: {folder / 'report.html'}")
     say(f"to talk with it: graft chat {folder}")
     forget(folder)
+    processes.wait()
     return metrics
 
 
 def _refuse(config: FitConfig, processes: Processes) -> None:
-    refuse_options(config, processes, noun="a language model", strategies=_STRATEGIES, absent=_OTHERS)
+    refuse_options(
+        config, processes, noun="a language model", strategies=_STRATEGIES, absent=_OTHERS, is_alone=config.more_data
+    )
+    if is_sharding_wanted(processes):
+        raise UsageError(
+            "a language model in shards (FSDP)", expected="whole copies of it", fix="leave --use_fsdp away"
+        )
     if config.adapter == "qlora" and config.strategy == "full":
         raise UsageError(
             "--adapter qlora with --strategy full: weights in 4 bits do not learn, updates on top of them do",
@@ -222,7 +222,8 @@ def _refuse(config: FitConfig, processes: Processes) -> None:
         )
 
 
-def _four_bits(config: FitConfig) -> FourBits | None:
+def four_bits_of(config: FitConfig) -> FourBits | None:
+    """Return what loads the network in 4 bits, where the options want it."""
     if config.adapter != "qlora":
         return None
     return four_bit_loader(
@@ -233,7 +234,8 @@ def _four_bits(config: FitConfig) -> FourBits | None:
     )
 
 
-def _settings(config: FitConfig) -> FineTuning:
+def settings_of_generation(config: FitConfig) -> FineTuning:
+    """Return the settings of the loop that the options give."""
     names = (
         "learning_rate", "epochs", "fewest_steps", "batch_size", "micro_batch_size", "optimizer", "weight_decay",
         "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience", "word_embeddings",

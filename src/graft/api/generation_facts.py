@@ -95,12 +95,10 @@ def after_training(
 
     Parameters
     ----------
-    base, final : over the untouched and the kept network; both are put on the device, and left there.
+    base, final : over the untouched and the kept network, on the CPU; each is on the device while it is asked.
     tuned_on : fine-tunes on some of the conversations.
     history : looks at the held-out loss while training.
     """
-    for task in (base, final):
-        task.build().to(choose_device(config.device))
     measured = gather_evidence(
         base,
         final,
@@ -121,7 +119,6 @@ def after_training(
             found = judge_answers(final, network, ready.examples, ready.rows["test"], precision=precision)
             return AnswerLosses(ready.ids("test"), found.sums, found.n_tokens, "test")
 
-        base.build().to("cpu")
         whole = measured.evidence.losses["test"]
         sizes = losses_over_sizes(ready.rows["train"], whole, losses_after=losses_after, seed=config.seed, say=say)
         measured = replace(measured, evidence=replace(measured.evidence, sizes=sizes))

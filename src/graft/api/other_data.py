@@ -38,7 +38,7 @@ class _Listed:
         return len(self._inputs)
 
     def place(self, index: int) -> str:
-        return self._inputs[index].id
+        return self._inputs[index].place or self._inputs[index].id
 
     def read(self, index: int) -> bytes:
         return self._inputs[index].read()
@@ -71,6 +71,7 @@ def read_other(
     config: FitConfig,
     option: str,
     is_multi_label: bool = False,
+    known_texts: tuple[str, ...] | None = None,
 ) -> OtherData:
     """Return other data; its labels, where there are any, are matched with the run's by name.
 
@@ -79,6 +80,7 @@ def read_other(
     data : in any form that ``fit`` reads, or files without labels as ``predict`` reads them.
     option : that named the data, for messages.
     is_multi_label : an example may have any number of labels.
+    known_texts : columns of the texts that the model was fitted to, see `graft.data.texts.text_columns_of`.
 
     Raises
     ------
@@ -86,8 +88,9 @@ def read_other(
         When it holds a label that the run does not have (named), or nothing that can be read.
     """
     path = Path(data).expanduser()
-    if _has_no_labels(path, kind, config):
-        return read_unlabeled(path, kind=kind, config=config, n_labels=len(label_names) if is_multi_label else None)
+    if _has_no_labels(path, kind, config, known_texts):
+        n_labels = len(label_names) if is_multi_label else None
+        return read_unlabeled(path, kind=kind, config=config, n_labels=n_labels, known_texts=known_texts)
     try:
         part = read_labeled(
             data,
@@ -98,21 +101,38 @@ def read_other(
             text_pair_column=config.text_pair_column,
             kind=kind,
             multi_label=is_multi_label,
+            known_texts=known_texts,
         )
     except DataError as error:
         raise DataError(f"--{option} {data}: {error.got}", expected=error.expected, fix=error.fix) from error
     return OtherData(path.name or str(data), part.ids, part.labels, part)
 
 
-def read_unlabeled(data: str | Path, *, kind: ExampleKind, config: FitConfig, n_labels: int | None = None) -> OtherData:
+def read_unlabeled(
+    data: str | Path,
+    *,
+    kind: ExampleKind,
+    config: FitConfig,
+    n_labels: int | None = None,
+    known_texts: tuple[str, ...] | None = None,
+) -> OtherData:
     """Return all examples of a kind in files and folders, whatever folder they lie in, with no class known.
 
     Parameters
     ----------
     n_labels : of the model, where an example may have any number of them; None: one class an example.
+    known_texts : as in `read_other`.
+
+    Raises
+    ------
+    DataError
+        When there is nothing, or single texts where the model reads pairs.
     """
     path = Path(data).expanduser()
-    inputs = list(list_examples([path], kind=kind, text_column=config.text_column))
+    first, second = config.text_column, config.text_pair_column
+    if tuple(name for name in (first, second) if name) == known_texts:
+        first = second = None  # named for the run's own data: other data may name its columns otherwise
+    inputs = list(list_examples([path], kind=kind, text_column=first, text_pair_column=second, known_texts=known_texts))
     targets: NDArray[np.integer[Any]] = (
         np.full(len(inputs), -1, dtype=np.int64)
         if n_labels is None
@@ -121,7 +141,7 @@ def read_unlabeled(data: str | Path, *, kind: ExampleKind, config: FitConfig, n_
     return OtherData(path.name or str(data), [i.id for i in inputs], targets, _Listed(inputs))
 
 
-def _has_no_labels(path: Path, kind: ExampleKind, config: FitConfig) -> bool:
+def _has_no_labels(path: Path, kind: ExampleKind, config: FitConfig, known_texts: tuple[str, ...] | None) -> bool:
     """Return whether there is nothing at a path that could be a label: no subfolder, no second column."""
     if path.is_dir():
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
@@ -133,6 +153,8 @@ def _has_no_labels(path: Path, kind: ExampleKind, config: FitConfig) -> bool:
     if path.suffix.lower() not in TABLE_SUFFIXES:
         return True
     table = read_table([path])
+    if known_texts and set(table.columns) == set(known_texts):
+        return True
     return len(list(table.columns)) == 1 and find_column(table, config.label_column, LABEL_NAMES, kind="label") is None
 
 

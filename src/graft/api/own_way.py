@@ -26,7 +26,13 @@ Part = TypeVar("Part")
 
 
 def refuse_options(
-    config: FitConfig, processes: Processes, *, noun: str, strategies: Sequence[str], absent: Sequence[str]
+    config: FitConfig,
+    processes: Processes,
+    *,
+    noun: str,
+    strategies: Sequence[str],
+    absent: Sequence[str],
+    is_alone: bool = True,
 ) -> None:
     """Raise where an option was set that a task does not have.
 
@@ -35,6 +41,7 @@ def refuse_options(
     noun : what the task is called, ``"a language model"``.
     strategies : those that it has.
     absent : fields of the options that it has no use for.
+    is_alone : whether it runs in one process only.
 
     Raises
     ------
@@ -47,7 +54,7 @@ def refuse_options(
             expected=", ".join(strategies),
             fix="--strategy auto (Python: strategy='auto')",
         )
-    if processes.n > 1:
+    if is_alone and processes.n > 1:
         raise UsageError(f"{processes.n} processes for {noun}", expected="one process", fix="start graft fit by itself")
     for flag in absent:
         if value := getattr(config, flag):

@@ -13,6 +13,7 @@ from graft.api.embedding import Embedded
 from graft.backbones.depth import layer_blocks
 from graft.core.errors import GraftError, UsageError
 from graft.core.files import read_json, write_json
+from graft.core.text import percent
 from graft.methods.arena import Arena
 from graft.methods.budget import RunBudget, n_planned_runs
 from graft.methods.contest import n_contest_folds
@@ -130,7 +131,7 @@ def race_before_contest(
     note = f"race of {len(found.race.standings)}, {found.race.n_steps:,} steps: {told}"
     if found.selection is not None:
         value = found.selection.corrected.value
-        note += f"; held-out accuracy {found.selection.plain:.1%}, corrected for the choice {value:.1%}"
+        note += f"; held-out accuracy {percent(found.selection.plain)}, corrected for the choice {percent(value)}"
     say(note)
     return Raced(finalists, {"kind": kind, **found.as_dict()}, (note,))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,10 @@ def compare_runs(
     if names[0] == names[1]:
         names = (str(folders[0]), str(folders[1]))
     if tasks[0] != tasks[1] and any(task in _WITHOUT_CLASSES for task in tasks):
-        raise DataError(f"{names[0]} is of {tasks[0]}, {names[1]} of {tasks[1]}", expected="two runs of one task")
+        raise DataError(
+            f"{names[0]} is of {tasks[0] or 'classes'}, {names[1]} of {tasks[1] or 'classes'}",
+            expected="two runs of one task",
+        )
     if tasks[0] == "text-generation":
         from graft.api.report_generation import compare_generation_runs
 
@@ -130,7 +134,20 @@ def compare_runs(
         return compare_speech_runs(*folders, names=names, seed=seed)
     a, b = (_test(folder) for folder in folders)
     noun = _json(folders[0] / "manifest.json").get("noun", "examples")
-    return compare_predictions(a, b, names=names, noun=noun, seed=seed)
+    found = compare_predictions(a, b, names=names, noun=noun, seed=seed)
+    return replace(found, texts=_texts(folders, {name for ids in found.differing for name in ids}))
+
+
+def _texts(folders: Sequence[Path], wanted: set[str]) -> dict[str, str]:
+    """Return the beginnings of texts by id, as far as the runs kept them."""
+    from graft.core.text import clipped
+    from graft.report.previews import read_previews
+
+    found: dict[str, str] = {}
+    for path in (folder / "previews.parquet" for folder in folders):
+        kept = read_previews(path) if path.is_file() else {}
+        found |= {name: clipped(shown.text) for name, shown in kept.items() if name in wanted and shown.text}
+    return found
 
 
 def read_predictions(folder: Path) -> dict[str, AnyPredictions]:

@@ -12,6 +12,7 @@ from graft.api.embedding import Embedded
 from graft.api.other_data import predict_other, read_other
 from graft.backbones.extraction import Extractor
 from graft.core.decision import AnyPredictions, Decision
+from graft.data.kinds import TEXT
 from graft.evaluation.alignment import with_targets
 from graft.evaluation.claims import Claim
 from graft.evaluation.label_free import without_labels
@@ -62,6 +63,7 @@ def shift_figures(
             config=config,
             option="shift-data",
             is_multi_label=decision.is_multi_label,
+            known_texts=embedded.splits["train"].text_columns if kept.kind is TEXT else None,
         )
         said, _ = predict_other(
             other,

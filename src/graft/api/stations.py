@@ -22,8 +22,9 @@ from graft.core.decision import AnyPredictions, Decision
 from graft.core.devices import choose_device, choose_precision
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
-from graft.core.text import counted
+from graft.core.text import counted, percent
 from graft.core.types import MultiLabelPredictions, Predictions
+from graft.data.kinds import TEXT
 from graft.evaluation import frequency_baseline, majority_baseline
 from graft.evaluation.conformal import scores_to_keep
 from graft.methods.head_only import HeadFit, HeadOnly
@@ -78,7 +79,7 @@ def fit_head(
     say(
         f"head: scaling {head.scaling}, penalty {head.penalty:.3g}, out-of-fold log-loss {best['log_loss']:.4f}"
         f" (standard error {best['standard_error']:.4f}),"
-        f" {'right labels' if train.is_multi_label else 'accuracy'} {best['accuracy']:.1%}; temperature"
+        f" {'right labels' if train.is_multi_label else 'accuracy'} {percent(best['accuracy'])}; temperature"
         f" {head.temperature:.3f}"
     )
     return head, names, heeded
@@ -138,6 +139,7 @@ def save(
         contents=contents,
         decision=decision,
         held_out=scores_to_keep(held_out) if isinstance(held_out, Predictions) and len(held_out) else None,
+        text_columns=train.text_columns if task.kind is TEXT else None,
     )
     told = (
         f"saved model reloaded: probabilities of {counted(check.n_examples, embedded.noun)} differ by at most"

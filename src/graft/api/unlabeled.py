@@ -18,8 +18,10 @@ from graft.backbones.extraction import Extractor
 from graft.core.decision import AnyPredictions, Decision
 from graft.core.files import atomic_path
 from graft.core.seeds import generator
-from graft.core.text import counted
+from graft.core.text import clipped, counted
 from graft.core.types import Predictions
+from graft.data.kinds import TEXT
+from graft.data.texts import shown_text
 from graft.evaluation.labelling import next_to_label, uncertainty, uncertainty_of_sets
 from graft.tasks.base import Task
 
@@ -51,7 +53,8 @@ def label_next(
     assert config.unlabeled is not None
     kept = tuned or embedded.task
     n_labels = len(embedded.label_names) if decision.is_multi_label else None
-    pool = read_unlabeled(config.unlabeled, kind=kept.kind, config=config, n_labels=n_labels)
+    known = embedded.splits["train"].text_columns if kept.kind is TEXT else None
+    pool = read_unlabeled(config.unlabeled, kind=kept.kind, config=config, n_labels=n_labels, known_texts=known)
     said, features = predict_other(
         pool,
         kept,
@@ -64,13 +67,16 @@ def label_next(
     labelled = _labelled_features(embedded, extractor, config, is_cached=tuned is None)
     p, is_multi_label = said.probabilities, decision.is_multi_label
     chosen = next_to_label(p, features, n=_N, labelled=labelled, is_multi_label=is_multi_label)
+    rows = {name: row for row, name in enumerate(pool.ids)}
     unsure = uncertainty_of_sets(p) if is_multi_label else uncertainty(p)
     with atomic_path(folder / FILE) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["rank", "id", "prediction", "probability", "uncertainty"])
+        own = ["text"] if kept.kind is TEXT else []
+        writer.writerow(["rank", "id", "prediction", "probability", "uncertainty", *own])
         for rank, i in enumerate(chosen.tolist(), start=1):
             label, chance = _said_of(said, i)
-            writer.writerow([rank, said.ids[i], label, f"{chance:.6f}", f"{unsure[i]:.6f}"])
+            texts = [clipped(shown_text(pool.examples.read(rows[said.ids[i]])))] if own else []
+            writer.writerow([rank, said.ids[i], label, f"{chance:.6f}", f"{unsure[i]:.6f}", *texts])
     say(f"to label next: {len(chosen)} of {counted(len(said), 'unlabelled ' + embedded.noun)}: {folder / FILE}")
     return {
         "file": FILE,

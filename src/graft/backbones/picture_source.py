@@ -52,9 +52,13 @@ class PictureSource:
             "layer": "head input",
         }
 
-    def remarks(self) -> list[str]:
-        """Return nothing: pictures are read whole."""
-        return []
+    def n_cut(self, data: Readable) -> int:
+        """Return 0: pictures are read whole."""
+        return 0
+
+    def told_cut(self, n_cut: int, n: int) -> str:
+        """Return nothing."""
+        return ""
 
     def n_workers(self, wanted: int) -> int:
         """Return all that are wanted: decoding costs as much as many a network."""

@@ -28,6 +28,7 @@ def evaluate(
     seed: int = 0,
     preprocessing: str | None = None,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     decoding: Literal["auto", "greedy", "beam"] = "auto",
     language_model: str | None = None,
 ) -> None:
@@ -61,7 +62,9 @@ def evaluate(
     preprocessing
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
     text_column
-        Column of a table that holds the texts of speech.
+        Column of a table that holds the texts. Default: as the run was fitted.
+    text_pair_column
+        Column of the second texts, of a model of pairs.
     decoding
         Of speech: auto (as it was fitted), greedy or beam.
     language_model
@@ -89,6 +92,7 @@ def evaluate(
         seed=seed,
         preprocessing=preprocessing,
         text_column=text_column,
+        text_pair_column=text_pair_column,
         decoding=decoding,
         language_model=language_model,
         say=lambda text: console.print(f"· {text}", style="dim", markup=False, highlight=False),

@@ -8,6 +8,7 @@ import numpy as np
 
 from graft.core.decision import AnyPredictions
 from graft.core.errors import DataError
+from graft.core.text import percent
 from graft.core.types import Estimate
 from graft.evaluation.alignment import take, with_targets
 from graft.evaluation.claims import (
@@ -86,7 +87,7 @@ def judge_shift(
         p_value, test = fisher_exact(table), "fisher-exact"
     now = float(known.is_correct.mean())
     facts: dict[str, Any] = {"accuracy": proportion(int(known.is_correct.sum()), len(known)), "loss": loss}
-    share = f"{float(before.is_correct.mean()):.1%} to {now:.1%}"
+    share = f"{percent(float(before.is_correct.mean()))} to {percent(now)}"
     own, n = f"shift:{name}", len(known)
     if p_value <= ALPHA and loss.value > 0:
         sentence = f"Yes: on {name} it loses {unsigned_points(loss.value)} ({span_points(loss)}): {share}."
@@ -126,8 +127,8 @@ def _without_labels(
     is_multi_label = isinstance(found, LabelFreeExactMatch)
     share, sets_or_answers = ("share of exact sets", "DoC of sets") if is_multi_label else ("accuracy", "COT and COTT")
     told = (
-        f"without labels its {share} on {name} is put at {found.both.value:.1%} ({100 * found.both.low:.1f} to"
-        f" {100 * found.both.high:.1f}), against {base.value or 0.0:.1%} at home; that assumes that its confidence"
+        f"without labels its {share} on {name} is put at {percent(found.both.value)} ({100 * found.both.low:.1f} to"
+        f" {100 * found.both.high:.1f}), against {percent(base.value or 0.0)} at home; that assumes that its confidence"
         " means the same there"
     )
     own, test = f"shift:{name}", f"{sets_or_answers}, under assumption"

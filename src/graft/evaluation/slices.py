@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError
+from graft.core.text import percent
 from graft.core.types import Estimate
 from graft.evaluation.claims import ALPHA, Claim, strength_of_p, unsigned_points
 from graft.evaluation.comparisons import holm
@@ -188,7 +189,7 @@ def judge_slices(slices: Sequence[Slice], *, n: int, is_multi_label: bool = Fals
         gap = (worst.rest.value or 0.0) - (worst.accuracy.value or 0.0)
         sentence = (
             f"Yes, {len(failing)} of {len(slices)}: worst where {worst.column} is {worst.value} ({worst.rows.size} test"
-            f" examples): {worst.accuracy.value or 0.0:.1%}"
+            f" examples): {percent(worst.accuracy.value or 0.0)}"
             f" {'with exactly their own labels' if is_multi_label else 'right'}, {unsigned_points(gap)} below the rest."
         )
         strength = strength_of_p(worst.adjusted_p_value)

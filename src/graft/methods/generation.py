@@ -68,6 +68,7 @@ class GenerationTuned:
     n_trainable : parameters that could move.
     is_packed : whether conversations shared rows.
     padding : share of places that only filled up.
+    steps_a_pass : steps in which every conversation is seen once.
     save_adapter : writes the update alone; None: all weights moved.
     """
 
@@ -77,6 +78,7 @@ class GenerationTuned:
     n_trainable: int
     is_packed: bool
     padding: float
+    steps_a_pass: int
     save_adapter: SaveAdapter | None = None
 
 
@@ -198,8 +200,8 @@ def fine_tune_generation(
         _recompute(network, is_wanted=True)
     n_trainable = sum(p.numel() for p in runnable.parameters() if p.requires_grad)
 
-    batches = _batches(examples, rows, packing, task, settings.batch_size, seed)
-    n_steps = min(max(round(settings.epochs * batches.steps_a_pass), settings.fewest_steps), settings.most_steps)
+    batches = _batches(examples, rows, packing, task, settings.batch_size, seed, n_processes=where.processes.n)
+    n_steps = settings.bounded(round(settings.epochs * batches.steps_a_pass))
     longest = int(examples.lengths(rows).max())
     micro = settings.micro_batch_size or max(1, _MOST_TOKENS // longest)
     recipe = replace(settings, micro_batch_size=micro).recipe(n_steps, learning_rate=rate, seed=seed)
@@ -240,7 +242,7 @@ def fine_tune_generation(
     if is_checkpointed:
         _recompute(network, is_wanted=False)
     trained = finish(runnable).to(device="cpu").eval().requires_grad_(False)
-    return GenerationTuned(trained, training, rate, n_trainable, is_packed, padding, save_adapter)
+    return GenerationTuned(trained, training, rate, n_trainable, is_packed, padding, batches.steps_a_pass, save_adapter)
 
 
 def _told_rows(rows: Mapping[str, tuple[int, ...]], task: TextGeneration, which: str) -> str:
@@ -263,13 +265,16 @@ def _batches(
     task: TextGeneration,
     batch_size: int,
     seed: int,
+    *,
+    n_processes: int = 1,
 ) -> LengthBatches | PackedBatches:
     by_length = LengthBatches(examples, rows, batch_size=batch_size, seed=seed)
     if packing == "off" or (packing == "auto" and by_length.padding() < _WORTH_PACKING):
         return by_length
     lengths = examples.lengths(rows)
     capacity = max(int(lengths.max()), min(task.model.encoder.max_tokens, round(4 * float(lengths.mean()))))
-    return PackedBatches(examples, rows, capacity=capacity, batch_size=batch_size, seed=seed)
+    packed = PackedBatches(examples, rows, capacity=capacity, batch_size=batch_size, seed=seed)
+    return by_length if packing == "auto" and packed.batch_size < n_processes else packed
 
 
 def _recompute(network: Any, *, is_wanted: bool) -> None:

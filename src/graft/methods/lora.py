@@ -82,6 +82,7 @@ class LoRA:
         )
         with warnings.catch_warnings():  # peft asks transformers for a property that is about to be renamed
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it is set right for GPT-2's layers
             wrapped: Any = get_peft_model(network, config)
         _lend_attributes(wrapped)
         names = [name for name, parameter in wrapped.named_parameters() if parameter.requires_grad]

@@ -31,9 +31,21 @@ _NAMES = {
     "empty": "Empty transcripts",
     "length": "Lengths",
     "speaking_rate": "Letters a second",
+    "passages": "Passages of both sides",
+    "conflicting_answers": "Questions with two answers",
+    "surprising": "Surprising answers",
+    "control_tokens": "Marks of a chat template",
+    "turns": "Turns",
+    "one_answer": "One answer for all",
+    "unusable": "Nothing to learn",
+    "cut": "Answers cut off",
 }
 _MARKS = {"warning": ("!", "bold red"), "note": ("·", "yellow"), "ok": ("✓", "green"), "not checked": ("–", "dim")}
-_BESIDE = {"nearly_the_same": "much like"}
+_BESIDE = {
+    "nearly_the_same": "much like",
+    "passages": "in common with",
+    "conflicting_answers": "answered otherwise in",
+}
 _WORST = 3
 
 
@@ -102,11 +114,15 @@ def _cost(without: Mapping[str, Any] | None) -> str:
 
 
 def _example(suspect: Mapping[str, Any], check: str) -> str:
-    told = w.plain(suspect["id"])
+    told = w.plain(suspect["id"]) + _quoted(suspect.get("text"))
     if suspect.get("label"):
         told += f", '{w.plain(suspect['label'])}'"
     if suspect.get("suggested"):
         told += f", perhaps '{w.plain(suspect['suggested'])}'"
     if suspect.get("other"):
-        told += f", {_BESIDE.get(check, 'copy of')} {w.plain(suspect['other'])}"
+        told += f", {_BESIDE.get(check, 'copy of')} {w.plain(suspect['other'])}{_quoted(suspect.get('other_text'))}"
     return told
+
+
+def _quoted(text: str | None) -> str:
+    return f" “{w.plain(text)}”" if text else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ class Comparison:
     n_only : test examples that only the run of A, only that of B has.
     differing : ids that only A has right, and that only B has right, 30 at most of each.
     noun : what the examples are called, in the plural.
+    texts : the beginnings of examples that are texts, by id; may be empty.
     """
 
     names: tuple[str, str]
@@ -52,6 +53,7 @@ class Comparison:
     n_only: tuple[int, int]
     differing: tuple[tuple[str, ...], tuple[str, ...]]
     noun: str = "examples"
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -205,7 +207,7 @@ def write_comparison(path: Path, found: Comparison) -> None:
         rows=rows,
         sentences=_sentences(found),
         differing=[
-            (w.clipped(name, 80), [w.clipped(i, 120) for i in ids])
+            (w.clipped(name, 80), [_shown(found, i) for i in ids])
             for name, ids in zip(found.names, found.differing, strict=True)
         ],
         n=w.count(found.paired.n),
@@ -213,6 +215,11 @@ def write_comparison(path: Path, found: Comparison) -> None:
         style=style(),
     )  # fmt: skip
     write_text(path, page)
+
+
+def _shown(found: Comparison, example: str) -> str:
+    text = found.texts.get(example, "")
+    return w.clipped(example, 120) + (f" “{w.plain(text)}”" if text else "")
 
 
 def _sentences(found: Comparison) -> list[str]:

@@ -26,6 +26,7 @@ __all__ = ["KeptAnswers", "TextComparison", "compare_texts", "print_text_compari
 _ALPHA = 0.05
 _SHOWN = 5  # texts of each that are better
 _MOST_TEXT = 1_000
+_LONGEST_NAME = 36  # as a column's title
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class TextComparison:
     @property
     def sentence(self) -> str:
         """The answer in one sentence, by the first figure."""
-        row, (a, b) = self.rows[0], (w.quoted(name) for name in self.names)
+        row, (a, b) = self.rows[0], (w.quoted(w.clipped(name, _LONGEST_NAME)) for name in self.names)
         gap = row["difference"]["value"]
         if gap is None:
             return f"{a} and {b} cannot be told apart: {w.plain(row['difference']['method'])}."
@@ -179,7 +180,7 @@ def _same(a: Sequence[str], b: Sequence[str], *, names: tuple[str, str], what: s
 def print_text_comparison(found: TextComparison, *, console: Console) -> None:
     """Print the answer and the figures behind it."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-    for i, title in enumerate(("figure", *(w.clipped(name, 40) for name in found.names), "difference", "p")):
+    for i, title in enumerate(("figure", *(w.clipped(name, _LONGEST_NAME) for name in found.names), "difference", "p")):
         table.add_column(Text(title), justify="right" if i else "left")
     for row in found.rows:
         table.add_row(
@@ -203,12 +204,13 @@ def write_text_comparison(path: Path, found: TextComparison) -> None:
     ResourceError
         When the file cannot be written.
     """
-    names = [w.clipped(name, 80) for name in found.names]
+    names = [w.clipped(name, _LONGEST_NAME) for name in found.names]
     rows = [
         {
             "name": w.clipped(row["name"], 60),
             "values": [(_value(e, row), w.interval(e, share=row["is_share"])) for e in row["values"]],
-            "difference": _difference(row),
+            "difference": _difference(row).partition(" (")[0],
+            "interval": _difference(row).partition(" (")[2].rstrip(")"),
             "p": w.p_value(row["p_value"]),
             "n": w.count(row["n"]),
             "is_higher_better": row["is_higher_better"],
@@ -253,6 +255,6 @@ def _difference(row: Mapping[str, Any]) -> str:
         return "–"
     digits = 1 if row["is_share"] else 3
     ends = [gap["value"], *([gap["low"], gap["high"]] if gap["low"] is not None else [])]
-    value, *span = (f"{scale * end:+.{digits}f}".replace("-", "−") for end in ends)
+    value, *span = (f"{round(scale * end, digits) or 0.0:+.{digits}f}".replace("-", "−") for end in ends)
     unit = " points" if row["is_share"] else ""
     return f"{value}{unit} ({span[0]} to {span[1]})" if span else f"{value}{unit}"

@@ -117,7 +117,7 @@ def render(
     """Return the page; arguments as those of `write_report`."""
     split, noun = split_of(metrics), w.clipped(manifest.get("noun", "examples"), 40)
     verdict = build_verdict(metrics, leaderboard, noun=noun)
-    facts, further = first.five_sentences(metrics, verdict.facts)
+    facts, further = first.five_sentences(verdict)
     sentences, also = opening.opened(facts)
     shown = predictions.get(split)
     named = [*(shown.ids if shown is not None else ()), *suspect_ids(checks)]
@@ -132,7 +132,7 @@ def render(
         sentences=sentences,
         also=also,
         further=further,
-        headline=first.headline(metrics, split),
+        headline=first.headline(metrics),
         questions=first.questions(metrics),
         comparison=first.comparison(metrics, split),
         figures=first.figure_rows(metrics.get(split, {})),

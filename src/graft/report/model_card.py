@@ -129,7 +129,7 @@ def _body(metrics: Mapping[str, Any], manifest: Mapping[str, Any], config: Mappi
     yield "\n".join(_figures(metrics))
     facts = [fact for fact in verdict.facts[1:] if fact.topic not in _NOT_THE_MODELS]
     if facts:
-        yield "\n".join(f"- **{_md(fact.topic)}.** {_md(fact.text)}" for fact in facts)
+        yield "\n".join(f"- **{_md(verdict.question_of(f) or f'{f.topic}.')}** {_md(f.text)}" for f in facts)
     yield "\n\n".join(_data(metrics, manifest, noun))
     yield "## Limits"
     yield "\n".join(_limits(metrics, manifest, noun))

@@ -50,6 +50,8 @@ class FineTunedModel:
     decision : one class an example or any number of labels, and by which thresholds or offset.
     held_out : (n_held_out,), probabilities of the true class of examples that the model was not fitted to, ascending:
         what conformal sets are made from; None: not kept.
+    text_columns : of texts, the columns of the table that it was fitted to, two where it reads pairs, none where its
+        texts stood in files; None: not known, or no texts.
     """
 
     task: Task
@@ -57,6 +59,7 @@ class FineTunedModel:
     weights_hash: str
     decision: Decision = field(default_factory=Decision)
     held_out: NDArray[np.float64] | None = None
+    text_columns: tuple[str, ...] | None = None
 
 
 def save_fine_tuned(
@@ -67,6 +70,7 @@ def save_fine_tuned(
     contents: Sequence[bytes],
     decision: Decision | None = None,
     held_out: NDArray[np.float64] | None = None,
+    text_columns: tuple[str, ...] | None = None,
 ) -> SavedCheck:
     """Write a standard checkpoint to `folder`, reload it as transformers does, and compare probabilities.
 
@@ -77,7 +81,7 @@ def save_fine_tuned(
     contents : a few examples to compare on.
     decision : kept in ``graft.json``; with thresholds the checkpoint is one of several labels, whose scores
         ``transformers.pipeline`` makes by the logistic function. None: one class, the likeliest.
-    held_out : kept there too, see `FineTunedModel`.
+    held_out, text_columns : kept there too, see `FineTunedModel`.
 
     Raises
     ------
@@ -107,6 +111,7 @@ def save_fine_tuned(
                 "head": model.head.name,
                 "decision": decision.as_dict(),
                 "held_out_probabilities": None if held_out is None else held_out.tolist(),
+                **({} if text_columns is None else {"text_columns": list(text_columns)}),
                 **model.saved_facts,
             }
             write_json(partial / "graft.json", record)
@@ -163,6 +168,7 @@ def load_fine_tuned(folder: Path, *, preprocessing: str | None = None) -> FineTu
         record["weights_hash"],
         Decision.from_dict(record.get("decision") or {}),
         None if kept is None else np.array(kept, dtype=np.float64),
+        None if record.get("text_columns") is None else tuple(record["text_columns"]),
     )
 
 

@@ -152,7 +152,7 @@ def test_the_test_split_is_judged_by_its_groups(
     is_too_few = n_test_groups == 2
     assert (told["over_groups"]["low"] is None) is is_too_few
     assert ("too few for an interval" in told["text"]) is is_too_few
-    assert "from 36.8% to 90.0% right" in told["text"]
+    assert "from 36.8\u202f% to 90.0\u202f% right" in told["text"]
 
 
 def test_a_test_split_with_groups_of_train_is_not_judged_by_them(speakers: Any) -> None:

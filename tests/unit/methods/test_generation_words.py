@@ -46,14 +46,14 @@ def words_of(task: TextGeneration) -> list[int]:
     return sorted(task.model.tokenizer.convert_tokens_to_ids(LETTERS))
 
 
-def tuned(task: TextGeneration, examples: ConversationExamples, **more: Any) -> Any:
-    settings = FineTuning(
-        epochs=4, fewest_steps=60, batch_size=8, evaluations=3, patience=None, learning_rate=5e-2, **more
-    )
+def tuned(task: TextGeneration, examples: ConversationExamples, *, strategy: str = "lora", **more: Any) -> Any:
+    given: dict[str, Any] = {"epochs": 4, "fewest_steps": 60, "learning_rate": 5e-2}
+    settings = FineTuning(batch_size=8, evaluations=3, patience=None, **(given | more))
     told: list[str] = []
     found = fine_tune_generation(
-        task, examples, TRAIN, held_out_rows=VALID, settings=settings, where=Where("cpu", "fp32"), say=told.append
-    )
+        task, examples, TRAIN, held_out_rows=VALID, strategy=strategy, settings=settings, where=Where("cpu", "fp32"),
+        say=told.append,
+    )  # fmt: skip
     return found, told
 
 
@@ -83,3 +83,28 @@ def test_they_are_told_apart_and_adapter_model_and_pipeline_agree(task: TextGene
     nothing = judge_answers(task, adapted(task.build(), tmp_path / "none"), examples, VALID, precision=FP32)
     base = judge_answers(task, task.build(), examples, VALID, precision=FP32)
     np.testing.assert_allclose(nothing.sums, base.sums, rtol=1e-5)
+
+
+def test_they_learn_the_same_where_logits_come_in_chunks(task: TextGeneration, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = ConversationExamples([task.encode(c) for c in CONVERSATIONS], task.collate, task.collate_packed)
+    short = {"epochs": 0.1, "fewest_steps": 5, "learning_rate": 1e-2}
+    plain, _ = tuned(task, examples, **short)
+    monkeypatch.setattr("graft.backbones.token_losses._MOST_LOGITS", 3 * 261)  # three tokens at a time
+    chunked, _ = tuned(TextGeneration(task.model), examples, **short)
+    tables = [run.network.get_output_embeddings().weight for run in (plain, chunked)]
+    torch.testing.assert_close(tables[1], tables[0], rtol=0, atol=1e-5)
+    assert not torch.equal(tables[0], task.build().get_output_embeddings().weight)
+
+
+def test_all_words_that_occur_learn_or_none_where_that_is_wanted(task: TextGeneration) -> None:
+    examples = ConversationExamples([task.encode(c) for c in CONVERSATIONS], task.collate, task.collate_packed)
+    short = {"epochs": 0.1, "fewest_steps": 3, "learning_rate": 1e-2}
+    before = task.build().get_input_embeddings().weight
+    found, told = tuned(task, examples, word_embeddings="train", **short)
+    words = examples.words(TRAIN)
+    assert told[0].startswith(f"the rows of all {len(words)} words that occur learn too")
+    moved = (found.network.get_input_embeddings().weight != before).any(dim=1).nonzero().flatten().tolist()
+    assert set(moved) <= set(words.tolist())
+    assert len(moved) > len(words) / 2  # three steps see no more
+    full, _ = tuned(task, examples, strategy="full", word_embeddings="frozen", **short)
+    assert torch.equal(full.network.get_input_embeddings().weight, before)

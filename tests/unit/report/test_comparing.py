@@ -92,3 +92,11 @@ def test_it_is_told_in_the_terminal_and_as_a_page(tmp_path: Path) -> None:
     assert "<img" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert len(page) < 100_000
+
+
+def test_texts_stand_beside_the_ids_of_where_they_differ(tmp_path: Path) -> None:
+    found = compare_predictions(*pair(), names=NAMES)
+    example = found.differing[0][0]
+    write_comparison(tmp_path / "compare.html", replace(found, texts={example: "the <rose> is red"}))
+    page = (tmp_path / "compare.html").read_text(encoding="utf-8")
+    assert page.count("“the &lt;rose&gt; is red”") == 1

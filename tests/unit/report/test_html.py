@@ -230,6 +230,26 @@ def test_other_data_and_corruptions_by_severity(tmp_path: Path, run: Run) -> Non
     assert "blur 1" not in page.text
 
 
+def test_there_is_one_verdict_on_calibration(tmp_path: Path, run: Run) -> None:
+    """The bins are drawn without a p-value of their own, which could contradict the claim's."""
+    p = run.predictions
+    assert isinstance(p, Predictions)
+    (claim,) = (c.as_dict() for c in judge(p) if c.name == "calibrated")
+    page = write(tmp_path / "report.html", run, metrics=run.metrics | {"claims": [claim]})
+    section = page.text[page.text.index("Can its confidence be believed?") :][:900]
+    assert " ".join(claim["sentence"].split()) in section
+    assert len(re.findall(r"p [<=] ", section)) == 1
+    assert "Calibration error" not in section
+
+
+def test_what_corruptions_used_is_not_called_left_out(tmp_path: Path, run: Run) -> None:
+    cell = {"corruption": "blur", "severity": 3, "accuracy": {"value": 0.7, "low": 0.5, "high": 0.8, "n": 43}}
+    used = {"n": 43, "clean": 0.9, "cells": [cell], "left_out": "43 of 48 examples, severity 3: more took too long"}
+    page = write(tmp_path / "report.html", run, metrics=run.metrics | {"shift": {"corruptions": used}})
+    assert "Used: 43 of 48 examples" in page.text
+    assert "Left out" not in page.text
+
+
 @pytest.mark.parametrize("missing", ["baselines", "calibration", "confusion", "seconds"])
 def test_leaves_out_what_is_not_known(tmp_path: Path, run: Run, missing: str) -> None:
     metrics = {k: v for k, v in run.metrics.items() if k != missing}
