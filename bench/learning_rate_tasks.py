@@ -13,7 +13,8 @@ from measure import shared
 
 __all__ = ["draw"]
 
-N_EACH = {"cifar10": 20, "mnist": 20, "trec": 35, "fsdd": 20}
+N_EACH = {"cifar10": 20, "mnist": 20, "trec": 35, "fsdd": 20, "letters": 20, "sst2": 100}
+PLACES = {"letters": "mnist"}
 N_TEST = 1_000
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
@@ -37,8 +38,8 @@ def draw(task: str, seed: int, folder: Path) -> tuple[Path, Path]:
 
 
 def _rows(task: str, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    place = shared() / "data" / task
-    if task in ("cifar10", "mnist"):
+    place = shared() / "data" / PLACES.get(task, task)
+    if task in ("cifar10", "mnist", "letters"):
         return tuple(  # type: ignore[return-value]
             [{"file": str(p), "label": p.parent.name} for p in sorted((place / split).glob("*/*"))]
             for split in ("train", "test")

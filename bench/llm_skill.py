@@ -4,7 +4,7 @@ The skill: three words in reverse order, as a JSON list. The model is llama2.c's
 GRAFT_SHARED, else ../shared), trained on children's stories, which has never seen a list, an instruction or JSON. Words
 are those that its tokenizer holds whole. What is forgotten is measured on stories that the model wrote before.
 
-    python bench/llm_skill.py [--strategies full,lora] [--seeds 0] [--keep FOLDER]
+    python bench/llm_skill.py [--strategies full,lora,lora-frozen-words] [--seeds 0] [--keep FOLDER]
 
 Held against the aim: exact match from about 0 to at least 80 % on new triples, at least 99 % of texts end by
 themselves, and the report names the loss on stories before and after.
@@ -59,6 +59,7 @@ SIZES = {"train": 500, "valid": 100, "test": 300}
 OPTIONS: dict[str, dict[str, Any]] = {
     "full": {"learning_rate": 2e-3},
     "lora": {"learning_rate": 3e-3, "lora_rank": 16},
+    "lora-frozen-words": {"learning_rate": 3e-3, "lora_rank": 16, "word_embeddings": "frozen"},
 }
 
 
@@ -86,7 +87,7 @@ def taught(strategy: str, seed: int, folder: Path) -> dict[str, Any]:
         str(data),
         model=str(SHARED / "models" / "stories260K"),
         out=str(folder / f"{strategy}-{seed}"),
-        strategy=strategy,
+        strategy=strategy.partition("-")[0],
         metric="exact-match",
         generations=SIZES["test"],
         epochs=30,
@@ -149,7 +150,10 @@ def main() -> None:
                 rows.append(taught(strategy, int(seed), folder))
                 print(json.dumps(rows[-1]), flush=True)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "llm_skill.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    path, anew = RESULTS / "llm_skill.json", {(row["strategy"], row["seed"]) for row in rows}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    rows = [row for row in before if (row["strategy"], row["seed"]) not in anew] + rows
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(table(rows))
 
 

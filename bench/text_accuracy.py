@@ -5,6 +5,7 @@ of equal size for each intent, by seed; the test is the whole test split: 3,080 
 4,500 of 150 (clinc150, whose small training set has 50 a class). Strategies are compared on the same draws.
 
     python bench/text_accuracy.py [--data banking77] [--strategies head] [--sizes 8,10,0] [--draws 5] [--epochs 6]
+        [--from-draw 0]: with 2, the draws 2 to 4 alone
     python bench/text_accuracy.py --data clinc150 --strategies head,lp-ft,contrastive --sizes 10 --draws 1
 """
 
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--strategies", default="head")
     parser.add_argument("--sizes", default="8,10,0")
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--from-draw", type=int, default=0, help="leave out the draws before it")
     parser.add_argument("--epochs", type=float, default=6.0)
     args = parser.parse_args()
     import graft
@@ -59,11 +61,11 @@ def main() -> None:
         for n_each in map(int, args.sizes.split(",")):
             places = [
                 draw(folder, n_each, seed, data=args.data)
-                for seed in range(1 if args.quick or not n_each else args.draws)
+                for seed in range(args.from_draw, 1 if args.quick or not n_each else args.draws)
             ]
             for strategy in args.strategies.split(","):
                 found = []
-                for seed, place in enumerate(places):
+                for seed, place in enumerate(places, start=args.from_draw):
                     result = graft.fit(
                         place, model=encoder, out=folder / f"run-{strategy}-{n_each}-{seed}", seed=seed,
                         cache=folder / "cache", strategy=strategy, epochs=args.epochs,

@@ -97,7 +97,8 @@ def said(logits: np.ndarray, y: np.ndarray, names: tuple[str, ...], split: str) 
 
 def shift(lab: Lab, n_draws: int) -> tuple[dict[str, Any], list[Bar]]:
     from graft.data.readers import read_labeled
-    from graft.evaluation.shift import accuracy_without_labels, unpaired_difference
+    from graft.evaluation.label_free import accuracy_without_labels
+    from graft.evaluation.shift import unpaired_difference
 
     cifar, mnist = splits_of("cifar10"), splits_of("mnist")
     homes = {"lossless": cifar, "digits": mnist, "half resolution": cifar}

@@ -8,12 +8,12 @@ from graft.core.version import VERSION
 
 __version__ = VERSION
 __all__ = [
-    "GraftError", "__version__", "check", "demo", "evaluate", "find_learning_rate", "fit",
+    "Chat", "GraftError", "__version__", "check", "demo", "evaluate", "find_learning_rate", "fit",
     "plan", "predict", "pretrain", "rank",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from graft.api import check, demo, evaluate, find_learning_rate, fit, plan, predict, pretrain, rank
+    from graft.api import Chat, check, demo, evaluate, find_learning_rate, fit, plan, predict, pretrain, rank
     from graft.core.errors import GraftError
 
 

@@ -40,6 +40,7 @@ def test_public_names(name: str) -> None:
 
 def test_the_package_itself() -> None:
     assert graft.__all__ == [
+        "Chat",
         "GraftError",
         "__version__",
         "check",

@@ -33,12 +33,13 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a report by its name, made once."""
     folder = tmp_path_factory.mktemp("pages")
     makers = {"pictures": (classes, 25), "texts": (classes, 40), "sounds": (classes, 8), "two": (classes, 2)}
+    makers["six"] = (classes, 6)
 
     def report(name: str) -> Path:
         path = folder / f"{name}.html"
         if not path.is_file():
             make, n = makers.get(name, (label_sets, 9))
-            write(path, *make(n), form={"two": "names", "sets": "pictures"}.get(name, name))  # type: ignore[operator]
+            write(path, *make(n), form={"two": "names", "six": "names", "sets": "pictures"}.get(name, name))  # type: ignore[operator]
         return path
 
     return report
@@ -129,6 +130,20 @@ def test_a_filter_leaves_what_fits_and_opens_what_is_folded(
     assert rows.count() == 1
     filter_.locator(".all").click()
     assert page.locator("#class-table tbody tr:visible").count() == 40
+
+
+def test_a_matrix_that_is_wider_than_the_page_says_so_and_one_of_six_fits(
+    reports: Callable[[str], Path], show: Callable[..., Any]
+) -> None:
+    page = show(reports("pictures"), width=390)
+    box = page.get_by_role("region", name="Confusion matrix")
+    assert "more-right" in box.get_attribute("class")
+    assert page.locator("[aria-label='Confusion matrix'] + .scroll-hint").is_visible()
+    box.evaluate("e => { e.scrollLeft = 9999; }")
+    page.locator("[aria-label='Confusion matrix'].more-left:not(.more-right)").wait_for()
+    six = show(reports("six"), width=390).get_by_role("region", name="Confusion matrix")
+    assert six.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert "more" not in six.get_attribute("class")
 
 
 def test_sounds_play(reports: Callable[[str], Path], show: Callable[..., Any]) -> None:

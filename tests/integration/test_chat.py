@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import graft
-from graft.api.chat import Chat
+from graft import Chat
 from graft.cli.app import run as run_words
 from graft.core.errors import DataError, UsageError
 from small_language import make_language, questions
@@ -109,7 +109,7 @@ def test_what_a_language_model_does_not_have_is_refused(
         list(graft.predict(finished, tmp_path))
     for options, told in (
         ({"strategy": "head"}, "--strategy head for a language model"),
-        ({"adapter": "qlora"}, "--adapter qlora: weights in 4 bits are not supported yet"),
+        ({"adapter": "qlora", "strategy": "full"}, "--adapter qlora with --strategy full"),
         ({"shift_data": "x"}, "--shift-data x for a language model"),
     ):
         with pytest.raises(UsageError, match=told):
@@ -131,11 +131,7 @@ def test_a_row_without_a_token_to_learn_is_an_error_unless_it_may_be_left_out(mo
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("report RUN", "a run of text-generation"),
-        ("report --compare RUN RUN", "a run of text-generation"),
-        ("evaluate RUN DATA", "graft evaluate of conversations"),
-        ("plan DATA --model MODEL", "graft plan of conversations"),
-        ("check DATA --model MODEL --out OUT", "graft check of conversations"),
+        ("evaluate RUN DATA --as-shift", "graft evaluate --as-shift of conversations"),
         ("rank DATA --models MODEL", "graft rank of conversations"),
         ("find-lr DATA --model MODEL --out OUT", "graft find-lr of conversations"),
     ],

@@ -114,7 +114,7 @@ def test_wrong_corrections_name_the_row(
     for words in (("check", faulty), ("fit", faulty, "--out", tmp_path / "run")):
         told = here(*words, "--model", checkpoint, "--corrections", file)
         assert told.code == 3
-        assert "row 1: no example train/red/99.png" in told.err.replace("\n", " ")
+        assert "line 2: no example train/red/99.png" in told.err.replace("\n", " ")
 
 
 def test_texts_and_groups(here: Callable[..., Any], tmp_path: Path) -> None:
@@ -142,6 +142,11 @@ def test_texts_and_groups(here: Callable[..., Any], tmp_path: Path) -> None:
     assert all(s["id"] != s["other"] and s["id"] != "test/16" for s in alike["suspects"])
     assert (found["groups"]["severity"], found["groups"]["n"]) == ("warning", 16)
     assert found["shortcuts"]["severity"] == "ok"
+    copy = next(s for s in found["copies_across_splits"]["suspects"] if s["id"] == "test/16")
+    assert (copy["text"], copy["other_text"]) == ("The rose is red, TRAIN!", "the rose is red train")
+    assert "test/16 “The rose is red, TRAIN!”" in told.out
+    row = next(r for r in csv.DictReader((out / "corrections.csv").read_text().splitlines()) if r["id"] == "test/16")
+    assert (row["text"], row["text_of_copy"], len(row["content_hash"])) == (copy["text"], copy["other_text"], 16)
 
 
 def test_recordings_whose_sampling_rate_is_their_label(here: Callable[..., Any], tmp_path: Path) -> None:
@@ -176,6 +181,19 @@ def test_several_labels(here: Callable[..., Any], checkpoint: Path, tmp_path: Pa
     }
     errors = found["label_errors"]
     assert errors["without"] is None or errors["without"]["metric"] == "mean_average_precision"
+    written = list(csv.DictReader((out / "corrections.csv").read_text().splitlines()))
+    own = {row["id"]: set(row["label_now"].split(", ")) - {""} for row in written}
+    for suspect in errors["suspects"]:
+        wrong = suspect["suggested"].removeprefix("not ")
+        assert set(suspect["corrected"]) == own[suspect["id"]] ^ {wrong}
+    for row in written:
+        row |= {"action": "relabel"}
+        assert "not " not in row["label"]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, written)), encoding="utf-8")
+    again = here(
+        "check", table, "--model", checkpoint, "--out", out, "--workers", 0, "--corrections", tmp_path / "c.jsonl"
+    )
+    assert f"{len(written)} relabelled" in again.out, again.err
 
 
 def test_real_digits_are_no_copies_of_each_other(

@@ -14,6 +14,7 @@ from rich.console import Console
 
 import graft
 from graft.core.errors import DataError, UsageError
+from graft.core.text import percent
 from small_sounds import PITCHES, RATE, make_audio_checkpoint, make_recordings, tone
 
 QUIET: dict[str, Any] = {"console": Console(quiet=True), "workers": 0, "strategy": "head"}
@@ -105,7 +106,7 @@ def test_speakers_are_never_torn_and_the_difference_is_shown(base: Path, tmp_pat
     assert "no speaker stands on both sides" in report
     judged = groups["test"]
     assert (judged["n_groups"], judged["over_groups"]["low"]) == (1, None)
-    assert f"are of 1 speaker, {judged['shares'][0]:.1%} right; too few" in report
+    assert f"are of 1 speaker, {percent(judged['shares'][0])} right; too few" in report
 
 
 def test_a_recording_may_have_several_labels(base: Path, tmp_path: Path) -> None:

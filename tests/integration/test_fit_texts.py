@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -16,7 +17,9 @@ import pytest
 from rich.console import Console
 
 import graft as package
-from graft.core.errors import UsageError
+from graft.api.report import compare_runs
+from graft.core.errors import DataError, UsageError
+from graft.report.comparing import write_comparison
 from small_texts import make_text_checkpoint
 
 QUIET: dict[str, Any] = {"console": Console(quiet=True), "strategy": "head"}
@@ -172,3 +175,58 @@ def test_bank_questions_with_a_real_sentence_encoder(shared: Path, tmp_path: Pat
     zero_shot = result.metrics["baselines"]["zero-shot"]["accuracy"]["value"]
     assert 0.6 < zero_shot < result.metrics["test"]["accuracy"]["value"], "label names alone say much, not all"
     assert "label names as one more text of each class" in (result.out / "log.txt").read_text(encoding="utf-8")
+
+
+def test_that_texts_are_cut_is_said_each_time(
+    table: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pd.read_csv(table)
+    rows.loc[::4, "text"] += " like the sea" * 12
+    rows.to_csv(table, index=False)
+    for folder in ("first", "second"):
+        result = run(table, encoder, tmp_path, out=tmp_path / folder, console=Console(width=500), corruptions="none")
+        assert "6 of 24 texts (25.0%) are cut at 32 tokens" in capsys.readouterr().out
+        assert "6 of 24 texts (25.0%) are cut" in result.report.read_text(encoding="utf-8")
+    said: list[str] = []
+    list(package.predict(result.out, table, device="cpu", workers=0, say=said.append))
+    assert any(text.startswith("6 of 24 texts (25.0%) are cut at 32 tokens") for text in said)
+
+
+def flipped(run: Path, folder: Path) -> Path:
+    """Write a copy of a run whose model is never right."""
+    shutil.copytree(run, folder)
+    found = pd.read_parquet(folder / "predictions.parquet")
+    labels = [name for name in found if name.startswith("p_")]
+    for row, target in found.target.items():
+        found.loc[row, labels] = [0.01 if name == f"p_{target}" else 0.99 / (len(labels) - 1) for name in labels]
+    found.to_parquet(folder / "predictions.parquet", index=False)
+    return folder
+
+
+def test_a_model_of_pairs_reads_the_columns_that_it_was_fitted_to(table: Path, encoder: Path, tmp_path: Path) -> None:
+    rows = pd.read_csv(table)
+    pairs = pd.DataFrame(
+        {
+            "lefty": rows.text.str.split().str.join(" ") + " sky",
+            "righty": rows.text.str.split().str[-1],
+            "label": rows.label,
+        }
+    )
+    pairs.to_csv(tmp_path / "pairs.csv", index=False)
+    pairs.drop(columns="label").to_csv(tmp_path / "new.csv", index=False)
+    columns = {"text_column": "lefty", "text_pair_column": "righty"}
+    result = run(tmp_path / "pairs.csv", encoder, tmp_path, **columns, unlabeled=tmp_path / "new.csv")
+    assert json.loads((result.model / "graft.json").read_text())["text_columns"] == ["lefty", "righty"]
+    listed = pd.read_csv(result.out / "label-next.csv")
+    assert set(listed.text) == set(pairs.lefty + " — " + pairs.righty)
+    page = tmp_path / "compare.html"
+    write_comparison(page, compare_runs(result.out, flipped(result.out, tmp_path / "other")))
+    assert " — " in page.read_text(encoding="utf-8").split("Where they differ")[1]
+    asked = {"device": "cpu", "workers": 0, "precision": "fp32"}
+    found = {p.id.rpartition(":")[2]: p for p in package.predict(result.out, tmp_path / "new.csv", **asked)}
+    kept = pd.read_parquet(result.out / "predictions.parquet").query("split == 'test'")
+    for _, row in kept.iterrows():
+        p = found[str(int(row["id"]) + 1)]
+        np.testing.assert_allclose(p.probabilities, [row[f"p_{name}"] for name in sorted(SAID)], atol=2e-2)
+    with pytest.raises(DataError, match="reads pairs"):
+        list(package.predict(result.out, table, **asked))

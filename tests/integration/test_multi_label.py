@@ -149,6 +149,8 @@ def test_evaluate_gives_the_same_figures(here: Run, colours: Path, tables: Path,
     for name in ("mean_average_precision", "micro_f1", "exact_match", "log_loss"):
         assert found["test"][name]["value"] == pytest.approx(kept["test"][name]["value"], abs=0.02)
     assert "Mean average precision" in told.out
+    prior = "prior"
+    assert found["baselines"][prior]["micro_f1"] == kept["baselines"][prior]["micro_f1"]
 
 
 def test_texts_of_labels_are_taken_apart_when_asked_and_fine_tuned(here: Run, tmp_path: Path) -> None:

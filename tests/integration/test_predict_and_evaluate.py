@@ -119,6 +119,11 @@ def test_evaluate_on_new_pictures(here: Run, own_run: Path, tmp_path: Path) -> N
     metrics = json.loads((tmp_path / "m.json").read_text())
     assert metrics["test"]["accuracy"]["n"] == 18
     assert "read" not in told.out.split("Accuracy")[0] or "own test split" not in told.out
+    first = json.loads((own_run / "metrics.json").read_text())
+    assert metrics["baselines"]["majority"]["accuracy"]["n"] == 18
+    assert "Most frequent class" in told.out
+    assert "nothing to compare it with" not in told.out
+    assert first["test_split_reads"]["n_runs"] >= 1
     by_prediction = rows_of(here("predict", own_run, data, "--workers", 0).out)
     right = sum(row["prediction"] == Path(row["id"]).parent.name for row in by_prediction)
     assert metrics["test"]["accuracy"]["value"] == pytest.approx(right / 18, abs=0.06)
@@ -135,9 +140,12 @@ def test_evaluate_counts_readings_of_the_runs_own_test_split(
     kept = [rows[0], *(row for row in rows[1:] if Path(row[0]).relative_to(pictures).as_posix() in ids)]
     with open(tmp_path / "test.csv", "w", newline="") as file:
         csv.writer(file).writerows(kept)
+    seen = []
     for n in (2, 3):
         metrics = package.evaluate(own_run, tmp_path / "test.csv")
         assert metrics["test_reads"] == n
+        seen.append(metrics["test_split_reads"])
+    assert seen[1] == {"n_reads": seen[0]["n_reads"] + 1, "n_runs": seen[0]["n_runs"]}
     first = json.loads((own_run / "metrics.json").read_text())
     assert metrics["test"]["accuracy"] == first["test"]["accuracy"]
     assert metrics["test"]["log_loss"]["value"] == pytest.approx(first["test"]["log_loss"]["value"], rel=0.02)

@@ -18,6 +18,7 @@ LAB = Path(__file__).parent / "kill_lab.py"
 def outcome(run: Path) -> tuple[dict[str, Any], pd.DataFrame, bytes]:
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics.pop("test_reads") >= 1
+    assert metrics.pop("test_split_reads")["n_runs"] >= 1
     del metrics["seconds"]
     return metrics, pd.read_parquet(run / "predictions.parquet"), (run / "model" / "model.safetensors").read_bytes()
 

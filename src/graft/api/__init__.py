@@ -1,5 +1,6 @@
 """The verbs, for Python; the command line calls the same functions."""
 
+from graft.api.chat import Chat
 from graft.api.check import Checks, check
 from graft.api.demo import demo
 from graft.api.evaluate import evaluate
@@ -11,6 +12,6 @@ from graft.api.pretrain import pretrain
 from graft.api.rank import Ranking, rank
 
 __all__ = [
-    "Checks", "FitResult", "FoundRate", "Plan", "Ranking", "check", "demo", "evaluate",
+    "Chat", "Checks", "FitResult", "FoundRate", "Plan", "Ranking", "check", "demo", "evaluate",
     "find_learning_rate", "fit", "plan", "predict", "pretrain", "rank",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from graft.api.config import FitConfig
 from graft.api.embedding import extractor_for, load_task
 from graft.backbones.catalog import CatalogEntry, read_catalog
 from graft.backbones.licences import stated_licence
-from graft.backbones.on_disk import parameters_on_disk, place_on_disk
+from graft.backbones.on_disk import cached_revision, parameters_on_disk, place_on_disk
 from graft.core.memory import available_memory
 from graft.data.dataset import LabeledDataset
 from graft.selection.ranking_standing import Candidate, Opened, published_decades
@@ -104,15 +104,18 @@ def _opened(
 
 
 def as_config(entry: CatalogEntry, config: FitConfig) -> FitConfig:
-    """Return the options with an entry as the model.
+    """Return the options with an entry as the model, at the commit that the catalog pins.
 
-    A preprocessing of the user's own is for checkpoints that bring none: among several models one that states how its
-    input is made is read so.
+    Offline, where the hub's cache has another commit alone, that one is taken. A preprocessing of the user's own is for
+    checkpoints that bring none: among several models one that states how its input is made is read so.
     """
     place = place_on_disk(entry) or entry.id
     is_stated = not Path(place).is_dir() or any((Path(place) / name).is_file() for name in _PROCESSORS)
     own = None if is_stated else config.preprocessing
-    return replace(config, model=place, revision=entry.revision or None, preprocessing=own)
+    revision = "" if Path(place).is_dir() else entry.revision
+    if revision and config.offline:
+        revision = cached_revision(entry) or ""
+    return replace(config, model=place, revision=revision or None, preprocessing=own)
 
 
 def _inside(model: str) -> list[str]:

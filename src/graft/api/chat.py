@@ -67,7 +67,7 @@ def answer_files(
 
 
 class Chat:
-    """A conversation with a language model.
+    """A conversation with a language model that `fit` made; ``graft.Chat``.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Chat:
 
     Examples
     --------
-    >>> chat = Chat("run")  # doctest: +SKIP
+    >>> chat = graft.Chat("run")  # doctest: +SKIP
     >>> chat.say("What do bees eat?")  # doctest: +SKIP
     'Nectar and pollen.'
     """

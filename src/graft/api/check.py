@@ -24,17 +24,9 @@ if TYPE_CHECKING:
     from graft.data.dataset import Splits
     from graft.methods.head_only import HeadFit
 
-__all__ = ["CheckConfig", "Checks", "check", "corrected", "inspect_data", "write_checks"]
+__all__ = ["Checks", "check", "corrected", "inspect_data", "write_checks"]
 
 _FORM = "graft-checks-1"
-_TO_CORRECT = ("label_errors", "conflicting_labels", "copies_across_splits", "outliers")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
-    __doc__ = FitConfig.__doc__
-
-    out: str = "checks"
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,8 @@ def check(
     Parameters
     ----------
     data, model, config : as in `graft.fit`. The frozen network of `model` is what similarity is judged by. Transcribed
-        speech needs none; a recogniser that spells with the transcripts' letters finds wrong ones.
+        speech needs none; a recogniser that spells with the transcripts' letters finds wrong ones. Conversations need
+        none; a language model shows which answers are cut off, and which surprise it.
     out : folder for ``checks.json`` and ``corrections.csv``, a template; by default ``checks``. Files there are kept: a
         further template gets a number.
     console : where it is printed; None: standard output.
@@ -97,8 +90,15 @@ def check(
     def say(text: str) -> None:
         console.print(f"· {text}", style="dim", markup=False, highlight=False)
 
+    from graft.data.conversation_files import is_conversational
     from graft.tasks.finding import is_transcribed
 
+    wanted = options.get("task", "auto")
+    if wanted == "text-generation" or (wanted == "auto" and is_conversational(data)):
+        from graft.api.check_generation import check_generation
+
+        told = gather_options(model=model or "none", out=out or "checks", config=config, options=options)
+        return Checks(tuple(check_generation(str(data), told, model=model, say=say, console=console)), Path(told.out))
     if options.get("task", "auto") in ("auto", "automatic-speech-recognition") and is_transcribed(
         Path(data).expanduser()
     ):
@@ -108,6 +108,7 @@ def check(
         found = check_speech(str(data), options_of_speech, model=model, say=say, console=console)
         return Checks(tuple(found), Path(options_of_speech.out))
     chosen = gather_options(model=model, out=out or "checks", config=config, options=options)
+    from graft.api.suspects import write_suspects
     from graft.report.checks import print_checks
 
     embedded, findings = _found(str(data), chosen, say=say, console=console)
@@ -115,7 +116,7 @@ def check(
     write_checks(folder / "checks.json", findings, embedded)
     print_checks([finding.as_dict() for finding in findings], console=console, is_whole=True)
     say(f"all of it: {folder / 'checks.json'}")
-    template = _write_template(folder, findings, embedded)
+    template = write_suspects(folder, findings, embedded)
     if template is not None:
         say(f"to correct: fill in the column action of {template} (drop, relabel, keep), then --corrections {template}")
     return Checks(tuple(findings), folder, template)
@@ -125,9 +126,10 @@ def corrected(splits: Splits, config: FitConfig, *, say: Callable[[str], None]) 
     """Return the splits as the corrections file has them, and the ids that it calls right."""
     if config.corrections is None:
         return splits, frozenset()
-    from graft.data.corrections import apply_corrections, read_corrections
+    from graft.data.correcting import apply_corrections, match_corrections
+    from graft.data.corrections import read_corrections
 
-    corrections = read_corrections(Path(config.corrections))
+    corrections = match_corrections(splits, read_corrections(Path(config.corrections)))
     splits = apply_corrections(splits, corrections)
     say(splits.notes[-1])
     return splits, frozenset(name for name, c in corrections.items() if c.action != "drop")
@@ -146,6 +148,7 @@ def inspect_data(
     from graft.api.checking import check_data
     from graft.api.deciding import decision_of_head
     from graft.api.headline import Headline
+    from graft.api.suspects import with_texts
     from graft.methods.head_only import refit_head
 
     train = embedded.splits["train"]
@@ -165,7 +168,7 @@ def inspect_data(
         train.ids, train.labels, logits=head.out_of_fold_logits, label_names=names, split="out_of_fold"
     )
     headline = Headline(metric, test, refit if "test" in embedded.splits else None, out_of_fold=out_of_fold)
-    return check_data(embedded, out_of_fold, headline, config)
+    return with_texts(check_data(embedded, out_of_fold, headline, config), embedded)
 
 
 def write_checks(path: Path, findings: Sequence[Finding], embedded: Embedded) -> None:
@@ -222,23 +225,3 @@ def _found(
     if not train.is_multi_label:
         metric = imbalance_of(train.class_counts, embedded.label_names).headline
     return embedded, inspect_data(embedded, head, config, test=test, metric=metric)
-
-
-def _write_template(folder: Path, findings: Sequence[Finding], embedded: Embedded) -> Path | None:
-    """Write the suspects, each once, with an empty action; return the file, None where there is no suspect."""
-    from graft.data.corrections import write_template
-
-    rows: dict[str, dict[str, Any]] = {}
-    for name in _TO_CORRECT:
-        for s in next(f for f in findings if f.check == name).suspects:
-            if s.id not in rows and s.id not in embedded.reviewed:
-                row = {"id": s.id, "action": "", "label": s.suggested, "check": name, "split": s.split}
-                rows[s.id] = row | {"label_now": s.label, "copy_of": s.other}
-    if not rows:
-        return None
-    path, n = folder / "corrections.csv", 1
-    while path.exists():
-        n += 1
-        path = folder / f"corrections-{n}.csv"
-    write_template(path, rows.values())
-    return path

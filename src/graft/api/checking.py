@@ -13,12 +13,12 @@ from graft.api.headline import Headline
 from graft.api.near_meaning import near_meaning
 from graft.core.decision import AnyPredictions
 from graft.core.findings import MOST_EXAMPLES, Finding, Suspect
-from graft.core.text import counted
+from graft.core.text import counted, percent
 from graft.data.dataset import LabeledDataset
 from graft.data.kinds import PICTURE, RECORDING, TEXT
 from graft.data.neighbours import nearest, unit_rows
 from graft.evaluation.imbalance import imbalance_of
-from graft.evaluation.label_errors import find_label_errors
+from graft.evaluation.label_errors import LEAST_SKILL, find_label_errors
 from graft.evaluation.outliers import far_out
 from graft.evaluation.shortcuts import find_shortcuts
 
@@ -137,17 +137,32 @@ def _conflicts(embedded: Embedded, headline: Headline) -> Finding:
 def _label_errors(embedded: Embedded, out_of_fold: AnyPredictions, headline: Headline) -> Finding:
     train, noun = embedded.splits["train"], embedded.noun
     found = find_label_errors(out_of_fold)
+    if found.is_too_weak:
+        text = (
+            "the model is too weak to judge labels, or too many of them are wrong: without having seen an example it"
+            f" makes {percent(1 - found.skill)} of a guess's mistakes; asked for is at most {percent(1 - LEAST_SKILL)}"
+        )
+        return Finding("label_errors", "note", text, details={"skill": found.skill})
     likely = [i for i, row in enumerate(found.likely.tolist()) if train.ids[row] not in embedded.reviewed]
     if not likely:
         return Finding("label_errors", "ok", f"no label of train is contradicted by the model of the other {noun}s")
     names = train.label_names
     suspects = []
     for i in likely:
-        row, label = int(found.ranked[i]), names[int(found.suggested[i])]
+        row, label, corrected = int(found.ranked[i]), names[int(found.suggested[i])], None
         if train.is_multi_label:
             label = f"{'not ' if train.labels[row, found.suggested[i]] == 1 else ''}{label}"
+            is_own = (train.labels[row] == 1) ^ (np.arange(len(names)) == found.suggested[i])
+            corrected = tuple(names[k] for k in np.flatnonzero(is_own))
         suspects.append(
-            Suspect(train.ids[row], "train", label_of(train, row), suggested=label, score=float(found.margin[i]))
+            Suspect(
+                train.ids[row],
+                "train",
+                label_of(train, row),
+                suggested=label,
+                score=float(found.margin[i]),
+                corrected=corrected,
+            )
         )
     text = (
         f"{counted(len(likely), noun)} of {len(train):,} in train may have a wrong label, the likeliest first; none was"

@@ -154,7 +154,8 @@ class FitConfig:
     batch_norm
         Statistics of BatchNorm in fine-tuning: frozen, recalibrate (anew at the end) or train.
     word_embeddings
-        Word vectors of a text network in fine-tuning: train, frozen, or auto (frozen with fewer texts than vectors).
+        Word vectors of a text network in fine-tuning: train, frozen, or auto (frozen with fewer texts than vectors; of
+        language models with low-rank updates those learn that the checkpoint never trained).
     patience
         Looks at held-out examples without gain after which fine-tuning stops.
     wise

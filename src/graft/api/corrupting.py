@@ -20,8 +20,14 @@ from graft.core.decision import AnyPredictions, Decision
 from graft.core.seeds import generator
 from graft.core.types import MultiLabelPredictions
 from graft.data.corruptions.corrupted import SEVERITIES, CorruptedExamples, corruptions_of
-from graft.evaluation.claims import Claim
-from graft.evaluation.robustness import compare_robustness, judge_corruptions, measure_corruptions
+from graft.evaluation.claims import Claim, not_judged
+from graft.evaluation.robustness import (
+    DISTORTIONS,
+    QUESTION,
+    compare_robustness,
+    judge_corruptions,
+    measure_corruptions,
+)
 from graft.methods.head_only import HeadFit
 from graft.tasks.base import Task
 
@@ -29,6 +35,7 @@ __all__ = ["Plan", "corruption_figures", "plan_corruptions"]
 
 _ENOUGH = 100  # examples, for which severities are given up before more examples are
 _ORDER = (3, 5, 1, 4, 2)  # in which severities are kept
+_TOO_LONG = "a single one would have taken too long (--corruptions all takes the time; Python: corruptions='all')"
 _PROBE = 0.2  # of the time that is kept for the frozen network, where another is judged
 
 
@@ -40,7 +47,7 @@ class Plan:
     ----------
     n : examples.
     corruptions, severities : all of the one with all of the other.
-    left_out : a sentence on what there was no time for; empty where nothing was left out.
+    left_out : a sentence on what was used where there was no time for more; empty where nothing was left out.
     """
 
     n: int
@@ -112,10 +119,9 @@ def corruption_figures(
     is_multi_label = isinstance(test, MultiLabelPredictions)
     known = np.flatnonzero(test.is_known if isinstance(test, MultiLabelPredictions) else test.targets >= 0)
     if len(known) < FEWEST_TO_JUDGE and config.corruptions != "all":
-        return {}, []
+        return _not_judged(f"{len(known)} labelled test examples, of at least {FEWEST_TO_JUDGE}", n=len(known))
     if seconds < 1.0:
-        say("corruptions left out: the time limit leaves no time for them")
-        return {}, []
+        return _not_judged("the time limit leaves no time for it", n=len(known), say=say)
     started, before_s = time.monotonic(), extractor.seconds_forward
     part, names = embedded.splits["test"], corruptions_of(kept.kind)
     rows = generator(config.seed, "corrupted examples").permutation(known)[:MOST_EXAMPLES]
@@ -139,8 +145,7 @@ def corruption_figures(
         n_extra=n_extra,
     )
     if not plan.corruptions:
-        say("corruptions left out: a single one would have taken too long")
-        return {}, []
+        return _not_judged(_TOO_LONG, n=len(known), say=say)
     rows, features = rows[: plan.n], features[: plan.n]
     end = None if seconds == float("inf") else started + (1 - (_PROBE if probe else 0.0)) * seconds
 
@@ -159,12 +164,11 @@ def corruption_figures(
         if (i + 1) * plan.n <= len(passed)
     }
     if not worse:
-        say("corruptions left out: a single one would have taken too long")
-        return {}, []
+        return _not_judged(_TOO_LONG, n=len(known), say=say)
     left_out = plan.left_out
     if len(worse) < len(cells):
-        told = f"{len(cells) - len(worse)} of {len(cells)} corruptions by severity not reached in time"
-        left_out = f"{left_out}{'; ' * bool(left_out)}{told}"
+        told = f"of these {len(worse)} of {len(cells)} corruptions by severity were reached in time"
+        left_out = f"{left_out}; {told}" if left_out else told
     clean = is_right(rows, features)
     measured = measure_corruptions(clean, worse)
     claims = [judge_corruptions(clean, measured, is_multi_label=is_multi_label)]
@@ -196,6 +200,14 @@ def corruption_figures(
             figures["beside_probe"] = claim.as_dict()["evidence"]
     figures["seconds"] = round(time.monotonic() - started, 2)
     return figures, claims
+
+
+def _not_judged(
+    why: str, *, n: int, say: Callable[[str], None] = lambda text: None
+) -> tuple[dict[str, Any], list[Claim]]:
+    """Return no figures, and the claim that says why."""
+    say(f"corruptions left out: {why}")
+    return {}, [not_judged(DISTORTIONS, QUESTION, why=why, n=n)]
 
 
 def _said(part: Any, rows: NDArray[np.int64], logits: NDArray[np.floating[Any]], decision: Decision) -> AnyPredictions:

@@ -30,14 +30,6 @@ def refuse_for_label_sets(splits: Splits, config: FitConfig) -> None:
             expected="none: each label has a threshold of its own, chosen on held-out examples",
             fix="leave --class-weights away (Python: class_weights='none')",
         )
-    for name in ("shift_data", "unlabeled"):
-        if getattr(config, name) is not None:
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(
-                f"{flag} with any number of labels an example",
-                expected="one class an example",
-                fix=f"leave {flag} away (Python: {name}=None); graft evaluate judges the model on other data",
-            )
     if config.from_scratch:
         raise UsageError(
             "--from-scratch with any number of labels an example",

@@ -15,6 +15,7 @@ from graft.api.embedding import Embedded
 from graft.core.errors import DataError
 from graft.core.processes import Processes
 from graft.core.text import counted
+from graft.data.dataset import LabeledDataset
 from graft.data.duplicates import SplitOverlap
 from graft.data.splitting import stratified_split
 from graft.data.traits import Traits
@@ -67,9 +68,10 @@ def divide(
                 expected="enough examples to hold some out",
                 fix="add examples, or name a test split with --test (Python: test=)",
             )
+        by = "label" if train.is_multi_label else "class"
         notes.append(
             f"no test split given: {len(parts['test']):,} of {len(train):,} {embedded.noun}s held out, stratified by"
-            f" {'label' if train.is_multi_label else 'class'}, copies kept together, seed {config.seed}"
+            f" {by}, {_kept_together(train)} kept together, seed {config.seed}"
         )
         result = replace(
             embedded,
@@ -85,6 +87,10 @@ def divide(
     for note in notes:
         say(note)
     return replace(result, notes=(*embedded.notes, *notes))
+
+
+def _kept_together(train: LabeledDataset) -> str:
+    return "copies" if train.groups is None else f"copies and {train.group_column}s (groups)"
 
 
 def _in_one_group(groups: NDArray[np.int64]) -> str:

@@ -27,6 +27,8 @@ from graft.core.run_folder import Run
 from graft.core.text import counted
 from graft.data.dataset import LabeledDataset, Splits
 from graft.data.duplicates import SplitOverlap
+from graft.data.kinds import TEXT
+from graft.data.texts import split_pair
 from graft.data.traits import Traits
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
@@ -82,6 +84,10 @@ class Embedded:
 
     def facts(self) -> dict[str, Any]:
         """Return what the manifest keeps of data and model."""
+        own = self.model.saved_facts.get("preprocessing")
+        more: dict[str, Any] = {} if own is None else {"own_preprocessing": own}
+        if self.task.kind is TEXT:
+            more["is_pair"] = split_pair(self.splits["train"].read(0).decode("utf-8", "replace"))[1] is not None
         return {
             "backbone": self.model.backbone.as_dict(),
             "task": self.task.name,
@@ -93,6 +99,7 @@ class Embedded:
                 for name, part in self.splits.items()
             },
             "class_counts": self.splits["train"].class_counts.tolist(),
+            **more,
         }
 
 
@@ -194,7 +201,8 @@ def embed(
     if n_computed:
         seconds = run.seconds["features"]
         say(f"{counted(n_computed, task.kind.noun)} computed in {seconds:.1f} s ({n_computed / seconds:,.0f}/s)")
-    remarks = extractor.remarks()
+    n_cut = sum(map(extractor.n_cut, parts.values()))
+    remarks = [extractor.told_cut(n_cut, sum(map(len, parts.values())))] if n_cut else []
     for remark in remarks:
         say(remark)
     embedded = Embedded(
@@ -225,7 +233,7 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
         if is_readable.all():
             continue
         rows = np.flatnonzero(is_readable)
-        example = part.ids[int(np.argmin(is_readable))]
+        example = part.place(int(np.argmin(is_readable)))
         n_bad = len(part) - len(rows) - unreached.get(name, 0)
         if unreached.get(name):
             notes.append(

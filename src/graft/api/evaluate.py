@@ -28,6 +28,7 @@ def evaluate(
     seed: int = 0,
     preprocessing: str | None = None,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     decoding: str = "auto",
     language_model: str | Path | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -38,7 +39,8 @@ def evaluate(
     Parameters
     ----------
     run : the folder that `fit` wrote.
-    data : labelled examples in any form that `fit` reads; labels must be among the model's.
+    data : labelled examples in any form that `fit` reads; labels must be among the model's. Transcribed speech or
+        conversations, where the run's model is of these.
     predictions : in place of `run` and `data`, a file of predictions; see `graft.api.evaluate_predictions`.
     baselines : with `predictions`, files of other models' predictions, by name.
     as_shift : say what the model loses on `data`, labelled or not, against its own test split; the result is then
@@ -48,7 +50,8 @@ def evaluate(
     skip_unreadable : leave out examples that cannot be read.
     seed : of the bootstrap draws.
     preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
-    text_column : column of a table of transcribed speech that holds the texts.
+    text_column : column of a table that holds the texts, also of transcribed speech; None: as the run was fitted.
+    text_pair_column : column of the second texts, of a model of pairs; None: as the run was fitted.
     decoding, language_model : of a speech recogniser, as in `graft.predict`.
     say : told what is remarkable.
     console : for a progress bar.
@@ -94,6 +97,10 @@ def evaluate(
             seed=seed,
             say=say,
         )
+    if task_of_run(run) == "text-generation" and not as_shift:
+        from graft.api.evaluate_generation import evaluate_generation_run
+
+        return evaluate_generation_run(Path(run), data, split=split, seed=seed, say=say)
     from graft.tasks.finding import refuse_without_classes
 
     refuse_without_classes(task_of_run(run), verb="evaluate --as-shift" if as_shift else "evaluate")
@@ -114,6 +121,8 @@ def evaluate(
             skip_unreadable=skip_unreadable,
             seed=seed,
             preprocessing=preprocessing,
+            text_column=text_column,
+            text_pair_column=text_pair_column,
             say=say,
             console=console,
         )
@@ -122,9 +131,9 @@ def evaluate(
     from graft.api.checks import count_empty
     from graft.api.embedding import extractor_for
     from graft.api.gathering import options_of_run
-    from graft.api.judging import judge_any
+    from graft.api.judging import baseline_of_counts, judge_any
+    from graft.api.own_way import count_own_test
     from graft.core.files import read_json
-    from graft.core.run_folder import Run
     from graft.core.text import counted
     from graft.data.readers import read_labeled
     from graft.tasks.fine_tuned import load_fine_tuned
@@ -138,16 +147,19 @@ def evaluate(
         split=split,
         path_column=path_column,
         label_column=label_column,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
+        text_column=text_column or config.text_column,
+        text_pair_column=text_pair_column or config.text_pair_column,
         kind=fine_tuned.task.kind,
         multi_label=fine_tuned.decision.is_multi_label,
+        known_texts=fine_tuned.text_columns,
     )
     extractor = extractor_for(fine_tuned.task.model, config, say=say, console=console)
     features = extractor.run(part, n_examples=len(part))
     rows = np.flatnonzero(features.is_readable)
     if len(rows) < len(part):
         say(f"{counted(len(part) - len(rows), 'unreadable ' + fine_tuned.task.kind.noun)} skipped")
+    if n_cut := extractor.n_cut(part):
+        say(extractor.told_cut(n_cut, len(part)))
     for note in count_empty({"the data": part}, {"the data": features}, kind=fine_tuned.task.kind):
         say(note)
     part = part.select(rows)
@@ -157,10 +169,9 @@ def evaluate(
         part.ids, part.labels, logits=logits, label_names=fine_tuned.label_names, split=split or "test"
     )
     manifest = read_json(folder / "manifest.json")
-    counts = manifest.get("class_counts")
-    metrics = judge_any(said, class_counts=None if counts is None else np.array(counts), seed=seed)
-    if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
-        metrics["test_reads"] = Run(folder, {}, is_resumed=True).count_test_read()
-        say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
+    counts = None if manifest.get("class_counts") is None else np.array(manifest["class_counts"])
+    beside = {} if counts is None else baseline_of_counts(said, counts, manifest["splits"]["train"]["n"])
+    metrics = judge_any(said, baselines=beside, class_counts=counts, seed=seed)
+    metrics |= count_own_test(folder, part.fingerprint, say=say)
     metrics["noun"] = f"{fine_tuned.task.kind.noun}s"
     return metrics

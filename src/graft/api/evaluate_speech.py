@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from graft.api.gathering import options_of_run
+from graft.api.own_way import count_own_test, judged_split
 from graft.api.speech_data import prepare
 from graft.api.speech_training import transcripts_of
 from graft.core.devices import choose_device
-from graft.core.errors import DataError
-from graft.core.files import read_json
-from graft.core.run_folder import Run
 from graft.data.manifests import ManifestColumns
 from graft.data.transcript_form import COMPARED
 from graft.data.transcripts import read_transcribed
-from graft.data.utterances import Utterances
 from graft.evaluation.speech import evaluate_speech
 from graft.methods.speech import hear
 from graft.methods.speech_decoding import decoded_as_told
@@ -64,7 +61,8 @@ def evaluate_speech_run(
     config = options_of_run(run, skip_unreadable=skip_unreadable)
     task = decoded_as_told(load_speech(run / "model"), run / "model", decoding=decoding, language_model=language_model)
     columns = ManifestColumns(path_column or config.path_column, text_column or config.text_column, config.group_column)
-    name, part = _chosen(data, split, columns)
+    found = read_transcribed(data, columns=columns)
+    name, part = judged_split(data, {"train": found.train, "valid": found.valid, "test": found.test}, split)
     with tempfile.TemporaryDirectory() as folder:
         ready = prepare({name: part}, task, config, Path(folder), say=say)
         network = task.build()
@@ -84,26 +82,4 @@ def evaluate_speech_run(
         "decoding": "greedy" if task.search is None else "beam",
         "noun": "utterances",
     }
-    manifest = read_json(run / "manifest.json")
-    if manifest["splits"].get("test", {}).get("fingerprint") == part.fingerprint:
-        metrics["test_reads"] = Run(run, {}, is_resumed=True).count_test_read()
-        say(f"this is the run's own test split; it has now been read {metrics['test_reads']} times")
-    return metrics
-
-
-def _chosen(data: str | Path, split: str | None, columns: ManifestColumns) -> tuple[str, Utterances]:
-    """Return the split that is judged: the one that was named, else test, else all of undivided data."""
-    found = read_transcribed(data, columns=columns)
-    parts = {"train": found.train, "valid": found.valid, "test": found.test}
-    if split is None:
-        name = "test" if found.test is not None else "train" if found.valid is None else "valid"
-        return "test", parts[name] or found.train
-    part = parts.get(split)
-    if part is None:
-        has = [key for key, value in parts.items() if value is not None]
-        raise DataError(
-            f"{data} has no split {split}",
-            expected=" or ".join(has),
-            fix=f"--split {has[-1]} (Python: split='{has[-1]}')",
-        )
-    return split, part
+    return metrics | count_own_test(run, part.fingerprint, say=say)

@@ -239,7 +239,7 @@ def _run(
                 for name in logits
             }
             out_of_fold = tuned.out_of_fold(embedded, decision)
-        judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision)
+        judged = stations.judge(embedded, logits, out_of_fold, baselines, config, run, decision=decision, say=say)
         groups = grouping.judge_by_group(embedded, judged.predictions["test"], groups)
         told = {"decision": choice, "groups": groups, "windows": windows, "ranking": ranking}
         judged.metrics.update({name: facts for name, facts in told.items() if facts is not None})

@@ -18,18 +18,23 @@ from graft.api.config import FitConfig
 from graft.api.generation_data import (
     GenerationData,
     divide_conversations,
+    load_language_task,
     prepare_conversations,
+    read_as_conversations,
     shown_example,
 )
+from graft.api.generation_evidence import on_device
 from graft.api.generation_facts import (
     Before,
     after_training,
     before_training,
     strategy_facts,
-    write_answers,
-    write_texts_file,
 )
-from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
+from graft.api.generation_kept import keep_example, keep_losses, keep_texts
+from graft.api.own_way import refuse_options, seconds_of_loop, settings_from, where_of
+from graft.api.test_reads import count_read
+from graft.api.tuning import Deadline, forget
+from graft.backbones.four_bits import FourBits, four_bit_loader
 from graft.core.devices import choose_device
 from graft.core.errors import ModelError, UsageError
 from graft.core.files import write_json
@@ -37,18 +42,19 @@ from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
 from graft.core.text import counted
-from graft.data.conversation_files import read_conversations
 from graft.methods.generation import GenerationTuned, fine_tune_generation, judge_answers
 from graft.methods.settings import FineTuning
-from graft.methods.where import Where, training_precision
+from graft.methods.where import training_precision
 from graft.report.generation import print_example, print_generation, write_generation_report
+from graft.report.places import title_of
+from graft.report.use import use_of
 from graft.tasks.generation_saved import save_generation
 from graft.tasks.text_generation import TextGeneration
+from graft.training.sharded import is_sharding_wanted
 
-__all__ = ["fit_generation"]
+__all__ = ["fit_generation", "four_bits_of", "settings_of_generation"]
 
 _STRATEGIES = ("auto", "lora", "full")
-_RESERVE_S = 20.0
 _CHECKED = 3  # answers on which the saved model is compared
 _OTHERS = ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data", "compile",
            "corrections")  # fmt: skip
@@ -74,28 +80,15 @@ def fit_generation(
         As the stations do.
     """
     _refuse(config, processes)
+    four_bits = four_bits_of(config)
     deadline = Deadline.of(config)
     with run.phase("data"):
-        splits = read_conversations(
-            data,
-            valid=config.valid,
-            test=config.test,
-            form=config.format,
-            group_column=config.group_column,
-            skip_unusable=config.skip_unusable,
-        )
+        splits = read_as_conversations(data, config)
         parts, notes = divide_conversations(splits, config)
         for note in notes:
             say(note)
     with run.phase("model"):
-        task = TextGeneration.load(
-            config.model,
-            answers=config.answers,
-            max_tokens=config.max_tokens,
-            revision=config.revision,
-            is_offline=config.offline,
-            trust_remote_code=config.trust_remote_code,
-        )
+        task = load_language_task(config)
         model = task.model
         say(
             f"{model.backbone.architecture}, {model.backbone.n_parameters / 1e6:,.2f} million parameters, reads"
@@ -109,10 +102,10 @@ def fit_generation(
         example = shown_example(ready, task)
         print_example(example, console=console)
     precision = training_precision(model.network, choose_device(config.device), wanted=config.precision)
-    with run.phase("zero-shot"):
-        model.network.to(choose_device(config.device))
-        before = before_training(task, ready, config, precision=precision, say=say)
-        model.network.to("cpu")
+    before = None
+    if processes.is_main:
+        with run.phase("zero-shot"), on_device(model.network, choose_device(config.device)):
+            before = before_training(task, ready, config, precision=precision, say=say)
     with run.phase("fine-tuning"):
 
         def tuned_on(rows: NDArray[np.int64], name: str, say: Callable[[str], None]) -> GenerationTuned:
@@ -124,26 +117,26 @@ def fit_generation(
                 held_out_rows=ready.rows["valid"],
                 strategy="lora" if config.strategy == "auto" else config.strategy,
                 adapter=config.adapter,
-                settings=_settings(config),
+                four_bits=four_bits,
+                settings=settings_of_generation(config),
                 lora_rank=config.lora_rank,
                 packing=config.packing,
                 is_checkpointed=config.gradient_checkpointing,
-                max_seconds=_seconds(deadline, config),
+                max_seconds=seconds_of_loop(deadline, config),
                 seed=config.seed,
-                where=Where(
-                    device=config.device,
-                    precision=config.precision,
-                    folder=folder / "training" / name,
-                    checkpoint_every_s=60 * config.checkpoint_minutes,
-                    resume=run.is_resumed,
-                    processes=processes,
-                    console=console,
-                ),
+                where=where_of(config, folder / "training" / name, run, processes, console=console),
                 say=say,
             )
 
         tuned = tuned_on(ready.rows["train"], "generation", say)
-        network, kept, why = _kept(ready, task, tuned, before, precision)
+        if before is None:  # not the main process
+            processes.wait()
+            return {}
+        with on_device(tuned.network, choose_device(config.device)):
+            network, kept, why = _kept(ready, task, tuned, before, precision)
+        if four_bits and tuned.training.history:
+            best = min(float(line["log_loss"]) for line in tuned.training.history)
+            why += f"; on the weights in 4 bits, where the updates were learned, it was {best:.3f}"
         say(why)
     with run.phase("save"):
         final = TextGeneration(model.with_network(network), answers=task.answers)
@@ -154,7 +147,7 @@ def fit_generation(
             saved["adapter"] = _save_adapter(tuned, network, task, ready, folder / "adapter")
             say(f"the update alone: {folder / 'adapter'} (loads in peft), merged it gives the same losses")
     with run.phase("evaluation"):
-        n_reads = run.count_test_read()
+        reads = count_read(run, str(ready.facts["splits"]["test"]["fingerprint"]), cache=config.cache, say=say)
         figures, measured = after_training(
             task,
             final,
@@ -169,17 +162,19 @@ def fit_generation(
         metrics: dict[str, Any] = {
             "task": task.name,
             **figures,
-            "test_reads": n_reads,
+            **reads,
             "strategy": strategy_facts(tuned, kept, why, config),
         }
     with run.phase("report"):
-        write_answers(folder / "predictions.parquet", ready, measured.judged)
-        write_texts_file(folder / "texts.parquet", measured.evidence)
+        keep_losses(folder / "predictions.parquet", ready, measured.judged)
+        scored = measured.evidence.scored()
+        keep_texts(folder / "texts.parquet", scored)
+        keep_example(folder / "example.json", example)
         write_json(folder / "strategy.json", metrics["strategy"])
         manifest = run.write_manifest(
             {
                 "seed": config.seed,
-                "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
+                "title": title_of(data, config.model),
                 "noun": "conversations",
                 "notes": [*notes, *model.notes, *ready.notes, *measured.notes],
                 "task": task.name,
@@ -198,58 +193,54 @@ def fit_generation(
             metrics=metrics,
             manifest=manifest,
             config=config.as_dict(),
-            evidence=measured.evidence,
+            scored=scored,
             example=example,
         )
         write_json(folder / "metrics.json", metrics)
     print_generation(metrics, console=console)
-    say(f"model: {folder / 'model'} (loads in transformers.pipeline('text-generation', ...))")
+    say(f"model: {folder / 'model'} ({use_of({'task': 'text-generation'}, {}).told})")
     say(f"report: {folder / 'report.html'}")
     say(f"to talk with it: graft chat {folder}")
     forget(folder)
+    processes.wait()
     return metrics
 
 
 def _refuse(config: FitConfig, processes: Processes) -> None:
-    if config.strategy not in _STRATEGIES:
+    refuse_options(
+        config, processes, noun="a language model", strategies=_STRATEGIES, absent=_OTHERS, is_alone=config.more_data
+    )
+    if is_sharding_wanted(processes):
         raise UsageError(
-            f"--strategy {config.strategy} for a language model",
-            expected=", ".join(_STRATEGIES),
-            fix="--strategy auto (Python: strategy='auto')",
+            "a language model in shards (FSDP)", expected="whole copies of it", fix="leave --use_fsdp away"
         )
-    if config.adapter == "qlora":
+    if config.adapter == "qlora" and config.strategy == "full":
         raise UsageError(
-            "--adapter qlora: weights in 4 bits are not supported yet",
-            expected="lora or dora",
-            fix="--adapter lora, with --gradient-checkpointing and a small --micro-batch-size to save memory (Python:"
-            " adapter='lora', gradient_checkpointing=True, micro_batch_size=1)",
+            "--adapter qlora with --strategy full: weights in 4 bits do not learn, updates on top of them do",
+            expected="low-rank updates",
+            fix="--strategy lora (Python: strategy='lora')",
         )
-    if processes.n > 1:
-        raise UsageError(
-            f"{processes.n} processes for a language model", expected="one process", fix="start graft fit by itself"
-        )
-    for flag in _OTHERS:
-        if value := getattr(config, flag):
-            raise UsageError(
-                f"--{flag.replace('_', '-')} {value} for a language model",
-                expected="an option that language models have",
-                fix=f"leave it away (Python: {flag}=None)",
-            )
 
 
-def _settings(config: FitConfig) -> FineTuning:
+def four_bits_of(config: FitConfig) -> FourBits | None:
+    """Return what loads the network in 4 bits, where the options want it."""
+    if config.adapter != "qlora":
+        return None
+    return four_bit_loader(
+        config.model,
+        revision=config.revision,
+        is_offline=config.offline,
+        trust_remote_code=config.trust_remote_code,
+    )
+
+
+def settings_of_generation(config: FitConfig) -> FineTuning:
+    """Return the settings of the loop that the options give."""
     names = (
         "learning_rate", "epochs", "fewest_steps", "batch_size", "micro_batch_size", "optimizer", "weight_decay",
-        "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience",
+        "schedule", "warmup_fraction", "ema_decay", "l2_sp", "patience", "word_embeddings",
     )  # fmt: skip
-    settings: Any = {name: getattr(config, name) for name in names}
-    return FineTuning(**settings, evaluations=10)
-
-
-def _seconds(deadline: Deadline, config: FitConfig) -> float | None:
-    if config.time_limit is not None:
-        return max(1.0, deadline.left_s(reserve_s=_RESERVE_S))
-    return AUTO_BUDGET_S if config.strategy == "auto" else None
+    return settings_from(config, names)
 
 
 def _kept(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from graft.api.config import FitConfig
+from graft.api.own_way import refuse_options, seconds_of_loop, where_of
 from graft.api.report_speech import keep_worst
 from graft.api.speech_data import divide, load_recogniser, prepare
 from graft.api.speech_decoding import decided_decoding
@@ -21,9 +22,9 @@ from graft.api.speech_facts import contents, strategy_facts, suspects, wav, writ
 from graft.api.speech_shift import judge_corrupted_speech
 from graft.api.speech_sizes import judge_hours
 from graft.api.speech_training import evaluated, kept_network, most_samples, transcripts_of, tuned_on
-from graft.api.tuning import AUTO_BUDGET_S, Deadline, forget
+from graft.api.test_reads import count_read
+from graft.api.tuning import Deadline, forget
 from graft.core.devices import choose_device
-from graft.core.errors import UsageError
 from graft.core.files import write_json
 from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
@@ -35,14 +36,16 @@ from graft.data.transcripts import read_transcribed
 from graft.evaluation.speech import Transcripts
 from graft.methods.speech import Heard, hear
 from graft.methods.where import Where, training_precision
+from graft.report.places import title_of
 from graft.report.speech import print_speech, write_speech_report
+from graft.report.use import use_of
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech
 
 __all__ = ["fit_speech"]
 
 _STRATEGIES = ("auto", "full", "lora", "head")
-_RESERVE_S = 20.0
+_OTHERS = ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data")
 
 
 def fit_speech(
@@ -64,7 +67,7 @@ def fit_speech(
     DataError, ModelError, Interrupted
         As the stations do.
     """
-    _refuse(config, processes)
+    refuse_options(config, processes, noun="speech recognition", strategies=_STRATEGIES, absent=_OTHERS)
     deadline = Deadline.of(config)
     with run.phase("data"):
         columns = ManifestColumns(config.path_column, config.text_column, config.group_column)
@@ -105,16 +108,8 @@ def fit_speech(
             config,
             most=most,
             say=say,
-            where=Where(
-                device=config.device,
-                precision=config.precision,
-                folder=folder / "training" / "speech",
-                checkpoint_every_s=60 * config.checkpoint_minutes,
-                resume=run.is_resumed,
-                processes=processes,
-                console=console,
-            ),
-            max_seconds=_seconds(deadline, config),
+            where=where_of(config, folder / "training" / "speech", run, processes, console=console),
+            max_seconds=seconds_of_loop(deadline, config),
         )
         network, kept, why = kept_network(ready, task, tuned, untouched, heard_by, config)
         say(why)
@@ -130,7 +125,7 @@ def fit_speech(
             name: hear(final, network, ready.examples, rows, most=most, precision=precision)
             for name, rows in ready.rows.items()
         }
-        n_reads = run.count_test_read()
+        reads = count_read(run, str(ready.facts["splits"]["test"]["fingerprint"]), cache=config.cache, say=say)
         judged = {name: evaluated(ready, found, name, config) for name, found in heard.items()}
         metrics: dict[str, Any] = {
             "task": task.name,
@@ -139,7 +134,7 @@ def fit_speech(
             "held_out": {"valid": judged["valid"].as_dict()} if "valid" in judged else {},
             "train": {"wer": judged["train"].wer.value, "log_loss": heard["train"].log_loss},
             "baselines": {},
-            "test_reads": n_reads,
+            **reads,
             "compared": COMPARED.describe(),
             "log_loss": {name: found.log_loss for name, found in heard.items()},
             "strategy": strategy_facts(tuned, kept, why),
@@ -174,7 +169,7 @@ def fit_speech(
         manifest = run.write_manifest(
             {
                 "seed": config.seed,
-                "title": f"{Path(data).name}: {Path(config.model).name or config.model}",
+                "title": title_of(data, config.model),
                 "noun": "utterances",
                 "notes": [*notes, *model.notes, *ready.notes],
                 "task": task.name,
@@ -201,33 +196,7 @@ def fit_speech(
         )
         write_json(folder / "metrics.json", metrics)
     print_speech(metrics, console=console)
-    say(f"model: {folder / 'model'} (loads in transformers.pipeline('automatic-speech-recognition', ...))")
+    say(f"model: {folder / 'model'} ({use_of({'task': 'automatic-speech-recognition'}, {}).told})")
     say(f"report: {folder / 'report.html'}")
     forget(folder)
     return metrics
-
-
-def _refuse(config: FitConfig, processes: Processes) -> None:
-    if config.strategy not in _STRATEGIES:
-        raise UsageError(
-            f"--strategy {config.strategy} for speech recognition",
-            expected=", ".join(_STRATEGIES),
-            fix="--strategy auto (Python: strategy='auto')",
-        )
-    if processes.n > 1:
-        raise UsageError(
-            f"{processes.n} processes for speech recognition", expected="one process", fix="start graft fit by itself"
-        )
-    for flag in ("multi_label", "from_scratch", "preprocessing", "label_column", "unlabeled", "shift_data"):
-        if value := getattr(config, flag):
-            raise UsageError(
-                f"--{flag.replace('_', '-')} {value} for speech recognition",
-                expected="an option that recognisers have",
-                fix=f"leave it away (Python: {flag}=None)",
-            )
-
-
-def _seconds(deadline: Deadline, config: FitConfig) -> float | None:
-    if config.time_limit is not None:
-        return max(1.0, deadline.left_s(reserve_s=_RESERVE_S))
-    return AUTO_BUDGET_S if config.strategy == "auto" else None

@@ -12,7 +12,6 @@ from graft.api.stations import Judged
 from graft.api.unlabeled import label_next
 from graft.core.decision import Decision
 from graft.core.run_folder import Run
-from graft.core.types import Predictions
 from graft.methods.head_only import HeadFit
 from graft.tasks.base import Task
 
@@ -55,9 +54,7 @@ def further_figures(
     if shift:
         judged.metrics["shift"] = shift
     judged.metrics["claims"] = [*judged.metrics.get("claims", []), *(claim.as_dict() for claim in claims)]
-    if config.unlabeled is not None and not isinstance(judged.predictions["test"], Predictions):
-        say("--unlabeled left out: what to label next is not said yet for examples with any number of labels")
-    elif config.unlabeled is not None:
+    if config.unlabeled is not None:
         judged.metrics["label_next"] = label_next(
             run.folder, embedded, config, extractor=extractor, tuned=tuned, decision=decision, say=say
         )

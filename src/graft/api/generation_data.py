@@ -14,13 +14,16 @@ from graft.api.config import FitConfig
 from graft.backbones.chat_encoding import Encoded
 from graft.core.errors import DataError, ModelError
 from graft.core.text import counted
-from graft.data.conversation_files import ConversationSplits
+from graft.data.conversation_files import ConversationSplits, read_conversations
 from graft.data.conversations import Conversation, Conversations
 from graft.data.splitting import stratified_split
 from graft.tasks.text_generation import TextGeneration
 from graft.training.conversations import ConversationExamples
 
-__all__ = ["GenerationData", "divide_conversations", "prepare_conversations", "shown_example"]
+__all__ = [
+    "GenerationData", "divide_conversations", "load_language_task", "prepare_conversations", "read_as_conversations",
+    "shown_example",
+]  # fmt: skip
 
 _VALID_SHARE = 0.1
 _MOST_HELD_OUT = 1000  # conversations that looks between steps are worth
@@ -51,6 +54,42 @@ class GenerationData:
     def ids(self, split: str) -> list[str]:
         """Return the names of a split's conversations."""
         return [self.conversations[int(row)].id for row in self.rows[split]]
+
+
+def read_as_conversations(data: str, config: FitConfig) -> ConversationSplits:
+    """Return the conversations of a user's data by split, read as the options say.
+
+    Raises
+    ------
+    DataError
+        As `graft.data.conversation_files.read_conversations` does.
+    """
+    return read_conversations(
+        data,
+        valid=config.valid,
+        test=config.test,
+        form=config.format,
+        group_column=config.group_column,
+        skip_unusable=config.skip_unusable,
+    )
+
+
+def load_language_task(config: FitConfig, *, model: str | None = None) -> TextGeneration:
+    """Return the task over the language model that the options name, or over `model`.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be loaded.
+    """
+    return TextGeneration.load(
+        model or config.model,
+        answers=config.answers,
+        max_tokens=config.max_tokens,
+        revision=config.revision,
+        is_offline=config.offline,
+        trust_remote_code=config.trust_remote_code,
+    )
 
 
 def divide_conversations(splits: ConversationSplits, config: FitConfig) -> tuple[dict[str, Conversations], list[str]]:
@@ -133,7 +172,7 @@ def prepare_conversations(
         notes += _notes(split, splits[split], dropped, task)
     for note in notes:
         say(note)
-    whole = replace(parts["train"], items=tuple(items), source="the data")
+    whole = replace(next(iter(parts.values())), items=tuple(items), source="the data")
     examples = ConversationExamples(encoded, task.collate, task.collate_packed)
     return GenerationData(whole, encoded, examples, rows, tuple(notes), {"splits": splits})
 

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import nn
 
 from graft.api.config import FitConfig
 from graft.api.general_texts import OtherText
 from graft.api.generation_data import GenerationData
 from graft.api.generation_texts import (
     answer_room,
+    asked_of,
     encoded_with_shots,
     pair,
     shots_that_fit,
     write_texts,
 )
 from graft.backbones.chat_encoding import Encoded
-from graft.core.devices import Precision
+from graft.core.devices import Precision, choose_device
 from graft.core.seeds import generator
 from graft.core.text import counted
 from graft.data.conversations import Conversation
 from graft.evaluation.answer_losses import AnswerLosses
 from graft.evaluation.generation_evidence import BASE, GenerationEvidence
 from graft.evaluation.generation_metrics import GenerationMetric
-from graft.evaluation.generations import Generations
 from graft.methods.generation import Judged, judge_answers
 from graft.tasks.text_generation import TextGeneration
 from graft.training.conversations import ConversationExamples
 
-__all__ = ["FEW_SHOT", "Measured", "gather_evidence"]
+__all__ = ["FEW_SHOT", "Measured", "gather_evidence", "on_device"]
 
 FEW_SHOT = "base-few-shot"
 _MOST_SEEN = 1000  # training conversations that the base model is judged on as well
@@ -71,72 +73,59 @@ def gather_evidence(
 
     Parameters
     ----------
-    base, final : over the untouched and the kept network, on one device.
+    base, final : over the untouched and the kept network, on the CPU; each is on the device while it is asked.
     before : the base model's losses of the splits ``valid`` and ``test``.
     metric : by which written answers are judged.
     others : texts on which forgetting shows.
     history : looks at the held-out loss while training.
     """
 
-    def losses(task: TextGeneration, rows: NDArray[np.int64]) -> Judged:
-        return judge_answers(task, task.build(), ready.examples, rows, precision=precision)
-
-    after = {split: losses(final, rows) for split, rows in ready.rows.items()}
+    device = choose_device(config.device)
+    asked = asked_of(ready, "test", most=config.generations, seed=config.seed)
+    room = answer_room(ready)
+    seen = np.sort(generator(config.seed, "seen").permutation(len(ready.rows["train"]))[:_MOST_SEEN])
+    say(f"writing answers to {counted(len(asked), 'question')} of test, of at most {room} tokens: the fine-tuned model")
+    with on_device(final.build(), device) as network:
+        after = {split: judge_answers(final, network, ready.examples, rows, precision=precision)
+                 for split, rows in ready.rows.items()}  # fmt: skip
+        texts = write_texts(final, network, asked, room=room)
+        others_after = {text.name: _on_other(final, text, precision) for text in others}
     named = {split: _named(found, ready.ids(split), split) for split, found in after.items()}
+    named["train"] = named["train"].select(seen)
     named_before = {split: _named(found, ready.ids(split), split) for split, found in before.items()}
-    seen = generator(config.seed, "seen").permutation(len(ready.rows["train"]))[:_MOST_SEEN]
-    named["train"] = named["train"].select(np.sort(seen))
-    on_seen = losses(base, ready.rows["train"][np.sort(seen)])
-    named_before["train"] = _named(on_seen, named["train"].ids, "train")
-
-    train = [pair(ready.conversations[int(row)]) for row in ready.rows["train"]]
-    asked = _asked(ready, config)
-    texts, baselines, shots = _texts(base, final, ready, asked, config, say=say)
     baseline_losses = {BASE: named_before["test"]}
-    if shots:
-        encoded = encoded_with_shots(base, asked, shots)
-        baseline_losses[FEW_SHOT] = _judged(base, encoded, [item.id for item in asked], precision)
+    shots = shots_that_fit(base, ready, most=config.shots, seed=config.seed)
+    say("... and by the base model, without and with examples in the prompt")
+    with on_device(base.build(), device) as network:
+        on_seen = judge_answers(base, network, ready.examples, ready.rows["train"][seen], precision=precision)
+        named_before["train"] = _named(on_seen, named["train"].ids, "train")
+        baselines = {BASE: write_texts(base, network, asked, room=room)}
+        if shots:
+            baselines[FEW_SHOT] = write_texts(base, network, asked, room=room, shots=shots)
+            encoded = encoded_with_shots(base, asked, shots)
+            baseline_losses[FEW_SHOT] = _judged(base, encoded, [item.id for item in asked], precision)
+        others_before = {text.name: _on_other(base, text, precision) for text in others}
     evidence = GenerationEvidence(
         metric,
         texts,
         baselines,
         named,
         named_before,
-        train,
+        [pair(ready.conversations[int(row)]) for row in ready.rows["train"]],
         baseline_losses=baseline_losses,
-        other_texts={text.name: _on_other(base, final, text, precision) for text in others},
+        other_texts={name: (others_before[name], found) for name, found in others_after.items()},
         history=history,
     )
     return Measured(evidence, after, (_told_shots(shots, config),))
 
 
-def _asked(ready: GenerationData, config: FitConfig) -> list[Conversation]:
-    """Return the test conversations whose questions are answered: all, or as many drawn as were asked for."""
-    rows = ready.rows["test"]
-    if len(rows) > config.generations:
-        rows = rows[np.sort(generator(config.seed, "asked").permutation(len(rows))[: config.generations])]
-    return [ready.conversations[int(row)] for row in rows]
-
-
-def _texts(
-    base: TextGeneration,
-    final: TextGeneration,
-    ready: GenerationData,
-    asked: Sequence[Conversation],
-    config: FitConfig,
-    *,
-    say: Callable[[str], None],
-) -> tuple[Generations, dict[str, Generations], tuple[Conversation, ...]]:
-    """Return what model, base model and base model with examples write, and the examples."""
-    room = answer_room(ready)
-    say(f"writing answers to {counted(len(asked), 'question')} of test, of at most {room} tokens: the fine-tuned model")
-    texts = write_texts(final, final.build(), asked, room=room)
-    say("... and by the base model, without and with examples in the prompt")
-    baselines = {BASE: write_texts(base, base.build(), asked, room=room)}
-    shots = shots_that_fit(base, ready, most=config.shots, seed=config.seed)
-    if shots:
-        baselines[FEW_SHOT] = write_texts(base, base.build(), asked, room=room, shots=shots)
-    return texts, baselines, shots
+@contextmanager
+def on_device(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """Yield a network while it lies on a device; after that it lies on the CPU: two may not fit at once."""
+    try:
+        yield network.to(device)
+    finally:
+        network.to("cpu")
 
 
 def _told_shots(shots: Sequence[Conversation], config: FitConfig) -> str:
@@ -148,12 +137,8 @@ def _told_shots(shots: Sequence[Conversation], config: FitConfig) -> str:
     return f"the base model was also given {counted(len(shots), 'training example')} in its prompt{less}"
 
 
-def _on_other(
-    base: TextGeneration, final: TextGeneration, text: OtherText, precision: Precision
-) -> tuple[AnswerLosses, AnswerLosses]:
-    names = [f"{text.name}:{i}" for i in range(len(text.encoded))]
-    old, new = (_judged(task, text.encoded, names, precision) for task in (base, final))
-    return old, new
+def _on_other(task: TextGeneration, text: OtherText, precision: Precision) -> AnswerLosses:
+    return _judged(task, text.encoded, [f"{text.name}:{i}" for i in range(len(text.encoded))], precision)
 
 
 def _judged(

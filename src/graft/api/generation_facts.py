@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,16 +21,14 @@ from graft.api.generation_evidence import Measured, gather_evidence
 from graft.api.generation_sizes import losses_over_sizes
 from graft.api.generation_texts import chosen_metric, pair
 from graft.core.devices import Precision, choose_device
-from graft.core.files import atomic_path
 from graft.evaluation.answer_losses import AnswerLosses
-from graft.evaluation.generation_evidence import GenerationEvidence, evaluate_generations
+from graft.evaluation.generation_evidence import evaluate_generations
 from graft.evaluation.generation_metrics import GenerationMetric
 from graft.evaluation.generations import Generations
 from graft.methods.generation import GenerationTuned, Judged, judge_answers
-from graft.report.wording import storable
 from graft.tasks.text_generation import TextGeneration
 
-__all__ = ["Before", "after_training", "before_training", "strategy_facts", "write_answers", "write_texts_file"]
+__all__ = ["Before", "after_training", "before_training", "strategy_facts"]
 
 
 @dataclass(frozen=True)
@@ -98,12 +95,10 @@ def after_training(
 
     Parameters
     ----------
-    base, final : over the untouched and the kept network; both are put on the device, and left there.
+    base, final : over the untouched and the kept network, on the CPU; each is on the device while it is asked.
     tuned_on : fine-tunes on some of the conversations.
     history : looks at the held-out loss while training.
     """
-    for task in (base, final):
-        task.build().to(choose_device(config.device))
     measured = gather_evidence(
         base,
         final,
@@ -124,7 +119,6 @@ def after_training(
             found = judge_answers(final, network, ready.examples, ready.rows["test"], precision=precision)
             return AnswerLosses(ready.ids("test"), found.sums, found.n_tokens, "test")
 
-        base.build().to("cpu")
         whole = measured.evidence.losses["test"]
         sizes = losses_over_sizes(ready.rows["train"], whole, losses_after=losses_after, seed=config.seed, say=say)
         measured = replace(measured, evidence=replace(measured.evidence, sizes=sizes))
@@ -161,39 +155,3 @@ def strategy_facts(tuned: GenerationTuned, kept: str, why: str, config: FitConfi
         "padding": round(tuned.padding, 4),
         "history": [dict(line) for line in tuned.training.history],
     }
-
-
-def write_texts_file(path: Path, evidence: GenerationEvidence) -> None:
-    """Write a row a question of the test split: prompt, true answer, what was written, whether it ended, its score."""
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    texts = evidence.texts
-    columns: dict[str, list[Any]] = {
-        "id": list(texts.ids),
-        "prompt": [storable(text) for text in texts.prompts],
-        "reference": [storable(text) for text in texts.references],
-        "text": [storable(text) for text in texts.texts],
-        "ended": texts.ended.tolist(),
-        "n_tokens": texts.n_tokens.tolist(),
-        "score": evidence.metric.scores(texts).tolist(),
-    }
-    columns |= {name: [storable(text) for text in other.texts] for name, other in evidence.baselines.items()}
-    with atomic_path(path) as temporary:
-        parquet.write_table(pa.table(columns), temporary)
-
-
-def write_answers(path: Path, ready: GenerationData, losses: Mapping[str, Judged]) -> None:
-    """Write a row a conversation: id, split, reference answer, loss, number of tokens."""
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    columns: dict[str, list[Any]] = {name: [] for name in ("id", "split", "reference", "loss", "n_tokens")}
-    for split, judged in losses.items():
-        columns["id"] += ready.ids(split)
-        columns["split"] += [split] * len(judged.sums)
-        columns["reference"] += [ready.conversations[int(row)].answer for row in ready.rows[split]]
-        columns["loss"] += judged.sums.tolist()
-        columns["n_tokens"] += judged.n_tokens.tolist()
-    with atomic_path(path) as temporary:
-        parquet.write_table(pa.table(columns), temporary)

@@ -18,7 +18,10 @@ from graft.evaluation.generation_metrics import NAMES, GenerationMetric, metric_
 from graft.evaluation.generations import Generations
 from graft.tasks.text_generation import TextGeneration
 
-__all__ = ["answer_room", "chosen_metric", "encoded_with_shots", "pair", "shots_that_fit", "with_shots", "write_texts"]
+__all__ = [
+    "answer_room", "asked_of", "chosen_metric", "encoded_with_shots", "pair", "shots_that_fit", "with_shots",
+    "write_texts",
+]  # fmt: skip
 
 _MOST_PLACES = 8192  # of a batch
 _MOST_ROWS = 64
@@ -53,10 +56,18 @@ def pair(item: Conversation) -> tuple[str, str]:
     return prompt, _answer(item)
 
 
-def answer_room(ready: GenerationData) -> int:
-    """Return how many tokens an answer may have: half as many again as the longest training answer."""
-    longest = max(ready.encoded[int(row)].n_targets for row in ready.rows["train"])
+def answer_room(ready: GenerationData, split: str = "train") -> int:
+    """Return how many tokens an answer may have: half as many again as the longest of a split."""
+    longest = max(ready.encoded[int(row)].n_targets for row in ready.rows[split])
     return max(_LEAST_ROOM, int(1.5 * longest) + 8)
+
+
+def asked_of(ready: GenerationData, split: str, *, most: int, seed: int) -> list[Conversation]:
+    """Return the conversations of a split whose questions are answered: all, or as many drawn as were asked for."""
+    rows = ready.rows[split]
+    if len(rows) > most:
+        rows = rows[np.sort(generator(seed, "asked").permutation(len(rows))[:most])]
+    return [ready.conversations[int(row)] for row in rows]
 
 
 def shots_that_fit(task: TextGeneration, ready: GenerationData, *, most: int, seed: int) -> tuple[Conversation, ...]:

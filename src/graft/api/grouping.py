@@ -11,7 +11,7 @@ from graft.api.config import FitConfig
 from graft.api.embedding import Embedded
 from graft.core.decision import AnyPredictions
 from graft.core.seeds import generator
-from graft.core.text import counted
+from graft.core.text import counted, percent
 from graft.core.types import MultiLabelPredictions
 from graft.data.splitting import feasible_folds
 from graft.evaluation.clusters import share_difference_over_groups, share_over_groups
@@ -112,17 +112,22 @@ def judge_by_group(embedded: Embedded, test: AnyPredictions, facts: dict[str, An
     numbers = np.unique(own, return_inverse=True)[1]
     shares = np.bincount(numbers, weights=is_right) / np.bincount(numbers)
     estimate = share_over_groups(is_right, own)
-    spread = f"from {shares.min():.1%} to {shares.max():.1%} right" if len(shares) > 1 else f"{shares[0]:.1%} right"
+    spread = (
+        f"from {percent(shares.min())} to {percent(shares.max())} right"
+        if len(shares) > 1
+        else f"{percent(shares[0])} right"
+    )
     told = f"the {counted(len(is_right), embedded.noun)} of test are of {counted(len(shares), column)}, {spread}; "
     if estimate.low is None:
         told += (
-            f"too few for an interval that holds for a new {column}: the one above takes {embedded.noun}s for"
-            " independent and is too narrow for that"
+            f"too few for an interval that holds for a new {column}: the intervals here take {embedded.noun}s for"
+            f" independent, hold for {'this' if len(shares) == 1 else 'these'} {column}{'s' * (len(shares) > 1)} alone,"
+            " and are too narrow for others"
         )
     else:
         told += (
-            f"for a new {column} the 95 % interval is {100 * estimate.low:.1f} to {100 * estimate.high:.1f}%, the one"
-            f" above takes {embedded.noun}s for independent"
+            f"for a new {column} the 95 % interval is {100 * estimate.low:.1f} to {percent(estimate.high)}; the"
+            f" intervals of the table take {embedded.noun}s for independent"
         )
     shown = {"n_groups": len(shares), "shares": shares.tolist(), "over_groups": estimate.as_dict(), "text": told}
     return {**facts, "test": shown}
@@ -130,5 +135,5 @@ def judge_by_group(embedded: Embedded, test: AnyPredictions, facts: dict[str, An
 
 def _percent(estimate: Any) -> str:
     if estimate.low is None:
-        return f"{estimate.value:.1%}"
-    return f"{estimate.value:.1%} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+        return percent(estimate.value)
+    return f"{percent(estimate.value)} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"

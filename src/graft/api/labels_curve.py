@@ -22,11 +22,17 @@ _SMALL = 100_000  # examples x classes, below which the curve is computed beside
 
 @dataclass
 class LabelsCurve:
-    """The probe's curve over training sizes, computed beside other work where that is small, else when asked for."""
+    """The probe's curve over training sizes, computed beside other work where that is small, else when asked for.
+
+    Parameters
+    ----------
+    why_none : why there is none, once it was asked for; empty where there is one.
+    """
 
     _compute: Callable[[], LearningCurve | DataError]
     _begun: Future[LearningCurve | DataError] | None = None
     _workers: Workers | None = None
+    why_none: str = ""
 
     @classmethod
     def begin(cls, embedded: Embedded, head: HeadFit, config: FitConfig) -> LabelsCurve:
@@ -52,6 +58,7 @@ class LabelsCurve:
             self._workers.close()
         if isinstance(found, DataError):
             say(f"no curve of labels: {found.got}")
+            self.why_none = f"{found.got}; asked for is {found.expected}"
             return None
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,33 +76,32 @@ def plan(
     with console.status("reading the data") as status, own_folder() as folder:
         from graft.api import embedding
         from graft.api.reading import read_as_told
-        from graft.tasks.finding import find_task, refuse_without_classes
+        from graft.tasks.finding import find_task
 
         task_name = find_task(data, chosen.model, wanted=chosen.task)
         if task_name == "automatic-speech-recognition":
-            return _of_speech(str(data), chosen, folder, json, began=began, console=console, show=status.update)
-        refuse_without_classes(task_name, verb="plan")
+            from graft.api.plan_speech import plan_speech, print_speech_plan
+
+            own = plan_speech(str(data), chosen, folder, began=began, show=status.update)
+            return _shown(own, json, print_speech_plan, console=console)
+        if task_name == "text-generation":
+            from graft.api.plan_generation import plan_generation, print_generation_plan
+
+            own = plan_generation(str(data), chosen, folder, began=began, show=status.update)
+            return _shown(own, json, print_generation_plan, console=console)
         splits = read_as_told(data, task_name, chosen)
         status.update("loading the model")
         task = embedding.load_task(chosen, task_name, splits.train.label_names)
         found = _planned(str(data), splits, task, chosen, folder, began=began, show=status.update)
-    if json is not None:
-        write_json(Path(json), found.as_dict())
     from graft.report.plan_table import print_plan
 
-    print_plan(found.as_dict(), console=console)
-    return found
+    return _shown(found, json, print_plan, console=console)
 
 
-def _of_speech(
-    data: str, config: FitConfig, folder: Path, json: str | Path | None, *, began: float, console: Console, show: Any
-) -> Plan:
-    from graft.api.plan_speech import plan_speech, print_speech_plan
-
-    found = plan_speech(data, config, folder, began=began, show=show)
+def _shown(found: Plan, json: str | Path | None, show: Callable[..., None], *, console: Console) -> Plan:
     if json is not None:
         write_json(Path(json), found.as_dict())
-    print_speech_plan(found.as_dict(), console=console)
+    show(found.as_dict(), console=console)
     return found
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from graft.api.config import FitConfig
 from graft.api.plan_advice import fit_command
@@ -28,7 +27,7 @@ from graft.methods.settings import FineTuning
 from graft.methods.speech import PASSES, fine_tune_speech, hear
 from graft.methods.where import Where, training_precision
 from graft.report import wording as w
-from graft.report.plan_table import byte_size
+from graft.report.plan_table import print_short_plan
 from graft.tasks.speech_recognition import SpeechRecognition
 
 __all__ = ["plan_speech", "print_speech_plan"]
@@ -186,28 +185,10 @@ def print_speech_plan(plan: dict[str, Any], *, console: Console) -> None:
     ----------
     plan : as `graft.api.plan_record.Plan.as_dict` gives it.
     """
-    data, measured, compute = plan["data"], plan["measured"], plan["compute"]
+    data, measured = plan["data"], plan["measured"]
     hours = ", ".join(f"{split} {n:,} ({data['hours'][split]:.2f} h)" for split, n in data["splits"].items())
-    console.print(f"{data['path']}: {data['n_examples']:,} utterances: {hours}", markup=False, highlight=False)
-    for note in (*data["notes"], *plan["model"]["notes"]):
-        console.print(f"· {note}", style="dim", markup=False, highlight=False)
-    table = Table("strategy", "trainable", "memory", "a step", "steps", "all of it", "fits")
-    for method in plan["methods"]:
-        if method["why"]:
-            table.add_row(method["name"], f"no: {method['why']}")
-            continue
-        memory = "" if method["memory_bytes"] is None else byte_size(method["memory_bytes"])
-        step = "" if method["step_s"] is None else w.duration(method["step_s"])
-        table.add_row(
-            method["name"], f"{method['n_trainable']:,}", memory, step, f"{method['n_steps']:,}",
-            w.duration(method["seconds"]["total"]), method["fits"],
-        )  # fmt: skip
-    console.print(table)
-    console.print(
-        f"Measured in {w.duration(measured['seconds'])} on {measured['n_examples_read']} utterances, batches of"
-        f" {measured['batch_seconds']:.0f} s, {compute['precision']} on {compute['device']}; the untouched checkpoint"
-        " is heard first, and held-out speech ten times in training.",
-        style="dim",
+    beside = (
+        f"batches of {measured['batch_seconds']:.0f} s; the untouched checkpoint is heard first, and held-out speech"
+        " ten times in training"
     )
-    console.print(plan["recommendation"], style="bold", markup=False)
-    console.print(f"  {plan['command']}", style="cyan", soft_wrap=True, markup=False)
+    print_short_plan(plan, told=hours, beside=beside, console=console)

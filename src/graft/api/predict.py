@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graft.core.process import prepare_process
+from graft.core.text import percent
 
 if TYPE_CHECKING:
     from graft.tasks.fine_tuned import FineTunedModel
@@ -25,6 +26,7 @@ def predict(
     workers: int = 2,
     skip_unreadable: bool = False,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     preprocessing: str | None = None,
     coverage: float | None = None,
     max_new_tokens: int = 256,
@@ -43,7 +45,8 @@ def predict(
     ----------
     run : the folder that `fit` wrote.
     inputs : files and folders; folders are searched in depth. For texts also tables, and files with a text a line.
-    text_column : column of the tables that holds the texts.
+    text_column, text_pair_column : columns of the tables that hold the texts, and the second ones of a model of pairs;
+        None: those that the model was fitted to, where the table has them.
     preprocessing : ``FILE.py:NAME``, where the model was fitted with a preprocessing of your own.
     coverage : share of examples, such as 0.9, whose set of likely classes (`Prediction.likely`) is to hold the right
         one; None: no sets. It is kept for examples like those of the training, in the mean over many fits.
@@ -135,7 +138,15 @@ def predict(
     kind = fine_tuned.task.kind
     yield from predict_examples(
         fine_tuned,
-        list_examples(paths, kind=kind, text_column=text_column),
+        list_examples(
+            paths,
+            kind=kind,
+            text_column=text_column,
+            text_pair_column=text_pair_column,
+            known_texts=fine_tuned.text_columns,
+            refuse_empty=not skip_unreadable,
+            say=say,
+        ),
         extractor=extractor,
         skip_unreadable=skip_unreadable,
         threshold=threshold,
@@ -174,12 +185,12 @@ def _threshold(fine_tuned: FineTunedModel, coverage: float, *, say: Callable[[st
         )
     sets = sets_from_scores(fine_tuned.held_out, coverage=coverage)
     if sets.threshold == 0:
-        say(f"sets: {sets.n} held-out examples are too few to promise {coverage:.1%}; every set holds all classes")
+        say(f"sets: {sets.n} held-out examples are too few to promise {percent(coverage)}; every set holds all classes")
         return 0.0
     low, high = sets.realised()
     say(
-        f"sets: all classes of probability {sets.threshold:.3g} or more, from {sets.n:,} held-out examples; of new"
-        f" examples like them {coverage:.1%} of the sets hold the right class in the mean, by the luck of the draw"
-        f" between {low:.1%} and {high:.1%}; other data may break the promise"
+        f"sets: the likeliest class, and all of probability {sets.threshold:.3g} or more, from {sets.n:,} held-out"
+        f" examples; of new examples like them at least {percent(coverage)} of the sets hold the right class in the"
+        f" mean, by the luck of the draw {percent(low)} to {percent(high)} or more; other data may break the promise"
     )
     return sets.threshold

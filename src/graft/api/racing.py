@@ -13,6 +13,7 @@ from graft.api.embedding import Embedded
 from graft.backbones.depth import layer_blocks
 from graft.core.errors import GraftError, UsageError
 from graft.core.files import read_json, write_json
+from graft.core.text import percent
 from graft.methods.arena import Arena
 from graft.methods.budget import RunBudget, n_planned_runs
 from graft.methods.contest import n_contest_folds
@@ -117,8 +118,9 @@ def race_before_contest(
     found: StrategyRace | RateSearch
     if kind == "all":
         found = race_strategies(
-            entries, bed, has_rates=has_rate, executor=executor, journal=journal, seconds_left=spare, say=say
-        )
+            entries, bed, standard=first, has_rates=has_rate, executor=executor, journal=journal, seconds_left=spare,
+            say=say,
+        )  # fmt: skip
         told, finalists = "; ".join(found.why), list(found.finalists)
     else:
         found = search_rate(
@@ -129,7 +131,7 @@ def race_before_contest(
     note = f"race of {len(found.race.standings)}, {found.race.n_steps:,} steps: {told}"
     if found.selection is not None:
         value = found.selection.corrected.value
-        note += f"; held-out accuracy {found.selection.plain:.1%}, corrected for the choice {value:.1%}"
+        note += f"; held-out accuracy {percent(found.selection.plain)}, corrected for the choice {percent(value)}"
     say(note)
     return Raced(finalists, {"kind": kind, **found.as_dict()}, (note,))
 

@@ -24,15 +24,7 @@ if TYPE_CHECKING:
     from graft.selection.ranking_final import ShortFinal
     from graft.selection.ranking_standing import Standing
 
-__all__ = ["RankConfig", "Ranking", "hold_out_test", "rank", "ranked"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
-    __doc__ = FitConfig.__doc__
-
-    model: str = "auto"
-    out: str = "run"
+__all__ = ["Ranking", "hold_out_test", "rank", "ranked"]
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graft.core.errors import DataError, ModelError, UsageError
+from graft.core.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from graft.core.decision import AnyPredictions
     from graft.report.comparing import Comparison
     from graft.report.comparing_speech import SpeechComparison
+    from graft.report.comparing_texts import TextComparison
 
 __all__ = ["compare_runs", "read_predictions", "report"]
+
+_WITHOUT_CLASSES = ("automatic-speech-recognition", "text-generation")
 
 
 def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str], None] = lambda text: None) -> Path:
@@ -56,6 +60,13 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
         return None
 
     manifest = optional("manifest.json", "What it takes to repeat the run") or {}
+    config = _toml(folder / "config.toml")
+    manifest.setdefault("title", Path(str(config.get("data", folder))).name)
+    path = folder / "report.html" if out is None else Path(out)
+    if metrics.get("task") == "text-generation":
+        from graft.api.report_generation import report_generation
+
+        return report_generation(folder, path, metrics, manifest=manifest, config=config, missing=missing, say=say)
     leaderboard = optional("leaderboard.json", "The candidates that were chosen from") or []
     checks = (optional("checks.json", "The checks of the data") or {}).get("findings", [])
     predictions: dict[str, AnyPredictions] = {}
@@ -70,9 +81,6 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
         missing.append("The examples themselves: the run has no previews.parquet, as runs of older versions.")
     for text in missing:
         say(text)
-    config = _toml(folder / "config.toml")
-    manifest.setdefault("title", Path(str(config.get("data", folder))).name)
-    path = folder / "report.html" if out is None else Path(out)
     write_report(
         path,
         metrics=metrics,
@@ -87,7 +95,9 @@ def report(run: str | Path, *, out: str | Path | None = None, say: Callable[[str
     return path
 
 
-def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Comparison | SpeechComparison:
+def compare_runs(
+    first: str | Path, second: str | Path, *, seed: int = 0
+) -> Comparison | SpeechComparison | TextComparison:
     """Return paired tests of two finished runs on the test examples that both have.
 
     Parameters
@@ -100,27 +110,44 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
     ModelError
         When a run is not finished.
     DataError
-        When the runs have other labels or other test examples, or are of other tasks.
+        When the runs have other labels, other tasks or other test examples.
     """
     from graft.report.comparing import compare_predictions
 
     folders = (Path(first), Path(second))
-    speech = [_finished(folder).get("task") == "automatic-speech-recognition" for folder in folders]
+    tasks = [str(_finished(folder).get("task", "")) for folder in folders]
     names = (folders[0].name, folders[1].name)
     if names[0] == names[1]:
         names = (str(folders[0]), str(folders[1]))
-    if all(speech):
+    if tasks[0] != tasks[1] and any(task in _WITHOUT_CLASSES for task in tasks):
+        raise DataError(
+            f"{names[0]} is of {tasks[0] or 'classes'}, {names[1]} of {tasks[1] or 'classes'}",
+            expected="two runs of one task",
+        )
+    if tasks[0] == "text-generation":
+        from graft.api.report_generation import compare_generation_runs
+
+        return compare_generation_runs(folders, names=names, seed=seed)
+    if tasks[0] == "automatic-speech-recognition":
         from graft.api.report_speech import compare_speech_runs
 
         return compare_speech_runs(*folders, names=names, seed=seed)
-    if any(speech):
-        raise DataError(
-            f"of {names[0]} and {names[1]} one writes down speech, the other tells classes",
-            expected="two runs of one task",
-        )
     a, b = (_test(folder) for folder in folders)
     noun = _json(folders[0] / "manifest.json").get("noun", "examples")
-    return compare_predictions(a, b, names=names, noun=noun, seed=seed)
+    found = compare_predictions(a, b, names=names, noun=noun, seed=seed)
+    return replace(found, texts=_texts(folders, {name for ids in found.differing for name in ids}))
+
+
+def _texts(folders: Sequence[Path], wanted: set[str]) -> dict[str, str]:
+    """Return the beginnings of texts by id, as far as the runs kept them."""
+    from graft.core.text import clipped
+    from graft.report.previews import read_previews
+
+    found: dict[str, str] = {}
+    for path in (folder / "previews.parquet" for folder in folders):
+        kept = read_previews(path) if path.is_file() else {}
+        found |= {name: clipped(shown.text) for name, shown in kept.items() if name in wanted and shown.text}
+    return found
 
 
 def read_predictions(folder: Path) -> dict[str, AnyPredictions]:
@@ -190,14 +217,6 @@ def _finished(folder: Path) -> dict[str, Any]:
             f"{folder} is no finished run: it has no metrics.json",
             expected="the folder of a finished graft fit",
             fix="repeat the command that began it with --resume, or name another folder",
-        )
-    from graft.api.predict import task_of_run
-
-    if (task := task_of_run(folder)) == "text-generation":
-        raise UsageError(
-            f"{folder} is a run of {task}: it has no classes, and its report is neither made anew nor compared yet",
-            expected="a run of a classification",
-            fix=f"open {folder / 'report.html'}, which graft fit wrote",
         )
     return dict(_json(folder / "metrics.json"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,13 @@ from graft.methods.head_only import HeadFit
 from graft.report.checks import print_checks
 from graft.report.html import write_report
 from graft.report.model_card import write_model_card
+from graft.report.places import title_of
 from graft.report.previews import write_previews
 from graft.report.sections.mistakes import in_order_of_showing
 from graft.report.terminal import print_summary
+from graft.report.use import use_of
 
-__all__ = ["previews", "title_of", "write_run"]
+__all__ = ["previews", "write_run"]
 
 _MOST_MISTAKES = 400
 _MOST_SUSPECTS = 8  # of each check
@@ -98,7 +99,7 @@ def write_run(
     print_summary(metrics, console=console, leaderboard=head.leaderboard, noun=noun)
     print_checks(told, console=console)
     console.print()
-    say(f"model: {run.folder / 'model'} ({stations.how_it_loads(embedded, windows=metrics.get('windows'))})")
+    say(f"model: {run.folder / 'model'} ({use_of(manifest, metrics).told})")
     say(f"report: {run.folder / 'report.html'}")
     return metrics
 
@@ -145,8 +146,3 @@ def _places(embedded: Embedded) -> dict[Any, tuple[str, int] | None]:
         for row, name in enumerate(part.ids):
             places[name] = None if name in places else (split, row)
     return places
-
-
-def title_of(data: object, model: str) -> str:
-    """Return what the page is called."""
-    return f"{Path(str(data)).name}: {Path(model).name or model}"

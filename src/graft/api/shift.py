@@ -11,10 +11,12 @@ from graft.api.corruption_time import budget_s
 from graft.api.embedding import Embedded
 from graft.api.other_data import predict_other, read_other
 from graft.backbones.extraction import Extractor
-from graft.core.decision import Decision
-from graft.core.types import Predictions
+from graft.core.decision import AnyPredictions, Decision
+from graft.data.kinds import TEXT
+from graft.evaluation.alignment import with_targets
 from graft.evaluation.claims import Claim
-from graft.evaluation.shift import accuracy_without_labels, judge_shift
+from graft.evaluation.label_free import without_labels
+from graft.evaluation.shift import judge_shift
 from graft.methods.head_only import HeadFit
 from graft.tasks.base import Task
 
@@ -37,7 +39,7 @@ def shift_figures(
 ) -> tuple[dict[str, Any], list[Claim]]:
     """Return what ``metrics.json`` holds under ``shift``, and the claims made of it.
 
-    Of examples with any number of labels those are right that were given exactly their own; other data is not judged.
+    Of examples with any number of labels those are right that were given exactly their own.
 
     Parameters
     ----------
@@ -52,11 +54,17 @@ def shift_figures(
     claims: list[Claim] = []
     test = predictions["test"]
     kept = tuned or embedded.task
-    if config.shift_data is not None and not isinstance(test, Predictions):
-        say("--shift-data left out: other data is not judged yet for examples with any number of labels")
-    elif config.shift_data is not None:
-        names, kind = embedded.label_names, kept.kind
-        other = read_other(config.shift_data, label_names=names, kind=kind, config=config, option="shift-data")
+    if config.shift_data is not None:
+        names = embedded.label_names
+        other = read_other(
+            config.shift_data,
+            label_names=names,
+            kind=kept.kind,
+            config=config,
+            option="shift-data",
+            is_multi_label=decision.is_multi_label,
+            known_texts=embedded.splits["train"].text_columns if kept.kind is TEXT else None,
+        )
         said, _ = predict_other(
             other,
             kept,
@@ -87,13 +95,13 @@ def shift_figures(
     return found, [*claims, *more]
 
 
-def _held_out(predictions: Mapping[str, Any]) -> Predictions | None:
-    found = predictions.get("out_of_fold", predictions.get("valid"))
-    return found if isinstance(found, Predictions) and len(found) else None
+def _held_out(predictions: Mapping[str, Any]) -> AnyPredictions | None:
+    found: AnyPredictions | None = predictions.get("out_of_fold", predictions.get("valid"))
+    return found if found is not None and len(found) else None
 
 
 def figures_of_other(
-    name: str, said: Predictions, home: Predictions, *, labelled: Predictions | None, seed: int = 0
+    name: str, said: AnyPredictions, home: AnyPredictions, *, labelled: AnyPredictions | None, seed: int = 0
 ) -> tuple[Claim, dict[str, Any]]:
     """Return the claim on other data, and its figures; with labels also what would have been said without them.
 
@@ -106,11 +114,11 @@ def figures_of_other(
     claim, facts = judge_shift(name, said, home, labelled=labelled, seed=seed)
     figures: dict[str, Any] = {
         "n": len(said),
-        "n_labelled": int((said.targets >= 0).sum()),
+        "n_labelled": len(with_targets(said)),
         "accuracy": facts["accuracy"].as_dict(),
         "loss": facts["loss"].as_dict(),
     }
     source = labelled if labelled is not None else home
-    estimate = accuracy_without_labels(source, said, seed=seed)
+    estimate = without_labels(source, said, seed=seed)
     figures["without_labels"] = estimate.as_dict() | {"from": source.split or "test", "n": len(source)}
     return claim, figures

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
+from graft.api.own_way import settings_from
 from graft.api.speech_data import SpeechData
 from graft.data.transcript_form import COMPARED
 from graft.evaluation.speech import SpeechEvaluation, Transcripts, evaluate_speech
@@ -28,8 +29,7 @@ def settings_of(config: FitConfig) -> FineTuning:
         "learning_rate", "epochs", "fewest_steps", "micro_batch_size", "optimizer", "weight_decay", "schedule",
         "warmup_fraction", "ema_decay", "l2_sp", "augmentation", "patience",
     )  # fmt: skip
-    settings: Any = {name: getattr(config, name) for name in names}
-    return FineTuning(**settings, evaluations=10)
+    return settings_from(config, names)
 
 
 def most_samples(train_seconds: float, task: SpeechRecognition, config: FitConfig) -> int:

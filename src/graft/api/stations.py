@@ -17,12 +17,14 @@ from graft.api.deciding import decision_of_head
 from graft.api.embedding import Embedded
 from graft.api.judging import held_out_figures, judge_any
 from graft.api.label_names import LabelNames, heed_names, read_names, zero_shot
+from graft.api.test_reads import count_read
 from graft.core.decision import AnyPredictions, Decision
 from graft.core.devices import choose_device, choose_precision
 from graft.core.files import atomic_path
 from graft.core.run_folder import Run
-from graft.core.text import counted
+from graft.core.text import counted, percent
 from graft.core.types import MultiLabelPredictions, Predictions
+from graft.data.kinds import TEXT
 from graft.evaluation import frequency_baseline, majority_baseline
 from graft.evaluation.conformal import scores_to_keep
 from graft.methods.head_only import HeadFit, HeadOnly
@@ -31,8 +33,7 @@ from graft.tasks.base import Task
 from graft.tasks.fine_tuned import save_fine_tuned
 
 __all__ = [
-    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "how_it_loads", "judge", "save",
-    "write_predictions",
+    "Judged", "baselines", "fit_head", "head_facts", "head_logits", "judge", "save", "write_predictions",
 ]  # fmt: skip
 
 _CHECK_EXAMPLES = 4
@@ -78,7 +79,7 @@ def fit_head(
     say(
         f"head: scaling {head.scaling}, penalty {head.penalty:.3g}, out-of-fold log-loss {best['log_loss']:.4f}"
         f" (standard error {best['standard_error']:.4f}),"
-        f" {'right labels' if train.is_multi_label else 'accuracy'} {best['accuracy']:.1%}; temperature"
+        f" {'right labels' if train.is_multi_label else 'accuracy'} {percent(best['accuracy'])}; temperature"
         f" {head.temperature:.3f}"
     )
     return head, names, heeded
@@ -138,6 +139,7 @@ def save(
         contents=contents,
         decision=decision,
         held_out=scores_to_keep(held_out) if isinstance(held_out, Predictions) and len(held_out) else None,
+        text_columns=train.text_columns if task.kind is TEXT else None,
     )
     told = (
         f"saved model reloaded: probabilities of {counted(check.n_examples, embedded.noun)} differ by at most"
@@ -210,6 +212,7 @@ def judge(
     run: Run,
     *,
     decision: Decision,
+    say: Callable[[str], None],
 ) -> Judged:
     """Return predictions and figures; this is the one place that reads the test labels, and it counts it.
 
@@ -218,16 +221,16 @@ def judge(
     logits : of the kept model, by split, for every split but train.
     out_of_fold : the kept model's predictions of training examples that it had not seen; None: there are none.
     decision : of the kept model.
+    say : told where other runs have read the same test split.
     """
     predictions = {name: _said(embedded, name, z, decision) for name, z in logits.items()}
-    n_reads = run.count_test_read()
+    reads = count_read(run, embedded.splits["test"].fingerprint, cache=config.cache, say=say)
     counts = embedded.splits["train"].class_counts
     metrics = judge_any(predictions["test"], baselines=baselines, class_counts=counts, seed=config.seed)
     held_out = {} if out_of_fold is None else {"out_of_fold": out_of_fold}
     held_out |= {"valid": predictions["valid"]} if "valid" in predictions else {}
     metrics["held_out"] = {name: held_out_figures(p, seed=config.seed) for name, p in held_out.items()}
-    metrics["test_reads"] = n_reads
-    return Judged(held_out | predictions, metrics)
+    return Judged(held_out | predictions, metrics | reads)
 
 
 def write_predictions(path: Path, predictions: Mapping[str, AnyPredictions]) -> None:
@@ -264,26 +267,6 @@ def _named(p: AnyPredictions) -> tuple[list[Any], list[Any]]:
         known = zip(p.targets, p.is_known, strict=True)
         return [names[row == 1].tolist() if is_known else None for row, is_known in known], said
     return [None if t < 0 else names[t] for t in p.targets], names[p.predicted].tolist()
-
-
-def how_it_loads(embedded: Embedded, *, windows: Mapping[str, Any] | None = None) -> str:
-    """Return how the saved model is used outside of Graft.
-
-    Parameters
-    ----------
-    windows : of recordings, see `graft.api.hearing.count_long`.
-    """
-    own = embedded.model.saved_facts.get("preprocessing")
-    if own is None:
-        more = ", top_k=None" if embedded.splits["train"].is_multi_label else ""
-        told = f"loads in transformers.pipeline('{embedded.task.name}', ...{more})"
-        if windows is not None and windows["n_long"]:
-            told += f", whose scores are equal up to {windows['window_s']:.3g} s of sound"
-        return told
-    return (
-        f"transformers.pipeline cannot load it: its input comes from {own['file']}:{own['name']}, which lies beside it;"
-        " the network itself is a standard checkpoint"
-    )
 
 
 @torch.inference_mode()

@@ -15,11 +15,14 @@ from graft.api.embedding import Embedded
 from graft.api.other_data import predict_other, read_unlabeled
 from graft.api.passes import pass_through
 from graft.backbones.extraction import Extractor
-from graft.core.decision import Decision
+from graft.core.decision import AnyPredictions, Decision
 from graft.core.files import atomic_path
 from graft.core.seeds import generator
-from graft.core.text import counted
-from graft.evaluation.labelling import next_to_label, uncertainty
+from graft.core.text import clipped, counted
+from graft.core.types import Predictions
+from graft.data.kinds import TEXT
+from graft.data.texts import shown_text
+from graft.evaluation.labelling import next_to_label, uncertainty, uncertainty_of_sets
 from graft.tasks.base import Task
 
 __all__ = ["FILE", "label_next"]
@@ -49,7 +52,9 @@ def label_next(
     """
     assert config.unlabeled is not None
     kept = tuned or embedded.task
-    pool = read_unlabeled(config.unlabeled, kind=kept.kind, config=config)
+    n_labels = len(embedded.label_names) if decision.is_multi_label else None
+    known = embedded.splits["train"].text_columns if kept.kind is TEXT else None
+    pool = read_unlabeled(config.unlabeled, kind=kept.kind, config=config, n_labels=n_labels, known_texts=known)
     said, features = predict_other(
         pool,
         kept,
@@ -60,14 +65,18 @@ def label_next(
         say=say,
     )
     labelled = _labelled_features(embedded, extractor, config, is_cached=tuned is None)
-    chosen = next_to_label(said.probabilities, features, n=_N, labelled=labelled)
-    unsure, best = uncertainty(said.probabilities), said.predicted
+    p, is_multi_label = said.probabilities, decision.is_multi_label
+    chosen = next_to_label(p, features, n=_N, labelled=labelled, is_multi_label=is_multi_label)
+    rows = {name: row for row, name in enumerate(pool.ids)}
+    unsure = uncertainty_of_sets(p) if is_multi_label else uncertainty(p)
     with atomic_path(folder / FILE) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["rank", "id", "prediction", "probability", "uncertainty"])
+        own = ["text"] if kept.kind is TEXT else []
+        writer.writerow(["rank", "id", "prediction", "probability", "uncertainty", *own])
         for rank, i in enumerate(chosen.tolist(), start=1):
-            label, p = said.label_names[int(best[i])], said.probabilities[i, best[i]]
-            writer.writerow([rank, said.ids[i], label, f"{p:.6f}", f"{unsure[i]:.6f}"])
+            label, chance = _said_of(said, i)
+            texts = [clipped(shown_text(pool.examples.read(rows[said.ids[i]])))] if own else []
+            writer.writerow([rank, said.ids[i], label, f"{chance:.6f}", f"{unsure[i]:.6f}", *texts])
     say(f"to label next: {len(chosen)} of {counted(len(said), 'unlabelled ' + embedded.noun)}: {folder / FILE}")
     return {
         "file": FILE,
@@ -76,6 +85,16 @@ def label_next(
         "mean_uncertainty": float(unsure[chosen].mean()),
         "mean_uncertainty_of_all": float(unsure.mean()),
     }
+
+
+def _said_of(said: AnyPredictions, row: int) -> tuple[str, float]:
+    """Return what was said of an example and how likely it is; of a set of labels, that all of it is right."""
+    p = said.probabilities[row]
+    if isinstance(said, Predictions):
+        best = int(said.predicted[row])
+        return said.label_names[best], float(p[best])
+    given = said.predicted[row] == 1
+    return "|".join(np.array(said.label_names)[given]), float(np.where(given, p, 1 - p).prod())
 
 
 def _labelled_features(

@@ -18,6 +18,7 @@ from graft.core.decision import AnyPredictions, Decision
 from graft.core.seeds import derive_seed, generator
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.data.traits import trait_columns
+from graft.evaluation.claims import not_judged
 from graft.evaluation.conformal import fit_conformal
 from graft.evaluation.evaluate import evaluate
 from graft.evaluation.judge import Candidates, judge
@@ -70,17 +71,17 @@ def verdict_figures(
     history : looks at held-out examples while training.
     """
     test = judged.predictions["test"]
-    if isinstance(test, MultiLabelPredictions):
-        return _of_label_sets(embedded, test, baselines, config)
-    held_out = judged.predictions.get("out_of_fold", judged.predictions.get("valid"))
-    valid = held_out if isinstance(held_out, Predictions) else None
-    more_labels = curve.get(say=say)
-    columns = _columns(embedded, test, seed=config.seed)
     change = None
     if tuned is None:
         train = _said(embedded, "train", head.logits(embedded.features["train"].matrix), decision)
     else:
         train, change = _passed_again(embedded, tuned, config, decision, say=say, console=console)
+    if isinstance(test, MultiLabelPredictions):
+        return _of_label_sets(embedded, test, baselines, config, train=train)
+    held_out = judged.predictions.get("out_of_fold", judged.predictions.get("valid"))
+    valid = held_out if isinstance(held_out, Predictions) else None
+    more_labels = curve.get(say=say)
+    columns = _columns(embedded, test, seed=config.seed)
     if tuned is None and head.losses_of_all is not None and head.is_right_of_all is not None:
         candidates = Candidates(head.is_right_of_all > 0.5, head.losses_of_all)
     ones = {name: b for name, b in baselines.items() if isinstance(b, Predictions)}
@@ -99,6 +100,8 @@ def verdict_figures(
         history=history or (),
         seed=config.seed,
     )
+    if more_labels is None:
+        claims.append(not_judged("more_labels", "Would more labels help?", why=curve.why_none, n=len(test)))
     found: dict[str, Any] = {"claims": [claim.as_dict() for claim in claims]}
     if more_labels is not None:
         found["learning_curve"] = {"model": "frozen network with a new head", **more_labels.as_dict()}
@@ -114,11 +117,16 @@ def verdict_figures(
 
 
 def _of_label_sets(
-    embedded: Embedded, test: MultiLabelPredictions, baselines: dict[str, Any], config: FitConfig
+    embedded: Embedded,
+    test: MultiLabelPredictions,
+    baselines: dict[str, Any],
+    config: FitConfig,
+    *,
+    train: AnyPredictions,
 ) -> dict[str, Any]:
     """Return claims and slices where an example may have any number of labels: right is an exact set of labels."""
     columns = _columns(embedded, test, seed=config.seed)
-    claims = judge(test, baselines=baselines, slices=columns, seed=config.seed)
+    claims = judge(test, train=train, baselines=baselines, slices=columns, seed=config.seed)
     keep = np.flatnonzero(test.is_known)
     known = {name: [values[int(i)] for i in keep] for name, values in columns.items()}
     slices = find_slices(test.is_correct[keep], known)
@@ -188,7 +196,7 @@ def _passed_again(
     *,
     say: Callable[[str], None],
     console: Console | None,
-) -> tuple[Predictions | None, FeatureChange | None]:
+) -> tuple[AnyPredictions, FeatureChange | None]:
     """Return the fine-tuned network's predictions of some training examples, and what it did to features of test."""
     extractor = extractor_for(tuned.model, config, say=lambda text: None, console=console)
     layer = tuned.model.head.layer
@@ -205,7 +213,8 @@ def _passed_again(
     train = _said(embedded, "train", features @ weights.T + bias, decision, rows=rows)
     rows, after = some("test")
     before = embedded.features["test"].matrix[rows]
-    change = compare_features(before, after, embedded.splits["test"].labels[rows]) if len(rows) > _A_CLUSTER else None
+    labels = embedded.splits["test"].labels[rows]
+    change = compare_features(before, after, labels) if len(rows) > _A_CLUSTER and labels.ndim == 1 else None
     return train, change
 
 
@@ -216,14 +225,13 @@ def _said(
     decision: Decision,
     *,
     rows: NDArray[np.int64] | None = None,
-) -> Predictions | None:
+) -> AnyPredictions:
     examples = embedded.splits[part]
     rows = np.arange(len(examples)) if rows is None else rows
-    found = decision.predictions(
+    return decision.predictions(
         [examples.ids[int(i)] for i in rows],
         examples.labels[rows],
         logits=logits,
         label_names=embedded.label_names,
         split=part,
     )
-    return found if isinstance(found, Predictions) else None

@@ -98,7 +98,7 @@ class Extractor:
         self._network = RunningNetwork(source, device=device, batch_size=source.batch_size(batch_size), say=say)
         self._n_workers = source.n_workers(n_workers)
         self._skip_unreadable, self._say, self._console = skip_unreadable, say, console
-        self.remarks = source.remarks
+        self.n_cut, self.told_cut = source.n_cut, source.told_cut
         self.n_unreached = 0
         self.engine_label = ""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from graft.backbones.catalog import CatalogEntry
 
-__all__ = ["parameters_on_disk", "place_on_disk"]
+__all__ = ["cached_revision", "parameters_on_disk", "place_on_disk"]
 
 _BYTES = 4  # of a parameter; one of 16 bits is counted half
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -19,7 +19,7 @@ def place_on_disk(entry: CatalogEntry) -> str | None:
         return entry.id
     if entry.package and (folder := _in_package(entry.package)):
         return folder
-    return entry.id if _is_cached(entry) else None
+    return entry.id if cached_revision(entry) is not None else None
 
 
 def parameters_on_disk(folder: str) -> int:
@@ -39,14 +39,24 @@ def _in_package(package: str) -> str | None:
     return None
 
 
-def _is_cached(entry: CatalogEntry) -> bool:
+def cached_revision(entry: CatalogEntry) -> str | None:
+    """Return which commit of a hub id the hub's cache holds: the pinned one before the newest that was fetched.
+
+    Returns
+    -------
+    str or None
+        The commit that is pinned; empty: not that one, but what was fetched last without a pin; None: neither.
+    """
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    def has(name: str) -> bool:
-        return isinstance(try_to_load_from_cache(entry.id, name, revision=entry.revision or None), str)
+    def has(name: str, revision: str) -> bool:
+        return isinstance(try_to_load_from_cache(entry.id, name, revision=revision or None), str)
 
     try:
-        return has("config.json") and any(map(has, _WEIGHTS))
+        for revision in dict.fromkeys((entry.revision, "")):
+            if has("config.json", revision) and any(has(name, revision) for name in _WEIGHTS):
+                return revision
     except HFValidationError:
-        return False
+        pass
+    return None

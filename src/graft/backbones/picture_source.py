@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from graft.core.devices import Precision
 from graft.data.images import decode_image, perceptual_hash
 
 __all__ = ["PictureSource"]
+
+_USUAL_PIXELS: Final = 224 * 224
 
 
 class PictureSource:
@@ -49,9 +52,13 @@ class PictureSource:
             "layer": "head input",
         }
 
-    def remarks(self) -> list[str]:
-        """Return nothing: pictures are read whole."""
-        return []
+    def n_cut(self, data: Readable) -> int:
+        """Return 0: pictures are read whole."""
+        return 0
+
+    def told_cut(self, n_cut: int, n: int) -> str:
+        """Return nothing."""
+        return ""
 
     def n_workers(self, wanted: int) -> int:
         """Return all that are wanted: decoding costs as much as many a network."""
@@ -85,12 +92,16 @@ class PictureSource:
     def candidates(
         self, wanted: str, *, device: torch.device, precision: Precision, n_examples: int, is_strict_precision: bool
     ) -> list[EngineChoice]:
-        """Return engines as `graft.backbones.engines.candidates` has them."""
+        """Return engines as `graft.backbones.engines.candidates` has them, which counts pictures of 224 x 224.
+
+        Converting a network takes as long for small pictures as for large ones; what it saves grows with their pixels.
+        """
+        height, width = self._preprocessing.shape[-2:]
         return candidates(
             wanted,
             device=device,
             precision=precision,
-            n_pictures=n_examples,
+            n_pictures=math.ceil(n_examples * height * width / _USUAL_PIXELS),
             is_strict_precision=is_strict_precision,
         )
 

@@ -68,9 +68,13 @@ class RecordingSource:
     def _is_picture(self) -> bool:
         return self._frontend.shape is not None and len(self._frontend.shape) == 3
 
-    def remarks(self) -> list[str]:
-        """Return nothing: long recordings are cut into windows, none of which is left out."""
-        return []
+    def n_cut(self, data: Readable) -> int:
+        """Return 0: long recordings are cut into windows, none of which is left out."""
+        return 0
+
+    def told_cut(self, n_cut: int, n: int) -> str:
+        """Return nothing."""
+        return ""
 
     def n_workers(self, wanted: int) -> int:
         """Return all that are wanted: decoding and spectra cost as much as many a network."""

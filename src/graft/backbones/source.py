@@ -56,8 +56,12 @@ class FeatureSource(Protocol):
         """Feature scalings that the head may choose from, see `graft.solver.scaling`."""
         ...
 
-    def remarks(self) -> list[str]:
-        """Return sentences on what was read so far: how much of the examples was cut, for example."""
+    def n_cut(self, data: Readable) -> int:
+        """Return how many examples are not read to their end."""
+        ...
+
+    def told_cut(self, n_cut: int, n: int) -> str:
+        """Return a sentence that says so of `n_cut` out of `n`."""
         ...
 
     def n_workers(self, wanted: int) -> int:

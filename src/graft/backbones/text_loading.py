@@ -145,7 +145,6 @@ def load_text_model(
     tokens = Tokens(tokenizer, label=model, max_tokens=_length(max_tokens, own_length, tokenizer, network.config))
     sample = tokens.collate([tokens.encode("one"), tokens.encode("and two more")])
     head = find_head_on(network, sample, label=model)
-    tokens.n_cut = tokens.n_seen = 0
     family = family_of_text(network)
     random = _random_layers(model, lacking, head=head.name, family=family)
     n_parameters = sum(p.numel() for name, p in network.named_parameters() if not name.startswith(head.name + "."))

@@ -20,6 +20,7 @@ from graft.backbones.tokens import TokenIds, Tokens
 from graft.backbones.views import View
 from graft.core.devices import Precision
 from graft.core.errors import DataError, ModelError, UsageError
+from graft.core.text import counted
 from graft.core.threads import Workers, n_threads
 
 __all__ = ["TextSource"]
@@ -29,6 +30,7 @@ _BATCH = 128
 _FEWEST_A_THREAD = 16  # texts: on a processor two threads with half a batch each are faster than both on all of it
 _FULL = ("deberta",)  # masks with a number that bfloat16 cannot hold: float32 whatever is asked for
 _WHOLE = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")  # others have numbers that bfloat16 cannot hold
+_SPECIAL = 8  # tokens that stand for no sign: more than any tokenizer puts around two texts
 _NO_HASH = np.zeros(4, np.uint64)
 _Example = tuple[TokenIds, int]
 
@@ -54,6 +56,7 @@ class TextSource:
         self._tokens, self._weights_hash, self.blocks, self._network = tokens, weights_hash, blocks, network
         self._head = head
         self._known: dict[bytes, _Example] = {}
+        self._is_cut: dict[int, bool] = {}
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -64,15 +67,29 @@ class TextSource:
             "layer": list(self.blocks),
         }
 
-    def remarks(self) -> list[str]:
-        """Return how many texts were cut."""
-        tokens = self._tokens
-        if not tokens.n_cut:
-            return []
-        return [
-            f"{tokens.n_cut:,} of {tokens.n_seen:,} texts ({tokens.n_cut / tokens.n_seen:.1%}) were cut at"
-            f" {tokens.max_tokens} tokens; what is behind was not read (--max-tokens, if the model reads more)"
-        ]
+    def n_cut(self, data: Readable) -> int:
+        """Return how many texts are longer than what is read of them, whether they are passed now or were before."""
+        n, left = 0, []
+        for row in range(len(data)):
+            try:
+                content = data.read(row)
+            except DataError:  # said, or skipped, where it is passed
+                continue
+            if content.isascii() and len(content) + _SPECIAL <= self._tokens.max_tokens:
+                continue  # no more tokens than signs
+            seen = self._is_cut.get(hash(content))
+            n += bool(seen)
+            if seen is None:
+                left.append(content.decode("utf-8", errors="replace"))
+        return n + sum(is_cut for _, is_cut in self._tokens.encode_and_cut(left))
+
+    def told_cut(self, n_cut: int, n: int) -> str:
+        """Return a sentence on how many texts are cut."""
+        verb = "is" if n_cut == 1 else "are"
+        return (
+            f"{n_cut:,} of {counted(n, 'text')} ({n_cut / n:.1%}) {verb} cut at {self._tokens.max_tokens} tokens;"
+            " what is behind is not read (fit --max-tokens, if the model reads more)"
+        )
 
     def n_workers(self, wanted: int) -> int:
         """Return 0: the tokenizer has its own threads."""
@@ -86,8 +103,10 @@ class TextSource:
         """Return the longest first, so that texts of one length meet in a batch and memory is never short late."""
         contents = [data.read(at) for at in positions]
         texts = [content.decode("utf-8", errors="replace") for content in contents]
-        encoded = self._tokens.encode_all(texts)
+        cut = self._tokens.encode_and_cut(texts)
+        encoded = [example for example, _ in cut]
         self._known = dict(zip(contents, encoded, strict=True))
+        self._is_cut |= {hash(content): is_cut for content, (_, is_cut) in zip(contents, cut, strict=True)}
         order = np.argsort([-len(ids) for ids, _ in encoded], kind="stable")
         return [positions[int(i)] for i in order]
 

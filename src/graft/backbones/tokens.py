@@ -29,17 +29,12 @@ class Tokens:
     label : name of the checkpoint, for messages.
     max_tokens : of one example, special tokens included; what is longer is cut at its end (of a pair: at the end of the
         longer text).
-
-    Attributes
-    ----------
-    n_cut, n_seen : texts that were cut, and texts that were read, so far in this process.
     """
 
     NAMES: Final = ("input_ids", "attention_mask", "token_type_ids")
 
     def __init__(self, tokenizer: Any, *, label: str, max_tokens: int) -> None:
         self.tokenizer, self.label, self.max_tokens = tokenizer, label, max_tokens
-        self.n_cut, self.n_seen = 0, 0
         tokenizer.model_max_length = max_tokens  # so that the saved one cuts as this one does
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
@@ -65,17 +60,19 @@ class Tokens:
 
     def encode_all(self, texts: Sequence[str]) -> list[tuple[TokenIds, int]]:
         """Return `encode` of many texts; faster."""
+        return [found for found, _ in self.encode_and_cut(texts)]
+
+    def encode_and_cut(self, texts: Sequence[str]) -> list[tuple[tuple[TokenIds, int], bool]]:
+        """Return `encode` of many texts, and whether each was cut."""
         self._backend.no_padding()
         self._backend.enable_truncation(self.max_tokens)
-        found: list[tuple[TokenIds, int]] = []
+        found: list[tuple[tuple[TokenIds, int], bool]] = []
         for first in range(0, len(texts), _CHUNK):
             pairs = [split_pair(text) for text in texts[first : first + _CHUNK]]
             inputs = [a if b is None else (a, b) for a, b in pairs]
             for (_, second), encoding in zip(pairs, self._backend.encode_batch(inputs), strict=True):
-                self.n_seen += 1
-                self.n_cut += bool(encoding.overflowing)
                 begin = 0 if second is None else int(np.argmax(encoding.type_ids)) if any(encoding.type_ids) else 0
-                found.append((np.array(encoding.ids, dtype=np.int32), begin))
+                found.append(((np.array(encoding.ids, dtype=np.int32), begin), bool(encoding.overflowing)))
         return found
 
     def read(self, content: bytes, *, name: str) -> str:

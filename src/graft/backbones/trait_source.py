@@ -51,9 +51,13 @@ class TraitSource:
         """The columns and their form."""
         return {"traits": list(trait_columns(self._kind)), "thumbnail": SIDE, "traits form": _FORM}
 
-    def remarks(self) -> list[str]:
+    def n_cut(self, data: Readable) -> int:
+        """Return 0."""
+        return 0
+
+    def told_cut(self, n_cut: int, n: int) -> str:
         """Return nothing."""
-        return []
+        return ""
 
     def n_workers(self, wanted: int) -> int:
         """Return 0: examples are read in this process, as processes must not be forked once OpenVINO has run."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from graft.api.check import CheckConfig
+from graft.api.config_parts import FOR_CHECK, part_of
+
+if TYPE_CHECKING:
+    from graft.api.config import FitConfig as CheckConfig
+else:
+    CheckConfig = part_of("CheckConfig", FOR_CHECK, out="checks")
 
 __all__ = ["check"]
 
@@ -29,7 +34,7 @@ def check(
     data
         As in graft fit.
     config
-        TOML file of options; flags given here win over it.
+        TOML file of options, also one of graft fit; flags given here win over it.
     """
     from graft.api.check import check as run_check
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from graft.api.config_parts import FOR_CHECK, FOR_RANK
 from graft.api.gathering import read_config_file
 from graft.core.errors import UsageError
 
 __all__ = ["with_config_file"]
+
+_READ = {"check": FOR_CHECK, "rank": FOR_RANK}
 
 
 def with_config_file(arguments: Sequence[str]) -> list[str]:
@@ -32,6 +35,8 @@ def with_config_file(arguments: Sequence[str]) -> list[str]:
         path = words.pop(place).partition("=")[2]
     typed = {word.split("=")[0].removeprefix("--").removeprefix("no-") for word in words if word.startswith("--")}
     options = read_config_file(Path(path))
+    if words and words[0] in _READ:  # a file of a fit holds more than these read
+        options = {name: value for name, value in options.items() if name in ("data", *_READ[words[0]])}
     data = options.pop("data", None)
     if data is not None and (len(words) < 2 or words[1].startswith("--")):
         words.insert(1, str(data))

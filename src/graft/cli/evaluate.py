@@ -28,6 +28,7 @@ def evaluate(
     seed: int = 0,
     preprocessing: str | None = None,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     decoding: Literal["auto", "greedy", "beam"] = "auto",
     language_model: str | None = None,
 ) -> None:
@@ -61,7 +62,9 @@ def evaluate(
     preprocessing
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
     text_column
-        Column of a table that holds the texts of speech.
+        Column of a table that holds the texts. Default: as the run was fitted.
+    text_pair_column
+        Column of the second texts, of a model of pairs.
     decoding
         Of speech: auto (as it was fitted), greedy or beam.
     language_model
@@ -71,6 +74,7 @@ def evaluate(
 
     from graft.api.evaluate import evaluate as run_evaluate
     from graft.core.files import write_json
+    from graft.report.generation import print_figures
     from graft.report.speech import print_error_rates
     from graft.report.terminal import print_summary
 
@@ -88,6 +92,7 @@ def evaluate(
         seed=seed,
         preprocessing=preprocessing,
         text_column=text_column,
+        text_pair_column=text_pair_column,
         decoding=decoding,
         language_model=language_model,
         say=lambda text: console.print(f"· {text}", style="dim", markup=False, highlight=False),
@@ -95,6 +100,8 @@ def evaluate(
     )
     if metrics.get("headline") == "wer":
         print_error_rates(metrics, console=console)
+    elif metrics.get("task") == "text-generation":
+        print_figures(metrics, console=console)
     elif not as_shift:  # else its one sentence was said
         print_summary(metrics, console=console, noun="examples" if predictions is not None else metrics["noun"])
     if json is not None:

@@ -24,6 +24,7 @@ def predict(
     workers: int = 2,
     skip_unreadable: Annotated[bool, Parameter(negative="")] = False,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     preprocessing: str | None = None,
     coverage: float | None = None,
     max_new_tokens: int = 256,
@@ -59,7 +60,9 @@ def predict(
     skip_unreadable
         Give unreadable examples an empty label and go on.
     text_column
-        Column of a table that holds the texts.
+        Column of a table that holds the texts. Default: as the run was fitted.
+    text_pair_column
+        Column of the second texts, of a model of pairs.
     preprocessing
         FILE.py:NAME, where the model was fitted with a preprocessing of your own; the file is run.
     coverage
@@ -113,6 +116,7 @@ def predict(
         workers=workers,
         skip_unreadable=skip_unreadable,
         text_column=text_column,
+        text_pair_column=text_pair_column,
         preprocessing=preprocessing,
         coverage=coverage,
         max_new_tokens=max_new_tokens,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from graft.api.rank import RankConfig
+from graft.api.config_parts import FOR_RANK, part_of
+
+if TYPE_CHECKING:
+    from graft.api.config import FitConfig as RankConfig
+else:
+    RankConfig = part_of("RankConfig", FOR_RANK)
 
 __all__ = ["rank"]
 
-_DEFAULTS = RankConfig()
+_MAKE: Any = RankConfig
+_DEFAULTS = _MAKE()
 
 
 def rank(
@@ -45,7 +51,7 @@ def rank(
     licence
         Look only at models that state one of these licences.
     config
-        TOML file of options; flags given here win over it.
+        TOML file of options, also one of graft fit; flags given here win over it.
     json
         File for the same as JSON.
     """

@@ -47,17 +47,21 @@ def report(
             expected="graft report RUN, or graft report --compare RUN1 RUN2",
         )
     if compare is not None:
-        from graft.report.comparing import print_comparison, write_comparison
+        from graft.report.comparing import Comparison, print_comparison, write_comparison
         from graft.report.comparing_speech import SpeechComparison, print_speech_comparison, write_speech_comparison
+        from graft.report.comparing_texts import print_text_comparison, write_text_comparison
 
         found = compare_runs(*compare, seed=seed)
         path = out or compare[0] / f"compare-{compare[1].resolve().name}.html"
-        if isinstance(found, SpeechComparison):
+        if isinstance(found, Comparison):
+            print_comparison(found, console=console)
+            write_comparison(path, found)
+        elif isinstance(found, SpeechComparison):
             print_speech_comparison(found, console=console)
             write_speech_comparison(path, found)
         else:
-            print_comparison(found, console=console)
-            write_comparison(path, found)
+            print_text_comparison(found, console=console)
+            write_text_comparison(path, found)
     else:
         assert run is not None
         path = run_report(

@@ -24,6 +24,8 @@ class Suspect:
     other : id of the example that it is compared with; empty where there is none.
     suggested : label that the model would give; empty where the check says nothing of labels.
     score : what the ranking is by; its meaning is the finding's.
+    corrected : all labels that the example would have, where it may have several; None where nothing is suggested.
+    text, other_text : the beginnings of the two examples, where they are texts.
     """
 
     id: str
@@ -32,6 +34,9 @@ class Suspect:
     other: str = ""
     suggested: str = ""
     score: float | None = None
+    corrected: tuple[str, ...] | None = None
+    text: str = ""
+    other_text: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form, without what is empty."""

@@ -33,7 +33,7 @@ _OURS = (
     "config.toml", "manifest.json", "metrics.json", "predictions.parquet", "log.txt", "report.html", "leaderboard.json",
     "reads.json", "model", "model.partial", "scratch", "training", "adapter", "strategy.json", "checks.json",
     "previews.parquet",
-    "label-next.csv", "texts.parquet",
+    "label-next.csv", "texts.parquet", "example.json",
 )  # fmt: skip
 _BEFORE_ALL = {"config.toml", "log.txt"}  # what a run holds that ended before it had computed anything
 _LEFTOVERS = ".*.partial"  # what `atomic_path` leaves behind in a killed process
@@ -150,10 +150,22 @@ class Run:
 
     def count_test_read(self) -> int:
         """Count one more reading of the test split's labels, and return how many there were."""
+        kept = self._reads()
+        write_json(self.folder / "reads.json", kept | {"test": kept["test"] + 1})
+        return int(kept["test"]) + 1
+
+    @property
+    def identity(self) -> str:
+        """What tells the run apart from others: by chance, kept with the readings; a run anew has another."""
+        kept = self._reads()
+        if "run" not in kept:
+            kept["run"] = os.urandom(8).hex()
+            write_json(self.folder / "reads.json", kept)
+        return str(kept["run"])
+
+    def _reads(self) -> dict[str, Any]:
         path = self.folder / "reads.json"
-        n = (read_json(path)["test"] if path.is_file() else 0) + 1
-        write_json(path, {"test": n})
-        return n
+        return {"test": 0} | (read_json(path) if path.is_file() else {})
 
     def write_manifest(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write ``manifest.json``: what it takes to repeat the run; return what was written."""

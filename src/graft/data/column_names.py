@@ -45,7 +45,7 @@ def find_column(table: Table, given: str | None, usual: Sequence[str], *, kind: 
             raise DataError(
                 f"{table.source} has no column '{given}'.{did_you_mean(given, table.columns)}",
                 expected=f"one of its columns: {', '.join(table.columns)}",
-                fix=f"--{kind}-column NAME (Python: {kind}_column=NAME)",
+                fix=f"--{kind}-column NAME (Python: {kind.replace('-', '_')}_column=NAME)",
             )
         return given
     by_lower = {name.lower().replace(" ", "_").replace("-", "_"): name for name in reversed(table.columns)}

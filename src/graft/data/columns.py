@@ -13,8 +13,8 @@ from graft.data.column_names import GROUP_NAMES, LABEL_NAMES, find_column, no_co
 from graft.data.found import Found
 from graft.data.kinds import PICTURE, ExampleKind
 from graft.data.label_sets import LabelSet, clean_label_set, find_separator, holds_lists
-from graft.data.labels import Label, clean_label
-from graft.data.tables import Table
+from graft.data.labels import Label, clean_labels
+from graft.data.tables import Table, named_rows, numbered_rows
 from graft.data.texts import text_columns_of, texts_of
 
 __all__ = ["SPLIT_NAMES", "Columns", "examples_of", "split_name"]
@@ -37,6 +37,7 @@ class Columns:
     text, text_pair : of texts that stand in the table itself, and of the second one where two belong together.
     kind : of the examples.
     multi_label : an example may have any number of labels: texts of labels are taken apart. Lists say so themselves.
+    known_texts : columns of the texts that a model was fitted to, see `graft.data.texts.text_columns_of`.
     """
 
     path: str | None = None
@@ -46,6 +47,7 @@ class Columns:
     text_pair: str | None = None
     kind: ExampleKind = PICTURE
     multi_label: bool = False
+    known_texts: tuple[str, ...] | None = None
 
     def given(self) -> list[str]:
         """Return the options that were given, as on the command line."""
@@ -76,7 +78,9 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
     """
     label_column = find_column(table, wanted.label, LABEL_NAMES, kind="label")
     text_columns = (
-        text_columns_of(table, wanted.text, wanted.text_pair, kind=wanted.kind, label=label_column)
+        text_columns_of(
+            table, wanted.text, wanted.text_pair, kind=wanted.kind, label=label_column, known=wanted.known_texts
+        )
         if wanted.kind.inline_names
         else ()
     )
@@ -90,14 +94,18 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
     labels, declared = _labels(table, label_column, is_multi_label=wanted.multi_label)
     groups = None if group_column is None else table.column(group_column)
     ids, content = texts_of(table, text_columns) if text_columns else _content(table, own_columns[0])
+    id_column = None if isinstance(content, list) else _id_column(table, but=(*own_columns, label_column, group_column))
+    if id_column is not None:
+        ids = named_rows(table, id_column)
     split_column, splits = _splits(table, but=(*own_columns, label_column, group_column))
 
     suspect = None if group_column else _shared_by_several(table, but=(*own_columns, label_column, split_column))
-    used = [name for name in (*own_columns, label_column, group_column, split_column) if name is not None]
+    used = [name for name in (*own_columns, label_column, group_column, split_column, id_column) if name]
     unused = [name for name in table.columns if name not in used]
     named = " and ".join(f"'{name}'" for name in own_columns)
     note = f"{table.source}: {wanted.kind.noun}s in the column{'s' * (len(own_columns) > 1)} {named}, labels in"
     note += f" '{label_column}'"
+    note += f", ids in '{id_column}'" if id_column else ""
     note += f", groups in '{group_column}'" if group_column else ""
     note += f", splits in '{split_column}'" if split_column else ""
     note += f"; unused: {', '.join(unused)}." if unused else "."
@@ -112,6 +120,8 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
         groups,
         suspected_groups=None if suspect is None else table.column(suspect),
         group_column=group_column or suspect or "",
+        text_columns=text_columns,
+        places=None if isinstance(content, list) else table.places(),
         notes=(note,),
     )
     if splits is None:
@@ -121,6 +131,16 @@ def examples_of(table: Table, wanted: Columns) -> dict[str, Found]:
         for name in SPLIT_NAMES
         if name in splits
     }
+
+
+def _id_column(table: Table, *, but: Sequence[str | None]) -> str | None:
+    """Return the column named ``id``, where it tells all rows apart."""
+    name = find_column(table, None, ("id",), kind="id")
+    if name is None or name in but:
+        return None
+    values = table.column(name)
+    is_said = all(isinstance(value, (str, int)) and str(value).strip() for value in values)
+    return name if is_said and len({str(value).strip() for value in values}) == len(values) else None
 
 
 def _shared_by_several(table: Table, *, but: Sequence[str | None]) -> str | None:
@@ -143,6 +163,7 @@ def _part(whole: Found, rows: list[int], name: str) -> Found:
         labels=[whole.labels[row] for row in rows],
         content=[content[row] for row in rows] if isinstance(content, list) else content.select(rows),
         place=lambda index: whole.place(rows[index]),
+        places=None if whole.places is None else whole.places.select(rows),
         groups=None if whole.groups is None else [whole.groups[row] for row in rows],
         suspected_groups=None if whole.suspected_groups is None else [whole.suspected_groups[row] for row in rows],
         notes=whole.notes if name == "train" else (),
@@ -196,10 +217,8 @@ def _content(table: Table, name: str) -> tuple[list[str], Any]:
         decoded: dict[str, Any] = {"Image": Image(decode=False), "Audio": Audio(decode=False)}
         if (as_bytes := decoded.get(type(rows.features[name]).__name__)) is not None:
             rows = rows.cast_column(name, as_bytes)
-        digits = len(str(len(rows)))
-        start = f"{table.split}/" if table.split else ""
         content = rows if name == "content" else rows.rename_column(name, "content")
-        return [f"{start}{row:0{digits}d}" for row in range(len(rows))], content
+        return numbered_rows(table, len(rows)), content
     paths: list[str] = []
     missing: list[tuple[int, object]] = []
     for row, value in enumerate(table.column(name)):
@@ -245,7 +264,7 @@ def _labels(
             for value, place in zip(values, places, strict=True)
         ]
         return sets, declared
-    return [clean_label(value, place=table.place(row)) for row, value in enumerate(values)], None
+    return clean_labels(values, place=table.place), None
 
 
 def _splits(table: Table, *, but: Sequence[str | None]) -> tuple[str | None, list[str | None] | None]:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Final
 
 from graft.core.errors import DataError, did_you_mean
 from graft.core.files import atomic_path
-from graft.core.text import counted
-from graft.data.dataset import LabeledDataset, Splits
 
-__all__ = ["ACTIONS", "Correction", "apply_corrections", "read_corrections", "write_template"]
+__all__ = ["ACTIONS", "NO_LABELS", "Correction", "read_corrections", "write_template"]
 
 ACTIONS = ("drop", "relabel", "keep")
 _COLUMNS = ("id", "action", "label")
+NO_LABELS: Final = "[]"
+"""In place of a label: the example has none."""
 _FIX = "each row is id,action,label; action is drop, relabel (with the new label) or keep"
 
 
@@ -31,14 +30,18 @@ class Correction:
     ----------
     id : of the example.
     action : ``"drop"``, ``"relabel"``, or ``"keep"``: it was looked at and is right, and is not reported again.
-    labels : the new label, or labels where an example may have several; empty but for ``"relabel"``.
+    labels : the new label, or labels where an example may have several, as they stand in the file; empty but for
+        ``"relabel"``.
     place : the row, for messages.
+    content_hash : of what the example held when the row was written, see `graft.data.correcting`; empty where
+        that is not known.
     """
 
     id: str
     action: str
     labels: tuple[str, ...]
     place: str
+    content_hash: str = ""
 
 
 def read_corrections(path: Path) -> dict[str, Correction]:
@@ -65,52 +68,15 @@ def read_corrections(path: Path) -> dict[str, Correction]:
                 fix=_FIX,
             )
         given = row.get("label", "")
-        labels = tuple(map(str, given)) if isinstance(given, list) else (str(given).strip(),) if given else ()
-        if action == "relabel" and not labels:
+        cell = "" if given is None or isinstance(given, list) else str(given).strip()
+        labels = tuple(map(str, given)) if isinstance(given, list) else (cell,) if cell not in ("", NO_LABELS) else ()
+        if action == "relabel" and not (labels or cell or isinstance(given, list)):
             raise DataError(f"{place}: no new label for {name}", expected="the right label", fix=_FIX)
         if name in found:
             raise DataError(f"{place}: {name} stands already in {found[name].place}", expected="each id once")
-        found[name] = Correction(name, action, labels if action == "relabel" else (), place)
+        digest = str(row.get("content_hash") or "").strip()
+        found[name] = Correction(name, action, labels if action == "relabel" else (), place, digest)
     return found
-
-
-def apply_corrections(splits: Splits, corrections: Mapping[str, Correction]) -> Splits:
-    """Return the splits without dropped examples and with new labels; a note says what was done.
-
-    Raises
-    ------
-    DataError
-        When an id or a label is not in the data (row named), or a split or a class of train is left without examples.
-    """
-    parts = splits.present()
-    names = splits.train.label_names
-    ids = {name for part in parts.values() for name in part.ids}
-    for correction in corrections.values():
-        if correction.id not in ids:
-            raise DataError(
-                f"{correction.place}: no example {correction.id}.{did_you_mean(correction.id, ids)}",
-                expected="an id of the data, as graft check writes it",
-                fix="mend or remove the row",
-            )
-        for label in correction.labels:
-            if label not in names:
-                raise DataError(
-                    f"{correction.place}: no label '{label}' for {correction.id}.{did_you_mean(label, names)}",
-                    expected=_some(names),
-                    fix="mend the row; corrections cannot bring new labels",
-                )
-        if len(correction.labels) > 1 and not splits.train.is_multi_label:
-            raise DataError(f"{correction.place}: {len(correction.labels)} labels for {correction.id}", expected="one")
-    done = {action: sum(c.action == action for c in corrections.values()) for action in ACTIONS}
-    note = f"corrections: {done['drop']:,} dropped, {done['relabel']:,} relabelled, {done['keep']:,} looked at and kept"
-    changed = {name: _corrected(part, corrections) for name, part in parts.items()}
-    for name, part in changed.items():
-        before = parts[name].class_counts
-        gone = np.flatnonzero((before > 0) & (part.class_counts == 0))
-        if not len(part) or (name == "train" and len(gone)):
-            what = f"{name} without examples" if not len(part) else f"train without examples of '{names[gone[0]]}'"
-            raise DataError(f"the corrections leave {what}", expected="some of each", fix="drop fewer")
-    return replace(splits, **changed, notes=(*splits.notes, note))
 
 
 def write_template(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -124,22 +90,6 @@ def write_template(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def _corrected(part: LabeledDataset, corrections: Mapping[str, Correction]) -> LabeledDataset:
-    mine = [corrections.get(name) for name in part.ids]
-    if not any(c is not None and c.action != "keep" for c in mine):
-        return part
-    kept = np.array([i for i, c in enumerate(mine) if c is None or c.action != "drop"], dtype=np.int64)
-    labels: list[Any] = part.rows["label"][:]
-    number = {name: i for i, name in enumerate(part.label_names)}
-    for i, c in enumerate(mine):
-        if c is not None and c.action == "relabel":
-            numbers = [number[label] for label in c.labels]
-            labels[i] = numbers if part.is_multi_label else numbers[0]
-    kind = part.rows.features["label"]
-    rows = part.rows.remove_columns("label").add_column("label", labels, feature=kind)
-    return replace(part, rows=rows).select(kept)
-
-
 def _rows(path: Path) -> Sequence[tuple[str, Mapping[str, Any]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -148,25 +98,21 @@ def _rows(path: Path) -> Sequence[tuple[str, Mapping[str, Any]]]:
             f"corrections {path} cannot be read: {error}", expected="a CSV or JSON file", fix="check --corrections"
         ) from error
     if path.suffix.lower() == ".csv":
-        reader = csv.DictReader(text.splitlines())
-        rows: list[Any] = list(reader)
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        rows: list[tuple[str, Any]] = [(f"{path}, line {reader.line_num}", row) for row in reader]
         missing = {"id", "action"} - set(reader.fieldnames or ())
         if missing:
             raise DataError(f"{path} has no column {' and no column '.join(sorted(missing))}", expected=_FIX)
-        return [(f"{path}, row {i + 1}", row) for i, row in enumerate(rows)]
+        return rows
     try:
-        rows = (
-            json.loads(text)
-            if text.lstrip().startswith("[")
-            else list(map(json.loads, filter(str.strip, text.splitlines())))
-        )
+        if text.lstrip().startswith("["):
+            rows = [(f"{path}, row {i + 1}", row) for i, row in enumerate(json.loads(text))]
+        else:
+            lines = enumerate(text.splitlines(), start=1)
+            rows = [(f"{path}, line {number}", json.loads(line)) for number, line in lines if line.strip()]
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is no JSON: {error}", expected=_FIX, fix="check --corrections") from error
-    for i, row in enumerate(rows):
+    for place, row in rows:
         if not isinstance(row, dict):
-            raise DataError(f"{path}, row {i + 1} is {type(row).__name__}", expected=_FIX)
-    return [(f"{path}, row {i + 1}", row) for i, row in enumerate(rows)]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {counted(len(names) - 10, 'other')}" if len(names) > 10 else "")
+            raise DataError(f"{place} is {type(row).__name__}", expected=_FIX)
+    return rows

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from graft.core.errors import DataError
 from graft.core.files import hash_bytes, hash_json
 from graft.data.label_sets import label_matrix
+from graft.data.places import Places
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,6 +44,8 @@ class LabeledDataset:
     suspected_groups : (n_examples,), the same for a column that nobody named, but that looks like groups: splits do not
         heed it, and that is said. None: no such column.
     group_column : name of the column of either.
+    text_columns : names of the columns of a table that the texts stood in, two of pairs; empty where there are none.
+    places : where the examples stand in a table, for messages; None: not known, or they are files.
 
     Raises
     ------
@@ -65,6 +68,8 @@ class LabeledDataset:
     groups: NDArray[np.int64] | None = None
     suspected_groups: NDArray[np.int64] | None = None
     group_column: str = ""
+    text_columns: tuple[str, ...] = ()
+    places: Places | None = None
     _paths: list[str] | None = field(init=False, repr=False)
     _ids: list[str] = field(init=False, repr=False)
     _labels: NDArray[np.integer[Any]] = field(init=False, repr=False)
@@ -131,9 +136,11 @@ class LabeledDataset:
         return np.bincount(self._labels[self._labels >= 0], minlength=len(self.label_names)).astype(np.int64)
 
     def place(self, index: int) -> str:
-        """Return how a message names one example: its file where it has one, else its id."""
+        """Return how a message names one example: its file where it has one, the line of its table, else its id."""
         if self._paths is not None:
             return os.path.join(self.root, self._paths[index])  # noqa: PTH118  a hot path in workers
+        if self.places is not None:
+            return self.places.of(index)
         return f"{self._ids[index]} of {self.source}" if self.source else self._ids[index]
 
     def read(self, index: int) -> bytes:
@@ -194,6 +201,8 @@ class LabeledDataset:
             groups=None if self.groups is None else self.groups[where],
             suspected_groups=None if self.suspected_groups is None else self.suspected_groups[where],
             group_column=self.group_column,
+            text_columns=self.text_columns,
+            places=None if self.places is None else self.places.select(where),
         )
         if "_hashes" in self.__dict__:
             chosen.__dict__["_hashes"] = tuple(self._hashes[i] for i in where)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from graft.data.dataset import LabeledDataset
 from graft.data.label_sets import LabelSet, label_numbers
 from graft.data.labels import Label, label_map, number_labels
+from graft.data.places import Places
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,6 +37,8 @@ class Found:
     groups : n_examples values of the group column; None: no such column.
     suspected_groups : n_examples values of a column that was not named, but looks like groups; None: no such column.
     group_column : the column of either.
+    text_columns : the columns of the texts, two of pairs; empty where there are none.
+    places : where they stand in a table that holds the examples themselves; None: they are files.
     empty : classes without an example.
     notes : sentences to be printed.
     """
@@ -50,6 +53,8 @@ class Found:
     groups: Sequence[object] | None = None
     suspected_groups: Sequence[object] | None = None
     group_column: str = ""
+    text_columns: tuple[str, ...] = ()
+    places: Places | None = None
     empty: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -82,6 +87,17 @@ class Found:
     def with_note(self, note: str) -> Found:
         """Return the same examples with one more note."""
         return replace(self, notes=(*self.notes, note))
+
+    def of_split(self, split: str, taken: set[str]) -> Found:
+        """Return the examples of a further table with ids that are none of another split's: ``test/07``.
+
+        Ids of files, and those that a table brings and no other has, stay as they are.
+        """
+        is_split = all(name.startswith(f"{split}/") for name in self.ids)
+        is_own = taken.isdisjoint(self.ids) and not all(name.isdigit() for name in self.ids)
+        if isinstance(self.content, list) or is_split or is_own:
+            return self
+        return replace(self, ids=[f"{split}/{name}" for name in self.ids])
 
     def labelled(self, label_names: tuple[str, ...], *, ids: Ids, groups: GroupNumbers) -> LabeledDataset:
         """Return the examples with numbered labels and unique ids.
@@ -118,6 +134,8 @@ class Found:
             groups=None if self.groups is None else groups.number(self.groups),
             suspected_groups=None if self.suspected_groups is None else groups.number(self.suspected_groups),
             group_column=self.group_column,
+            text_columns=self.text_columns,
+            places=self.places,
         )
 
 

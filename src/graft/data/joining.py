@@ -50,6 +50,7 @@ def joined(first: LabeledDataset, second: LabeledDataset) -> LabeledDataset:
         groups=both(first.groups, second.groups),
         suspected_groups=both(first.suspected_groups, second.suspected_groups),
         group_column=first.group_column,
+        text_columns=first.text_columns,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError, did_you_mean
 
-__all__ = ["Label", "check_classes", "clean_label", "label_map", "number_labels"]
+__all__ = ["Label", "check_classes", "clean_label", "clean_labels", "label_map", "number_labels"]
 
 Label = str | int
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_WHOLE = re.compile(r"[+-]?\d+")
 
 
 def clean_label(value: object, *, place: str) -> Label:
@@ -47,15 +50,42 @@ def clean_label(value: object, *, place: str) -> Label:
             fix="fill it in, or remove the row",
         )
     if isinstance(value, float):
-        raise DataError(
-            f"{place} has the label {value!r}: a number to predict, not a class (regression)",
-            expected="text or a whole number: Graft classifies",
-            fix="bin the numbers into classes, or name the right column with --label-column (Python: label_column=)",
-        )
+        raise _no_class(value, place)
     raise DataError(
         f"{place} has the label {value!r}",
         expected="text or a whole number: one class an example",
         fix="name the right column with --label-column (Python: label_column=)",
+    )
+
+
+def clean_labels(values: Sequence[object], *, place: Callable[[int], str]) -> list[Label]:
+    """Return `clean_label` of a column; where all its texts are numbers, as CSV has them, they are read as numbers.
+
+    Raises
+    ------
+    DataError
+        As `clean_label` does; also where all are numbers in text and some are not whole.
+
+    Examples
+    --------
+    >>> clean_labels(["1.0", "10"], place=str), clean_labels(["1.0", "two"], place=str), clean_labels(["07"], place=str)
+    ([1, 10], ['1.0', 'two'], ['07'])
+    """
+    texts = [value.strip() if isinstance(value, str) else "" for value in values]
+    if values and all(map(_NUMBER.fullmatch, texts)) and not all(map(_WHOLE.fullmatch, texts)):
+        broken = next((row for row, text in enumerate(texts) if not float(text).is_integer()), None)
+        if broken is not None:
+            raise _no_class(texts[broken], place(broken))
+        values = [float(text) for text in texts]
+    return [clean_label(value, place=place(row)) for row, value in enumerate(values)]
+
+
+def _no_class(value: object, place: str) -> DataError:
+    return DataError(
+        f"{place} has the label {value!r}: a number to predict, not a class (regression)",
+        expected="text or a whole number: Graft classifies",
+        fix="bin the numbers into classes (in words, such as '0 to 1'), or name the right column with --label-column"
+        " (Python: label_column=)",
     )
 
 

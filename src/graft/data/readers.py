@@ -16,6 +16,7 @@ from graft.data.kinds import PICTURE, ExampleKind
 from graft.data.label_sets import check_label_sets
 from graft.data.labels import check_classes
 from graft.data.locate import locate
+from graft.data.texts import check_number_of_texts
 
 __all__ = ["read_labeled", "read_splits"]
 
@@ -85,7 +86,8 @@ def read_splits(
         if named is not None:
             if split in parts:
                 notes.append(f"{parts[split].source}: not used, since {named} is given for {split}.")
-            parts[split] = _one_split(locate(named, columns), named, wanted=split)
+            taken = {name for part in parts.values() for name in part.ids}
+            parts[split] = _one_split(locate(named, columns), named, wanted=split).of_split(split, taken)
     parts = {split: parts[split] for split in ("train", "valid", "test") if split in parts}
     for split in ("valid", "test"):
         if split in parts and not parts[split].is_labelled:
@@ -95,6 +97,9 @@ def read_splits(
             del parts[split]
     is_multi_label = multi_label or parts["train"].is_multi_label
     for split, part in parts.items():
+        if kind.inline_names:
+            own = part.text_columns
+            check_number_of_texts(len(own), parts["train"].text_columns, source=part.source, columns=own)
         if part.is_multi_label and not is_multi_label:
             raise DataError(
                 f"{part.source} has lists of labels, where {parts['train'].source} has one class an example",
@@ -126,6 +131,7 @@ def read_labeled(
     text_pair_column: str | None = None,
     kind: ExampleKind = PICTURE,
     multi_label: bool = False,
+    known_texts: tuple[str, ...] | None = None,
 ) -> LabeledDataset:
     """Return the examples of one data set, numbered by a label map that a model brings.
 
@@ -135,17 +141,22 @@ def read_labeled(
     label_names : n_classes names in the order of the model's outputs; not all need occur in the data.
     split : which split, where the data is divided; None: all rows, or of divided data its test split.
     path_column, label_column, group_column, text_column, text_pair_column, kind, multi_label : as in `read_splits`.
+    known_texts : columns of the texts that the model was fitted to, see `graft.data.texts.text_columns_of`.
 
     Raises
     ------
     DataError
-        When the data cannot be read, has no such split, or holds a label that is not in `label_names`.
+        When the data cannot be read, has no such split, holds a label that is not in `label_names`, or single texts
+        where the model reads pairs.
     UsageError
         When columns are named for data that is no table.
     """
-    columns = Columns(path_column, label_column, group_column, text_column, text_pair_column, kind, multi_label)
+    columns = Columns(
+        path_column, label_column, group_column, text_column, text_pair_column, kind, multi_label, known_texts
+    )
     found = locate(data, columns)
     part = _one_split(found, data, wanted=split or "test", is_named=split is not None)
+    check_number_of_texts(len(part.text_columns), known_texts, source=part.source, columns=part.text_columns)
     if not part.is_labelled:
         raise DataError(f"{part.source}: none of the {len(part)} examples has a label", expected="labelled examples")
     if part.is_multi_label and not multi_label:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graft.core.errors import DataError
+from graft.data.places import Places
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["TABLE_SUFFIXES", "Table", "read_table"]
+__all__ = ["TABLE_SUFFIXES", "Table", "named_rows", "not_utf8", "numbered_rows", "read_table"]
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"})
 
@@ -51,9 +54,27 @@ class Table:
         """Return the values of one column."""
         return list(self.values[name][:])
 
+    def places(self) -> Places:
+        """Return how messages name the rows."""
+        n = len(self.values[self.columns[0]])
+        numbers = np.arange(1, n + 1) if self.lines is None else np.asarray(self.lines, dtype=np.int64)
+        return Places(self.source, numbers, "row" if self.lines is None else "line")
+
     def place(self, row: int) -> str:
         """Return how a message names a row."""
         return f"{self.source}, line {self.lines[row]}" if self.lines is not None else f"{self.source}, row {row + 1}"
+
+
+def numbered_rows(table: Table, n: int) -> list[str]:
+    """Return an id for each of `n` rows: its number, padded, behind the name of the split that the table is."""
+    digits, start = len(str(n)), f"{table.split}/" if table.split else ""
+    return [f"{start}{row:0{digits}d}" for row in range(n)]
+
+
+def named_rows(table: Table, column: str) -> list[str]:
+    """Return an id for each row from a column of them, behind the name of the split that the table is."""
+    start = f"{table.split}/" if table.split else ""
+    return [f"{start}{str(value).strip()}" for value in table.column(column)]
 
 
 def read_table(paths: Sequence[Path]) -> Table:
@@ -84,7 +105,7 @@ def read_table(paths: Sequence[Path]) -> Table:
                 fix="a table holds one example and its label in each row",
             )
     except UnicodeDecodeError as error:
-        raise _not_utf8(path) from error
+        raise not_utf8(path, what="a table") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if not table.columns or not len(table.values[table.columns[0]]):
@@ -92,8 +113,13 @@ def read_table(paths: Sequence[Path]) -> Table:
     return table
 
 
-def _not_utf8(path: Path) -> DataError:
-    """Return the error that names the first line that is not UTF-8."""
+def not_utf8(path: Path, *, what: str) -> DataError:
+    """Return the error that names the first line that is not UTF-8.
+
+    Parameters
+    ----------
+    what : is expected there.
+    """
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -103,10 +129,10 @@ def _not_utf8(path: Path) -> DataError:
                 return DataError(
                     f"{path}, line {number} is not UTF-8 text: byte {error.start} of the line is"
                     f" 0x{line[error.start]:02x}, which reads as {shown!r} in Latin-1",
-                    expected="a table in UTF-8",
+                    expected=f"{what} in UTF-8",
                     fix=f"save it again as UTF-8, for example: iconv -f latin1 -t utf-8 {path.name}",
                 )
-    return DataError(f"{path} is not UTF-8 text", expected="a table in UTF-8", fix="save it again as UTF-8")
+    return DataError(f"{path} is not UTF-8 text", expected=f"{what} in UTF-8", fix="save it again as UTF-8")
 
 
 def _read_delimited(path: Path) -> Table:
@@ -122,18 +148,19 @@ def _read_delimited(path: Path) -> Table:
                 raise DataError(
                     f"{path} has two columns of the same name: {', '.join(names)}", fix="rename one of them"
                 )
-            rows, lines = [], []
+            rows, lines, last = [], [], reader.line_num
             for row in reader:
+                first, last = last + 1, reader.line_num  # a cell in quotes may hold line ends
                 if not row:
                     continue
                 if len(row) != len(names):
                     raise DataError(
-                        f"{path}, line {reader.line_num} has {len(row)} cells",
+                        f"{path}, line {first} has {len(row)} cells",
                         expected=f"{len(names)}, as the header has: {', '.join(names)}",
                         fix="put cells that hold the delimiter in double quotes",
                     )
                 rows.append(row)
-                lines.append(reader.line_num)
+                lines.append(first)
         except csv.Error as error:
             raise DataError(f"{path}, line {reader.line_num} cannot be parsed: {error}") from error
     return Table(str(path), str(path.parent), {name: [r[i] for r in rows] for i, name in enumerate(names)}, lines)

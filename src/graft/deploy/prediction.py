@@ -56,7 +56,7 @@ class _Chunk:
         return len(self._inputs)
 
     def place(self, index: int) -> str:
-        return self._inputs[index].id
+        return self._inputs[index].place or self._inputs[index].id
 
     def read(self, index: int) -> bytes:
         return self._inputs[index].read()
@@ -78,7 +78,7 @@ def predict_examples(
     inputs : read lazily, 512 at a time.
     extractor : made for the model; it runs the network without the cache.
     skip_unreadable : yield a prediction with an error in place of raising.
-    threshold : probability from which on a class is in the conformal set; None: no sets.
+    threshold : probability from which on a class is in the conformal set, where the likeliest always is; None: no sets.
 
     Raises
     ------
@@ -87,8 +87,9 @@ def predict_examples(
     """
     weight = fine_tuned.task.model.head.layer.weight.detach().numpy()
     bias = fine_tuned.task.model.head.layer.bias.detach().numpy()
-    waiting = iter(inputs)
+    waiting, n, n_cut = iter(inputs), 0, 0
     while chunk := list(islice(waiting, _CHUNK)):
+        n, n_cut = n + len(chunk), n_cut + extractor.n_cut(_Chunk(chunk))
         for first, features, errors in extractor.stream(_Chunk(chunk)):
             logits = (features @ weight.T + bias).astype(np.float64)
             for i, error in enumerate(errors):
@@ -100,6 +101,8 @@ def predict_examples(
                     yield Prediction(name, "", 0.0, (), error.splitlines()[0])
                     continue
                 yield _prediction(name, logits[i], fine_tuned, threshold=threshold)
+    if n_cut:
+        say(extractor.told_cut(n_cut, n))
 
 
 def _prediction(
@@ -114,7 +117,7 @@ def _prediction(
         if threshold is None:
             return found
         order = np.argsort(-row, kind="stable")
-        return replace(found, likely=tuple(names[k] for k in order if row[k] >= threshold))
+        return replace(found, likely=tuple(names[k] for i, k in enumerate(order) if i == 0 or row[k] >= threshold))
     given = [int(k) for k in np.argsort(-row, kind="stable") if row[k] >= decision.thresholds[k]]
     return Prediction(
         name,

@@ -14,6 +14,8 @@ from graft.evaluation.evaluate_multi_label import MultiLabelComparison, MultiLab
 from graft.evaluation.imbalance import Imbalance, imbalance_of
 from graft.evaluation.intervals import NoInterval, clopper_pearson, proportion, wilson
 from graft.evaluation.judge import Candidates, judge
+from graft.evaluation.label_free import accuracy_without_labels, without_labels
+from graft.evaluation.label_free_sets import exact_match_without_labels
 from graft.evaluation.labelling import next_to_label
 from graft.evaluation.learning_curve import LearningCurve, fit_learning_curve
 from graft.evaluation.metrics import (
@@ -28,7 +30,7 @@ from graft.evaluation.metrics import (
     top_k,
 )
 from graft.evaluation.selection_bias import SelectionBias, selection_bias
-from graft.evaluation.shift import accuracy_without_labels, unpaired_difference
+from graft.evaluation.shift import unpaired_difference
 from graft.evaluation.similarity import compare_features, linear_cka, neighbour_overlap
 from graft.evaluation.slices import Slice, benjamini_hochberg, find_slices
 from graft.evaluation.smooth_calibration import SmoothCalibration, smooth_calibration_error
@@ -65,6 +67,7 @@ __all__ = [
     "decision_offset",
     "evaluate",
     "evaluate_multi_label",
+    "exact_match_without_labels",
     "expected_calibration_error",
     "find_slices",
     "fit_conformal",
@@ -90,4 +93,5 @@ __all__ = [
     "top_k",
     "unpaired_difference",
     "wilson",
+    "without_labels",
 ]

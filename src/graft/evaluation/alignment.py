@@ -13,7 +13,8 @@ from graft.core.types import MultiLabelPredictions, Predictions
 
 __all__ = ["aligned", "take", "with_targets"]
 
-P = TypeVar("P", Predictions, MultiLabelPredictions)
+P = TypeVar("P", bound=Predictions | MultiLabelPredictions)
+One = TypeVar("One", Predictions, MultiLabelPredictions)
 
 
 def take(predictions: P, rows: NDArray[np.integer[Any]]) -> P:
@@ -36,7 +37,7 @@ def with_targets(predictions: P) -> P:
     return predictions if keep.size == len(predictions) else take(predictions, keep)
 
 
-def aligned(baseline: P, predictions: P, *, name: str) -> P:
+def aligned(baseline: One, predictions: One, *, name: str) -> One:
     """Return the baseline's rows for the examples of `predictions`, in their order, with their targets.
 
     Parameters

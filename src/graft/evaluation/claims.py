@@ -31,6 +31,7 @@ __all__ = [
 ALPHA: Final = 0.05
 _REACH = 1.959964 + 0.841621  # two-sided test at 5 %, power 80 %
 _MOST_TIMES = 100  # more than this many times the examples at hand is no advice
+_FEWEST_MORE, _LEAST_SHARE = 10, 0.25  # nor is less: the difference that they are counted for is a guess itself
 
 Answer = Literal["yes", "no", "can't tell"]
 Strength = Literal["strong", "moderate", "weak", "none"]
@@ -128,7 +129,7 @@ def more_to_tell(difference: Estimate, *, at_least: float) -> int | None:
     Returns
     -------
     int | None
-        None where a hundred times the examples would not do.
+        None where a hundred times the examples would not do; at least 10, and a quarter of those at hand.
 
     Examples
     --------
@@ -141,7 +142,7 @@ def more_to_tell(difference: Estimate, *, at_least: float) -> int | None:
     needed = difference.n * (_REACH * error / effect) ** 2
     if not math.isfinite(needed) or needed > _MOST_TIMES * difference.n:
         return None
-    return max(1, math.ceil(needed - difference.n))
+    return max(_FEWEST_MORE, math.ceil(_LEAST_SHARE * difference.n), math.ceil(needed - difference.n))
 
 
 def more_to_halve(n: int, *, now: float, wanted: float) -> int | None:
@@ -153,7 +154,7 @@ def more_to_halve(n: int, *, now: float, wanted: float) -> int | None:
     300
     """
     needed = n * (now / wanted) ** 2
-    return None if needed > _MOST_TIMES * n or needed <= n else math.ceil(needed - n)
+    return None if needed > _MOST_TIMES * n or needed <= n else max(_FEWEST_MORE, math.ceil(needed - n))
 
 
 def signed_points(value: float) -> str:

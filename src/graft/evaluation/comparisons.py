@@ -14,6 +14,7 @@ from graft.core.errors import DataError
 from graft.core.types import Estimate, MultiLabelPredictions, Predictions
 from graft.evaluation.bootstrap import Draws
 from graft.evaluation.distributions import (
+    beta_quantile,
     binomial_at_least,
     binomial_at_most,
     binomial_quantile,
@@ -50,7 +51,7 @@ class PairedTest:
     only_a, only_b : examples that only A, only B has right (McNemar's b and c).
     n : all examples.
     p_value : of the exact two-sided McNemar test.
-    difference : accuracy of A minus that of B, with its interval.
+    difference : accuracy of A minus that of B, with its interval, which holds zero where the test rejects nothing.
     smallest_detectable : the smallest difference that a test of this size, with models that differ about as often as
         these, would find 4 times in 5; None where it would find none.
     """
@@ -165,7 +166,27 @@ def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], *,
     fewer, either = min(only_a, only_b), only_a + only_b
     p_value = min(1.0, 2 * float(binomial_at_most(fewer, either, 0.5))) if either else 1.0
     difference = paired_difference(int((a & b).sum()), only_a, only_b, n, level=level)
+    if p_value > 1 - level and not difference.low <= 0 <= difference.high:
+        difference = _as_wide_as_the_test(difference, only_a, only_b)
     return PairedTest(only_a, only_b, n, p_value, difference, smallest_detectable(n, either / n))
+
+
+def _as_wide_as_the_test(difference: Estimate, only_a: int, only_b: int) -> Estimate:
+    """Return the interval drawn out to where the exact test, turned around, ends: so the two never contradict.
+
+    Given the number of disagreements, only A's share of them has Clopper and Pearson's interval, which holds one half
+    wherever the test rejects nothing.
+    """
+    either, tail = only_a + only_b, (1 - difference.level) / 2
+    low = float(beta_quantile(np.array(tail), only_a, only_b + 1)) if only_a else 0.0
+    high = float(beta_quantile(np.array(1 - tail), only_a + 1, only_b)) if only_b else 1.0
+    ends = [either / difference.n * (2 * share - 1) for share in (low, high)]
+    return replace(
+        difference,
+        low=min(difference.low, ends[0]),
+        high=max(difference.high, ends[1]),
+        method="newcombe-paired, widened to the exact test",
+    )
 
 
 def paired_difference(both: int, only_a: int, only_b: int, n: int, *, level: float = 0.95) -> Estimate:

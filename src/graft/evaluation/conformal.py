@@ -28,7 +28,7 @@ class ConformalSets:
     Parameters
     ----------
     coverage : promised share of sets that hold the right class.
-    threshold : classes with at least this probability are in the set; 0: all of them.
+    threshold : classes with at least this probability are in the set, and the likeliest one; 0: all of them.
     n : examples that it was fitted to.
     """
 
@@ -37,8 +37,15 @@ class ConformalSets:
     n: int
 
     def sets(self, predictions: Predictions) -> NDArray[np.bool_]:
-        """Return which classes are in each example's set: (n_examples, n_classes). A set may be empty, never random."""
-        return np.asarray(predictions.probabilities >= self.threshold)
+        """Return which classes are in each example's set: (n_examples, n_classes).
+
+        The likeliest class always is, whatever its probability: an empty set says nothing. That can only raise the
+        share of sets that hold the right class.
+        """
+        p = predictions.probabilities
+        is_in = np.asarray(p >= self.threshold)
+        is_in[np.arange(len(p)), p.argmax(axis=1)] = True
+        return is_in
 
     def measured(self, predictions: Predictions) -> dict[str, Any]:
         """Return the share of sets that hold the right class, with its interval, and the sizes of the sets."""

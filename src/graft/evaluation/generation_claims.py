@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from graft.core.text import THIN, percent
 from graft.core.types import Estimate
 from graft.evaluation.claims import ALPHA, Claim, not_judged, strength_of_bound, strength_of_p, unsigned_points
 from graft.evaluation.comparisons import PairedBootstrap, PairedTest, holm, mcnemar_exact
@@ -78,7 +79,7 @@ def judge_stops(generations: Generations) -> Claim:
     if k < n:
         told += f"; the others were cut off after {int(generations.n_tokens[~generations.ended].max()):,} tokens"
     facts = {"ended": share}
-    test = f"{share.method} interval against {SHOULD_STOP:.0%}"
+    test = f"{share.method} interval against {100 * SHOULD_STOP:.0f}{THIN}%"
     if share.low >= SHOULD_STOP:
         strength = strength_of_bound(1 - share.low, 2 * (1 - SHOULD_STOP))
         return Claim("stops", question, "yes", strength, f"Yes: {told}.", facts, test, None, n)
@@ -104,7 +105,8 @@ def judge_repetition(generations: Generations, *, seed: int = 0) -> Claim:
     }
     assert isinstance(share, Estimate)
     told = f"{int(loops.sum()):,} of {n:,} texts end in a loop ({_span(share)})"
-    told += f"; {own.mean():.1%} of runs of four words stood in the text before, in true answers {true.mean():.1%}"
+    before = f"{percent(own.mean())} of runs of four words stood in the text before"
+    told += f"; {before}, in true answers {percent(true.mean())}"
     value, test = excess.difference.value or 0.0, "loops; repeated runs against true answers, paired bootstrap"
     is_more = excess.p_value <= ALPHA and value >= _WORTH_REPEATING
     if share.low >= _WORTH_SAYING / 5 or is_more:
@@ -192,12 +194,13 @@ def judge_contamination(
     if scores is not None and is_clean.any():
         evidence |= {"score": float(scores.mean()), "score_of_clean": float(scores[is_clean].mean())}
         moved = evidence["score"] - evidence["score_of_clean"]
-        sentence += f"; without them {metric} is {evidence['score_of_clean']:.1%} (all: {evidence['score']:.1%})"
+        of_all = percent(evidence["score"])
+        sentence += f"; without them {metric} is {percent(evidence['score_of_clean'])} (all: {of_all})"
         if abs(moved) < 0.0005:
-            sentence = sentence.replace(f" (all: {evidence['score']:.1%})", " as well")
+            sentence = sentence.replace(f" (all: {of_all})", " as well")
         evidence["flattery"] = unsigned_points(moved) if moved > 0 else ""
     return Claim("contaminated", question, "yes", "strong", f"{sentence}.", evidence, how, None, n)
 
 
 def _span(share: Estimate) -> str:
-    return f"{share.low:.1%} to {share.high:.1%}"
+    return f"{percent(share.low)} to {percent(share.high)}"

@@ -29,13 +29,13 @@ from graft.evaluation.generation_claims import (
     judge_stops,
 )
 from graft.evaluation.generation_metrics import GenerationMetric
-from graft.evaluation.generations import Generations, mean_score, share_ended
+from graft.evaluation.generations import Generations, ScoredTexts, mean_score, share_ended
 from graft.evaluation.intervals import NoInterval
 from graft.evaluation.loss_claims import judge_forgetting, judge_learned, judge_more_data, judge_overfitting
 from graft.evaluation.overfitting import judge_loss_history
 from graft.evaluation.signal import judge_signal
 
-__all__ = ["BASE", "GenerationEvidence", "evaluate_generations"]
+__all__ = ["BASE", "GenerationEvidence", "evaluate_generations", "figures_of_split"]
 
 BASE = "base-zero-shot"
 """The baseline that is the base model itself, without examples in its prompt."""
@@ -80,6 +80,11 @@ class GenerationEvidence:
             if list(other.ids) != list(self.texts.ids):
                 raise DataError(f"texts of {name} of other prompts", expected="the same ids in one order")
 
+    def scored(self) -> ScoredTexts:
+        """Return the texts with their scores, as a run keeps them."""
+        others = {name: other.texts for name, other in self.baselines.items()}
+        return ScoredTexts(self.texts, self.metric.scores(self.texts), others)
+
 
 def evaluate_generations(evidence: GenerationEvidence, *, level: float = 0.95, seed: int = 0) -> dict[str, Any]:
     """Return what ``metrics.json`` holds of a language model: figures by split, baselines, forgetting, claims.
@@ -107,13 +112,9 @@ def evaluate_generations(evidence: GenerationEvidence, *, level: float = 0.95, s
     return {
         "headline": metric,
         "metric": {"name": metric, "meaning": evidence.metric.meaning, "is_share": is_share},
-        "test": {
-            metric: _score(own, is_share, level, seed),
-            **_losses(evidence.losses["test"], level, seed),
-            "ends_by_itself": share_ended(evidence.texts, level=level).as_dict(),
-            "n_examples": len(evidence.texts),
-            "n_loss_examples": len(evidence.losses["test"]),
-        },
+        "test": figures_of_split(
+            metric, own, evidence.texts, evidence.losses["test"], is_share=is_share, level=level, seed=seed
+        ),
         "baselines": {
             name: _baseline(evidence, name, others[name], compared[name], is_share=is_share, level=level, seed=seed)
             for name in others
@@ -123,6 +124,33 @@ def evaluate_generations(evidence: GenerationEvidence, *, level: float = 0.95, s
         "before": {name: _losses(losses, level, seed) for name, losses in evidence.losses_before.items()},
         "forgetting": {name: change.as_dict() for name, change in forgotten.items()},
         "claims": [claim.as_dict() for claim in claims],
+    }
+
+
+def figures_of_split(
+    metric: str,
+    scores: NDArray[np.float64],
+    texts: Generations,
+    losses: AnswerLosses,
+    *,
+    is_share: bool,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return a split's score, loss per token, perplexity and share of texts that end, with intervals.
+
+    Parameters
+    ----------
+    metric : name of what gave the scores.
+    scores : (n_examples,), of the texts.
+    losses : of all true answers of the split.
+    """
+    return {
+        metric: _score(scores, is_share, level, seed),
+        **_losses(losses, level, seed),
+        "ends_by_itself": share_ended(texts, level=level).as_dict(),
+        "n_examples": len(texts),
+        "n_loss_examples": len(losses),
     }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from graft.evaluation.bootstrap import bootstrap_means, draw_together
 from graft.evaluation.comparisons import PairedBootstrap, PairedTest, mcnemar_exact, paired_bootstrap
 from graft.evaluation.intervals import NoInterval, proportion
 
-__all__ = ["Generations", "compare_scores", "mean_score", "share_ended"]
+__all__ = ["Generations", "ScoredTexts", "compare_scores", "mean_score", "share_ended"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,22 @@ class Generations:
             [texts[i] for i in picked] for texts in (self.ids, self.prompts, self.references, self.texts)
         )
         return Generations(ids, prompts, references, texts, self.ended[picked], self.n_tokens[picked], self.split)
+
+
+@dataclass(frozen=True)
+class ScoredTexts:
+    """Texts as a run keeps them, beside what others wrote to the same prompts.
+
+    Parameters
+    ----------
+    texts : the model's.
+    scores : (n_examples,), by the run's metric.
+    baselines : texts in the same order, by baseline.
+    """
+
+    texts: Generations
+    scores: NDArray[np.float64]
+    baselines: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def share_ended(generations: Generations, *, level: float = 0.95) -> Estimate | NoInterval:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graft.core.text import percent
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.alignment import aligned, with_targets
 from graft.evaluation.claims import Claim, not_judged
@@ -45,7 +46,7 @@ class Candidates:
 def judge(
     predictions: Predictions | MultiLabelPredictions,
     *,
-    train: Predictions | None = None,
+    train: Predictions | MultiLabelPredictions | None = None,
     valid: Predictions | None = None,
     baselines: Mapping[str, Any] | None = None,
     shift: Mapping[str, Predictions] | None = None,
@@ -92,21 +93,27 @@ def judge(
     [('signal', 'yes'), ('calibrated', 'no')]
     """
     if isinstance(predictions, MultiLabelPredictions):
-        return _of_label_sets(predictions, baselines or {}, evaluation, slices=slices, seed=seed)
+        sets = train if isinstance(train, MultiLabelPredictions) else None
+        return _of_label_sets(predictions, baselines or {}, evaluation, train=sets, slices=slices, seed=seed)
     judged = with_targets(predictions)
     others = {name: aligned(b, judged, name=name) for name, b in (baselines or {}).items()}
     if evaluation is None:
         evaluation = evaluate(predictions, baselines=others, seed=seed)
     claims = judge_signal(evaluation.baselines)
-    if train is not None and has_probabilities:
-        claims.append(judge_overfitting(with_targets(train), judged, baselines=others, seed=seed))
+    calibration = smooth_calibration_error(judged, seed=seed) if has_probabilities else None
+    if isinstance(train, Predictions) and calibration is not None:
+        signal = next((claim.answer == "yes" for claim in claims if claim.name == "signal"), None)
+        overfits = judge_overfitting(
+            with_targets(train), judged, baselines=others, has_signal=signal, calibration=calibration, seed=seed
+        )
+        claims.append(overfits)
     if history and (risen := judge_loss_history(history, n=len(judged))) is not None:
         claims.append(risen)
     if candidates is not None and candidates.is_right.shape[1] > 1:
         by = None if candidates.losses is None else -np.minimum(candidates.losses, 50.0)
         claims.append(judge_selection(selection_bias(candidates.is_right.astype(float), criterion=by, seed=seed)))
-    if has_probabilities:
-        claims.append(judge_calibration(smooth_calibration_error(judged, seed=seed)))
+    if calibration is not None:
+        claims.append(judge_calibration(calibration))
     for name, other in (shift or {}).items():
         if not has_probabilities and not (other.targets >= 0).any():
             why = "an estimate without labels wants probabilities"
@@ -139,7 +146,7 @@ def _of_sets(valid: Predictions, judged: Predictions) -> Claim:
     }
     # The promise itself scatters with the examples it was fitted to.
     slack = 2 * float(np.sqrt(0.09 / fitted.n))
-    told = f"{share.value:.1%} do, with {found['mean_size']:.1f} classes in the mean"
+    told = f"{percent(share.value)} do, with {found['mean_size']:.1f} classes in the mean"
     if share.high < 0.9 - slack:
         return Claim("sets_cover", question, "no", "moderate", f"No: {told}.", facts, "split conformal", None, share.n)
     if share.low <= 0.9 + slack and share.high - share.low > 0.15:
@@ -162,6 +169,7 @@ def _of_label_sets(
     baselines: Mapping[str, Any],
     evaluation: Evaluation | MultiLabelEvaluation | None,
     *,
+    train: MultiLabelPredictions | None,
     slices: Mapping[str, Sequence[Any] | NDArray[Any]] | None,
     seed: int,
 ) -> list[Claim]:
@@ -170,13 +178,19 @@ def _of_label_sets(
     if evaluation is None:
         evaluation = evaluate_multi_label(predictions, baselines=baselines, seed=seed)
     claims = judge_signal(evaluation.baselines)
-    claims.append(
-        judge_calibration(
-            smooth_calibration_error(judged, seed=seed), is_multi_label=True, noun="pairs of example and label"
+    calibration = smooth_calibration_error(judged, seed=seed)
+    claims.append(judge_calibration(calibration, is_multi_label=True, noun="pairs of example and label"))
+    if train is None:
+        why = "its answers on its training examples are not known"
+        claims.append(not_judged("overfits", "Does it overfit?", why=why, n=len(judged)))
+    else:
+        signal = next((claim.answer == "yes" for claim in claims if claim.name == "signal"), None)
+        others = {name: aligned(b, judged, name=name) for name, b in baselines.items()}
+        overfits = judge_overfitting(
+            with_targets(train), judged, baselines=others, has_signal=signal, calibration=calibration, seed=seed
         )
-    )
+        claims.append(overfits)
     why = "not yet for examples with any number of labels"
-    claims.append(not_judged("overfits", "Does it overfit?", why=why, n=len(judged)))
     claims.append(not_judged("more_labels", "Would more labels help?", why=why, n=len(judged)))
     if slices is not None:
         keep = np.flatnonzero(predictions.is_known)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.types import MultiLabelPredictions, Predictions
 
-__all__ = ["LabelErrors", "find_label_errors"]
+__all__ = ["LEAST_SKILL", "LabelErrors", "find_label_errors", "skill_over_guessing"]
+
+LEAST_SKILL: Final = 0.5
+"""A model that is spared less than half of a guess's mistakes makes too many itself to be asked about the labels."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +27,48 @@ class LabelErrors:
         With several labels an example: the least over its labels of what is given less its opposite.
     suggested : (n,), in that order: the likeliest other class; with several labels, the number of the doubtful label.
     n_likely : how many the model contradicts as confidently as it is used to of that class: likely errors; they are the
-        first ones in the order.
+        first ones in the order. None where the model is too weak.
+    skill : see `skill_over_guessing`.
     """
 
     ranked: NDArray[np.int64]
     margin: NDArray[np.float64]
     suggested: NDArray[np.int64]
     n_likely: int
+    skill: float = 1.0
+
+    @property
+    def is_too_weak(self) -> bool:
+        """Whether the model is too weak to judge labels: what it contradicts is mostly its own mistakes."""
+        return self.skill < LEAST_SKILL
 
     @property
     def likely(self) -> NDArray[np.int64]:
         """Rows of the likely errors, the likeliest first."""
         return self.ranked[: self.n_likely]
+
+
+def skill_over_guessing(predictions: Predictions | MultiLabelPredictions) -> float:
+    """Return the share of a guess's mistakes that the model is spared: 1 where it makes none, 0 where as many.
+
+    The guess gives all examples the most frequent class; with several labels, of each what more examples have.
+
+    Examples
+    --------
+    >>> p = Predictions([*"abcd"], np.array([0, 0, 1, 1]), np.log([[0.9, 0.1]] * 3 + [[0.2, 0.8]]), ("cat", "dog"))
+    >>> skill_over_guessing(p)
+    0.5
+    """
+    if isinstance(predictions, MultiLabelPredictions):
+        given = predictions.targets[predictions.is_known] == 1
+        said = predictions.probabilities[predictions.is_known] >= 0.5
+        guess, own = int(np.minimum(given.sum(axis=0), (~given).sum(axis=0)).sum()), int((said != given).sum())
+    else:
+        is_known = predictions.targets >= 0
+        targets = predictions.targets[is_known]
+        guess = len(targets) - int(np.bincount(targets).max(initial=0))
+        own = int((predictions.predicted[is_known] != targets).sum())
+    return 1 - own / guess if guess else 0.0
 
 
 def find_label_errors(predictions: Predictions | MultiLabelPredictions) -> LabelErrors:
@@ -49,6 +83,9 @@ def find_label_errors(predictions: Predictions | MultiLabelPredictions) -> Label
     A label is a likely error when another class reaches the probability that it has on average among its own examples,
     and is the likeliest that does. The count of such labels is the off-diagonal part of the confident joint; within
     them the normalised margin ranks.
+
+    A weak model is used to little confidence, and contradicts half of all clean labels by that rule. So the other class
+    must also lead by one less the model's skill, and below a skill of one half no label is called an error.
 
     References
     ----------
@@ -78,7 +115,7 @@ def find_label_errors(predictions: Predictions | MultiLabelPredictions) -> Label
     confident = np.where(p >= usual, p, -1)
     best = confident.argmax(axis=1)
     is_likely = (confident[rows, best] >= 0) & (best != targets)
-    return _in_order(known, margin, suggested, is_likely)
+    return _in_order(known, margin, suggested, is_likely, skill=skill_over_guessing(predictions))
 
 
 def _of_label_sets(predictions: MultiLabelPredictions) -> LabelErrors:
@@ -94,11 +131,18 @@ def _of_label_sets(predictions: MultiLabelPredictions) -> LabelErrors:
     is_contradicted &= agreement < 0.5
     margin = 2 * agreement - 1
     suggested = np.where(is_contradicted, margin, margin + 2).argmin(axis=1)
-    return _in_order(known, margin[np.arange(len(known)), suggested], suggested, is_contradicted.any(axis=1))
+    own, skill = margin[np.arange(len(known)), suggested], skill_over_guessing(predictions)
+    return _in_order(known, own, suggested, is_contradicted.any(axis=1), skill=skill)
 
 
 def _in_order(
-    known: NDArray[np.int64], margin: NDArray[np.float64], suggested: NDArray[np.int64], is_likely: NDArray[np.bool_]
+    known: NDArray[np.int64],
+    margin: NDArray[np.float64],
+    suggested: NDArray[np.int64],
+    is_likely: NDArray[np.bool_],
+    *,
+    skill: float,
 ) -> LabelErrors:
+    is_likely = is_likely & (margin <= skill - 1) & (skill >= LEAST_SKILL)
     order = np.lexsort([margin, ~is_likely])
-    return LabelErrors(known[order], margin[order], suggested[order], int(is_likely.sum()))
+    return LabelErrors(known[order], margin[order], suggested[order], int(is_likely.sum()), skill)

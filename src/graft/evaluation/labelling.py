@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError
 
-__all__ = ["next_to_label", "uncertainty"]
+__all__ = ["next_to_label", "uncertainty", "uncertainty_of_sets"]
 
 
 def uncertainty(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -28,12 +28,29 @@ def uncertainty(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]
     return np.asarray(1 - (top[:, 0] - top[:, 1]))
 
 
+def uncertainty_of_sets(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return how unsure the model is of each set of labels: the chance that the likeliest one is not it, 0 to 1.
+
+    Parameters
+    ----------
+    probabilities : (n_examples, n_labels), of each label; labels are taken for independent.
+
+    Examples
+    --------
+    >>> uncertainty_of_sets(np.array([[0.9, 0.1], [0.5, 1.0]])).round(2)
+    array([0.19, 0.5 ])
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    return np.asarray(1 - np.maximum(p, 1 - p).prod(axis=1))
+
+
 def next_to_label(
     probabilities: NDArray[np.floating[Any]],
     features: NDArray[np.floating[Any]],
     *,
     n: int = 50,
     labelled: NDArray[np.floating[Any]] | None = None,
+    is_multi_label: bool = False,
 ) -> NDArray[np.int64]:
     """Return the examples to label next, the most useful first.
 
@@ -43,6 +60,7 @@ def next_to_label(
     features : (n_examples, n_features), of the same ones.
     n : how many; no more than there are.
     labelled : (n_labelled, n_features), examples that are labelled already, to keep away from; None: not known.
+    is_multi_label : the probabilities are (n_examples, n_labels) of any number of labels each; one label serves.
 
     Returns
     -------
@@ -71,11 +89,11 @@ def next_to_label(
     array([0, 2])
     """
     p, x = np.asarray(probabilities), np.asarray(features, dtype=np.float32)
-    if p.ndim != 2 or p.shape[1] < 2 or len(p) != len(x):
+    if p.ndim != 2 or p.shape[1] < (1 if is_multi_label else 2) or len(p) != len(x):
         raise DataError(
             f"probabilities {p.shape} and features {x.shape}", expected="of the same examples, two classes or more"
         )
-    unsure = uncertainty(p)
+    unsure = uncertainty_of_sets(p) if is_multi_label else uncertainty(p)
     x = _unit(x)
     nearest = np.full(len(x), 2.0)
     if labelled is not None and len(labelled):

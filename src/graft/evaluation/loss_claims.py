@@ -98,11 +98,11 @@ def judge_overfitting(
     if not has_gap:
         if floor is None or floor > _TELLING_GAP:
             sentence = (
-                f"Can't tell: a gap of {value:+.2f} nats a token between new and trained answers is within noise."
+                f"Can't tell: a gap of {_rounded(value)} nats a token between new and trained answers is within noise."
             )
             return Claim("overfits", _OVERFITS, "can't tell", "none", _minus(sentence), *arguments)
         strength: Strength = "moderate" if floor <= _TELLING_GAP / 4 else "weak"
-        sentence = f"No: trained and new answers fare alike ({value:+.2f} nats a token, within noise{noise})."
+        sentence = f"No: trained and new answers fare alike ({_rounded(value)} nats a token, within noise{noise})."
         return Claim("overfits", _OVERFITS, "no", strength, _minus(sentence), *arguments)
     if harm is None:
         return Claim("overfits", _OVERFITS, "can't tell", "none", f"Can't tell what it costs, but {told}.", *arguments)
@@ -235,3 +235,7 @@ def _span(estimate: Estimate) -> str:
 def _minus(text: str) -> str:
     """Return text with true minus signs before numbers."""
     return "".join("−" if c == "-" and text[i + 1 : i + 2].isdigit() else c for i, c in enumerate(text))
+
+
+def _rounded(value: float) -> str:
+    return f"{round(value, 2) or 0.0:+.2f}"  # not -0.00

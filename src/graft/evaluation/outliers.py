@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["far_out"]
+__all__ = ["far_out", "robust_distances"]
 
 _FENCE = 3.0  # interquartile ranges
 
@@ -37,3 +37,13 @@ def far_out(distances: NDArray[np.floating[Any]], usual: NDArray[np.floating[Any
     # Where copies make half of the distances zero the quartiles say nothing; then twice the median is the least.
     fence = max(high + _FENCE * (high - low), float(np.median(logs)) + np.log(2))
     return np.asarray(np.log(np.maximum(distances, 1e-9)) > fence)
+
+
+def robust_distances(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return how many robust standard deviations each value is from the median, and the median: (n,) and a number.
+
+    The deviation is the median absolute one times 1.4826, at least 0.05, so that outliers do not hide themselves.
+    """
+    middle = float(np.median(values))
+    spread = max(1.4826 * float(np.median(np.abs(values - middle))), 0.05)
+    return (values - middle) / spread, middle

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError
+from graft.core.text import percent
 from graft.core.types import Estimate
 from graft.evaluation.claims import (
     ALPHA,
@@ -28,8 +29,18 @@ from graft.evaluation.distributions import student_above, student_quantile
 from graft.evaluation.intervals import proportion
 from graft.evaluation.shift import WORTH_SAYING
 
-__all__ = ["Corrupted", "compare_robustness", "judge_corruptions", "measure_corruptions"]
+__all__ = [
+    "DISTORTIONS",
+    "QUESTION",
+    "Corrupted",
+    "compare_robustness",
+    "judge_corruptions",
+    "measure_corruptions",
+]
 
+DISTORTIONS: Final = "shift:distortions"
+"""Name of the claim on distorted examples."""
+QUESTION: Final = "Does it lose on distorted examples?"
 _MEDIUM: Final = 3  # the severity that is judged, where it was measured
 
 
@@ -113,13 +124,14 @@ def judge_corruptions(clean: NDArray[np.bool_], measured: list[Corrupted], *, is
     measured : what it returned; not empty.
     is_multi_label : right is what was given exactly its own labels.
     """
-    question = "Does it lose on distorted examples?"
     severities = sorted({cell.severity for cell in measured}, key=lambda s: (abs(s - _MEDIUM), s))
     cells = sorted((c for c in measured if c.severity == severities[0]), key=lambda c: -c.loss.value)
     worst, n, base = cells[0], clean.size, float(clean.mean())
     facts = {"severity": severities[0], "clean": base, "corruptions": [cell.as_dict() for cell in cells]}
-    name, test = "shift:distortions", "mcnemar-exact, Holm over the corruptions"
-    told = f"{base:.1%} to {worst.accuracy.value:.1%}{' with exactly their own labels' if is_multi_label else ''}"
+    name, test = DISTORTIONS, "mcnemar-exact, Holm over the corruptions"
+    told = f"{percent(base)} to {percent(worst.accuracy.value)}"
+    if is_multi_label:
+        told += " with exactly their own labels"
     losing = [c for c in cells if c.adjusted_p_value <= ALPHA and c.loss.value > 0]
     if losing:
         others = [c.corruption for c in cells if c.loss.high < 2 * WORTH_SAYING and c not in losing]
@@ -131,7 +143,7 @@ def judge_corruptions(clean: NDArray[np.bool_], measured: list[Corrupted], *, is
         )
         strength = strength_of_p(min(c.adjusted_p_value for c in losing))
         p_value = min(c.adjusted_p_value for c in losing)
-        return Claim(name, question, "yes", strength, sentence, facts, test, p_value, n)
+        return Claim(name, QUESTION, "yes", strength, sentence, facts, test, p_value, n)
     p_value = min(c.adjusted_p_value for c in cells)
     largest = max(c.loss.high for c in cells)
     if largest < 2 * WORTH_SAYING:
@@ -140,13 +152,13 @@ def judge_corruptions(clean: NDArray[np.bool_], measured: list[Corrupted], *, is
             f" {unsigned_points(max(largest, 0.0))}; most on {worst.corruption}, {told}."
         )
         strength = strength_of_bound(largest, 2 * WORTH_SAYING)
-        return Claim(name, question, "no", strength, sentence, facts, test, p_value, n)
+        return Claim(name, QUESTION, "no", strength, sentence, facts, test, p_value, n)
     n_more = more_to_tell(worst.loss, at_least=WORTH_SAYING)
     sentence = (
         f"Can't tell from {n} examples: of {len(cells)} distortions of medium strength ({severities[0]} of 5) most on"
         f" {worst.corruption}, {told}; a loss of {span_points(worst.loss)} points is possible."
     )
-    return Claim(name, question, "can't tell", "none", sentence, facts, test, p_value, n, n_more)
+    return Claim(name, QUESTION, "can't tell", "none", sentence, facts, test, p_value, n, n_more)
 
 
 def _listed(names: list[str]) -> str:
@@ -201,8 +213,9 @@ def compare_robustness(
     question = "Did fine-tuning cost robustness?"
     right = "wholly right" if is_multi_label else "right"
     told = (
-        f"on distorted examples it has {a.mean():.1%} {right}, the frozen network with a new head {b.mean():.1%}"
-        f" ({signed_points(mean)}, {span_points(found)}); undistorted {clean[0]:.1%} and {clean[1]:.1%}"
+        f"on distorted examples it has {percent(a.mean())} {right}, the frozen network with a new head"
+        f" {percent(b.mean())} ({signed_points(mean)}, {span_points(found)}); undistorted {percent(clean[0])} and"
+        f" {percent(clean[1])}"
     )
     own, test = "costs_robustness", "paired t over examples"
     if p_value <= ALPHA and mean < 0:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError
 from graft.core.seeds import generator
+from graft.core.text import percent
 from graft.core.types import Estimate
 from graft.evaluation.claims import Claim, Strength, span_points, strength_of_bound, unsigned_points
 
@@ -121,9 +122,10 @@ def judge_selection(bias: SelectionBias, *, is_tested_apart: bool = True) -> Cla
     """
     question = "Was the choice flattering?"
     gap = bias.flattery
+    span = f"{100 * bias.corrected.low:.1f} to {100 * bias.corrected.high:.1f}"
     told = (
-        f"the best of {bias.n_candidates} has {bias.plain:.1%} on the examples it was chosen by; corrected for the"
-        f" choice {bias.corrected.value:.1%} ({100 * bias.corrected.low:.1f} to {100 * bias.corrected.high:.1f})"
+        f"the best of the {bias.n_candidates} that could be chosen has {percent(bias.plain)} on the examples it was"
+        f" chosen by; corrected for the choice {percent(bias.corrected.value)} ({span})"
     )
     after = " The test figures had no part in it." if is_tested_apart else ""
     facts = bias.as_dict() | {"corrected": bias.corrected, "flattery": gap}

@@ -43,10 +43,13 @@ def judge_signal(comparisons: Mapping[str, Any]) -> list[Claim]:
     'No' means that a lead of 2 points can be ruled out; where it cannot, the answer is that nothing can be told, and
     how many more examples would tell. Against a blind baseline both are called 'no signal'.
     """
-    return [_claim(name, c.paired, c.adjusted_p_value, c.log_loss_difference) for name, c in comparisons.items()]
+    return [
+        _claim(name, c.paired, c.adjusted_p_value, c.log_loss_difference, n_compared=len(comparisons))
+        for name, c in comparisons.items()
+    ]
 
 
-def _claim(name: str, paired: PairedTest | PairedBootstrap, p_value: float, loss: Any) -> Claim:
+def _claim(name: str, paired: PairedTest | PairedBootstrap, p_value: float, loss: Any, *, n_compared: int) -> Claim:
     metric, test = ("accuracy", "mcnemar-exact") if isinstance(paired, PairedTest) else (paired.metric, paired.test)
     difference = paired.difference
     words = BASELINE_WORDS.get(name, name)
@@ -61,6 +64,8 @@ def _claim(name: str, paired: PairedTest | PairedBootstrap, p_value: float, loss
     own = "signal" if is_blind else f"beats:{name}"
     answer, strength, n_more = _answer(difference, p_value)
     sentence = _sentence(words, difference, metric, answer=answer, p_value=p_value, is_blind=is_blind)
+    if answer == "can't tell" and isinstance(difference, Estimate) and difference.low > 0:
+        sentence += _why_no_proof(paired.p_value, p_value, test=test, n_compared=n_compared)
     if n_more is not None:
         sentence += f" About {n_more:,} more test examples would tell."
     elif answer == "can't tell" and paired.smallest_detectable is not None:
@@ -68,6 +73,15 @@ def _claim(name: str, paired: PairedTest | PairedBootstrap, p_value: float, loss
             f" A test of this size sees differences from about {unsigned_points(paired.smallest_detectable)} up."
         )
     return Claim(own, question, answer, strength, sentence, evidence, test, p_value, paired.n, n_more)
+
+
+def _why_no_proof(p_value: float, adjusted: float, *, test: str, n_compared: int) -> str:
+    """Return why nothing is told of a lead whose interval lies above zero."""
+    if p_value <= ALPHA:
+        return f" One of {n_compared} comparisons; with that allowed for it may be chance (p = {adjusted:.2g})."
+    if test == "permutation":
+        return f" Guesses come as far: with the truth dealt out anew p = {p_value:.2g}."
+    return f" By the test it may be chance (p = {p_value:.2g})."
 
 
 def _answer(difference: Any, p_value: float) -> tuple[Answer, Strength, int | None]:
@@ -92,7 +106,7 @@ def _sentence(words: str, difference: Any, metric: str, *, answer: Answer, p_val
         start = (
             "No signal: it does no better than"
             if answer == "no" or value <= 0
-            else "No signal seen: no proof of more than"
+            else "No signal shown: this test is too small to tell it from"
         )
         return f"{start} {words} ({signed_points(value)}{figure}{', ' + span_points(difference) if span else ''})."
     if answer == "no" and p_value <= ALPHA:

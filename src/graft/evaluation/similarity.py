@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError
+from graft.core.text import THIN, percent
 from graft.evaluation.claims import ALPHA, Claim, signed_points, strength_of_p, unsigned_points
 from graft.evaluation.comparisons import PairedTest, mcnemar_exact
 
@@ -178,7 +179,7 @@ def judge_features(change: FeatureChange | None) -> list[Claim]:
     facts, n = change.as_dict(), change.test.n
     told = (
         f"features before and after are {change.cka:.2f} alike (1: the same), and of the nearest examples"
-        f" {change.overlap:.0%} are still the nearest"
+        f" {100 * change.overlap:.0f}{THIN}% are still the nearest"
     )
     kept = change.cka >= _LIKE_BEFORE
     first = Claim(
@@ -194,8 +195,8 @@ def judge_features(change: FeatureChange | None) -> list[Claim]:
     )
     test = change.test
     moved = (
-        f"nearest neighbours on them had {change.knn_before:.1%} right before and {change.knn_after:.1%} after"
-        f" ({signed_points(test.difference.value)})"
+        f"nearest neighbours on them had {percent(change.knn_before)} right before and {percent(change.knn_after)}"
+        f" after ({signed_points(test.difference.value)})"
     )
     if test.p_value <= ALPHA and test.difference.value < 0:
         answer, strength, sentence = "yes", strength_of_p(test.p_value), f"Yes: {moved}."

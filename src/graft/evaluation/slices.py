@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError
+from graft.core.text import percent
 from graft.core.types import Estimate
 from graft.evaluation.claims import ALPHA, Claim, strength_of_p, unsigned_points
 from graft.evaluation.comparisons import holm
@@ -123,14 +126,27 @@ def _parts(values: Sequence[Any] | NDArray[Any]) -> list[tuple[str, NDArray[np.i
         if np.unique(x).size > 20:
             edges = np.quantile(x, [0.25, 0.5, 0.75])
             part = np.searchsorted(edges, x, side="left")
-            ends = [x.min(), *edges, x.max()]
+            ends = _written([float(x.min()), *edges.tolist(), float(x.max())])
             rows = np.array(known, dtype=np.int64)
-            return [(f"{ends[k]:.4g} to {ends[k + 1]:.4g}", rows[part == k]) for k in range(4)]
+            return [(f"{ends[k]} to {ends[k + 1]}", rows[part == k]) for k in range(4)]
     places: dict[str, list[int]] = {}
     for i in known:
         places.setdefault(str(given[i]), []).append(i)
     ordered = sorted(places.items(), key=lambda item: -len(item[1]))[:_MOST_VALUES]
     return [(value, np.array(rows, dtype=np.int64)) for value, rows in ordered]
+
+
+def _written(ends: Sequence[float]) -> list[str]:
+    """Return ascending numbers with as few decimals as keep them apart.
+
+    Examples
+    --------
+    >>> _written([0.337, 0.4223, 0.5104]), _written([-30.82, -26.65, -25.8])
+    (['0.34', '0.42', '0.51'], ['−30.8', '−26.6', '−25.8'])
+    """
+    gaps = [b - a for a, b in pairwise(ends) if b > a]
+    decimals = max(0, math.ceil(-math.log10(min(gaps)))) if gaps else 0
+    return [f"{end:.{decimals}f}".replace("-", "−") for end in ends]
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
@@ -173,7 +189,7 @@ def judge_slices(slices: Sequence[Slice], *, n: int, is_multi_label: bool = Fals
         gap = (worst.rest.value or 0.0) - (worst.accuracy.value or 0.0)
         sentence = (
             f"Yes, {len(failing)} of {len(slices)}: worst where {worst.column} is {worst.value} ({worst.rows.size} test"
-            f" examples): {worst.accuracy.value or 0.0:.1%}"
+            f" examples): {percent(worst.accuracy.value or 0.0)}"
             f" {'with exactly their own labels' if is_multi_label else 'right'}, {unsigned_points(gap)} below the rest."
         )
         strength = strength_of_p(worst.adjusted_p_value)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError
 from graft.core.seeds import generator
+from graft.core.text import percent
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.claims import Claim, more_to_halve, strength_of_bound, strength_of_p, unsigned_points
 
@@ -42,6 +43,11 @@ class SmoothCalibration:
     p_value: float
     gap: float
     n: int
+
+    @property
+    def is_off(self) -> bool:
+        """Whether a perfect model would hardly show an error as large: so many as 4 in 100 are called off."""
+        return self.p_value <= _CALLED_OFF
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -153,24 +159,23 @@ def judge_calibration(calibration: SmoothCalibration, *, is_multi_label: bool = 
     """
     question = "Can its probabilities be taken at face value?"
     c, facts = calibration, calibration.as_dict()
-    limit = f"a perfect model shows up to {100 * c.null_95:.1f}% on so many {noun}"
+    limit = f"a perfect model shows up to {percent(c.null_95)} on so many {noun}"
     test = "smooth calibration error against simulated perfect models"
-    if c.p_value <= _CALLED_OFF:
+    if c.is_off:
         if is_multi_label:
             way = "expects more labels than there are" if c.gap > 0 else "expects fewer labels than there are"
         else:
             way = "claims more than it holds" if c.gap > 0 else "is right more often than it says"
         sentence = (
-            f"No: they are off by {100 * c.error:.1f}%, where {limit}. It {way}, by {unsigned_points(c.gap)} on"
-            " average."
+            f"No: they are off by {percent(c.error)}, where {limit}. It {way}, by {unsigned_points(c.gap)} on average."
         )
         return Claim("calibrated", question, "no", strength_of_p(c.p_value), sentence, facts, test, c.p_value, c.n)
     if c.null_95 <= WORTH_SAYING:
         strength = strength_of_bound(c.null_95, WORTH_SAYING * 1.001)
-        sentence = f"Yes, as far as {c.n:,} {noun} tell: they are off by {100 * c.error:.1f}%, and {limit}."
+        sentence = f"Yes, as far as {c.n:,} {noun} tell: they are off by {percent(c.error)}, and {limit}."
         return Claim("calibrated", question, "yes", strength, sentence, facts, test, c.p_value, c.n)
     n_more = more_to_halve(c.n, now=c.null_95, wanted=WORTH_SAYING)
-    sentence = f"No sign that they mislead, but this test is coarse: off by {100 * c.error:.1f}%, and {limit}."
+    sentence = f"No sign that they mislead, but this test is coarse: off by {percent(c.error)}, and {limit}."
     if n_more is not None:
         sentence += f" About {n_more:,} more test examples would tell."
     return Claim("calibrated", question, "can't tell", "none", sentence, facts, test, c.p_value, c.n, n_more)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graft.core.findings import Finding, Suspect
-from graft.core.text import counted
+from graft.core.text import THIN, counted
+from graft.evaluation.outliers import robust_distances
 
 __all__ = ["Heard", "Spoken", "check_transcripts"]
 
@@ -162,7 +162,10 @@ def _texts_across(rows: Sequence[Spoken]) -> Finding:
     if not held_out:
         return Finding("sentences", "not checked", "No split is held out.")
     share = len(found) / len(held_out)
-    text = f"{share:.0%} of the held-out sentences are said in train word for word: its language model knows them."
+    text = (
+        f"{100 * share:.0f}{THIN}% of the held-out sentences are said in train word for word: its language model knows"
+        " them."
+    )
     suspects = tuple(Suspect(row.id, row.split, label=row.text[:80]) for row in found)
     return Finding("sentences", "note" if share > 0.05 else "ok", text, len(found), suspects, details={"share": share})
 
@@ -181,7 +184,7 @@ def _outliers(rows: Sequence[Spoken], check: str, amount: Callable[[Spoken], flo
     if len(own) < _FEWEST:
         return Finding(check, "not checked", f"{counted(len(own), 'utterance')}: what is usual needs {_FEWEST}.")
     amounts = np.array([max(amount(row), 1e-3) for row in own])
-    far, middle = _far(np.log(amounts))
+    far, middle = robust_distances(np.log(amounts))
     order = [int(i) for i in np.argsort(-np.abs(far)) if abs(far[i]) > _FAR]
     usual = f"usual are {np.exp(middle):.1f} {unit}"
     if not order:
@@ -201,7 +204,7 @@ def _wrong(rows: Sequence[Spoken]) -> Finding:
         return Finding("label_errors", "not checked", text)
     losses = np.array([row.heard.loss if row.heard is not None else 0.0 for row in own])
     a_second = np.where(np.isfinite(losses), losses, 1e4) / np.array([row.seconds for row in own])
-    far, middle = _far(np.log(a_second + 0.1))
+    far, middle = robust_distances(np.log(a_second + 0.1))
     order = [int(i) for i in np.argsort(-far) if far[i] > _FAR and a_second[i] > middle]
     if not order:
         return Finding("label_errors", "ok", "No transcript fits its sound far worse than the others.")
@@ -217,10 +220,3 @@ def _wrong(rows: Sequence[Spoken]) -> Finding:
     )
     text = f"{counted(len(order), 'transcript')} that fit their sound far worse than the others."
     return Finding("label_errors", "warning", text, len(order), suspects)
-
-
-def _far(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Return how many robust standard deviations each value is from the median, and the median."""
-    middle = float(np.median(values))
-    spread = max(1.4826 * float(np.median(np.abs(values - middle))), 0.05)
-    return (values - middle) / spread, middle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from graft.backbones.four_bits import FourBits
+from graft.backbones.word_rows import rows_to_train
 from graft.core.devices import Precision, choose_device
 from graft.core.errors import UsageError
+from graft.core.text import counted
 from graft.methods.lora import LoRA
 from graft.methods.prepared import SaveAdapter
 from graft.methods.rates import LORA_FACTOR
@@ -30,6 +33,7 @@ __all__ = ["GenerationTuned", "Judged", "fine_tune_generation", "generation_rate
 
 _RATE, _WIDTH = 2e-5, 2048  # all layers of a network of that width: the usual rate of models of a billion weights
 _MOST_TOKENS = 8192  # of a forward pass
+_SHOWN_WORDS = 8
 _WORTH_PACKING = 0.1  # share of places that would only fill up
 
 
@@ -64,6 +68,7 @@ class GenerationTuned:
     n_trainable : parameters that could move.
     is_packed : whether conversations shared rows.
     padding : share of places that only filled up.
+    steps_a_pass : steps in which every conversation is seen once.
     save_adapter : writes the update alone; None: all weights moved.
     """
 
@@ -73,6 +78,7 @@ class GenerationTuned:
     n_trainable: int
     is_packed: bool
     padding: float
+    steps_a_pass: int
     save_adapter: SaveAdapter | None = None
 
 
@@ -117,6 +123,7 @@ def fine_tune_generation(
     held_out_rows: NDArray[np.integer[Any]] | None,
     strategy: str = "lora",
     adapter: str = "lora",
+    four_bits: FourBits | None = None,
     settings: FineTuning | None = None,
     lora_rank: int = 16,
     packing: str = "auto",
@@ -132,7 +139,8 @@ def fine_tune_generation(
     ----------
     rows, held_out_rows : of `examples`: trained on; looked at between steps (None: nothing is).
     strategy : ``"lora"`` or ``"full"``.
-    adapter : of ``"lora"``: ``"lora"`` or ``"dora"``.
+    adapter : of ``"lora"``: ``"lora"``, ``"dora"`` or ``"qlora"``.
+    four_bits : of ``"qlora"``: gives the network in 4 bits. Returned is the task's own network with the updates merged.
     packing : ``"on"``, ``"off"``, or ``"auto"``: where batches of like length would have a tenth or more of padding.
     is_checkpointed : compute activations anew in the backward pass.
     max_seconds : of the loop.
@@ -149,32 +157,51 @@ def fine_tune_generation(
             expected="auto, lora or full",
             fix="--strategy lora (Python: strategy='lora')",
         )
-    network: Any = copy.deepcopy(task.model.network)
+    if (adapter == "qlora") != (four_bits is not None) or (adapter == "qlora" and strategy != "lora"):
+        raise UsageError(
+            f"--strategy {strategy} with --adapter {adapter}",
+            expected="qlora with low-rank updates, and what gives the network in 4 bits",
+            fix="--strategy lora (Python: strategy='lora', four_bits=four_bit_loader(model))",
+        )
     device = choose_device(where.device)
-    precision = training_precision(network, device, wanted=where.precision)
-    network.to(device)
+    precision = training_precision(task.model.network, device, wanted=where.precision)
+    network: Any = four_bits(device, precision) if four_bits else copy.deepcopy(task.model.network).to(device)
     finish: Callable[[nn.Module], nn.Module] = lambda trained: trained  # noqa: E731
     save_adapter = None
     runnable: nn.Module = network
     rate = settings.learning_rate or generation_rate(network) * (LORA_FACTOR if strategy == "lora" else 1.0)
     if strategy == "lora":
         head = _name_of_head(network)
+        words = rows_to_train(
+            network,
+            inputs=examples.words(rows),
+            targets=examples.words(rows, are_targets=True),
+            which=settings.word_embeddings,
+        )
+        if words:
+            say(_told_rows(words, task, settings.word_embeddings))
         method = LoRA(rank=lora_rank, alpha=2.0 * lora_rank, settings=settings, is_dora=adapter == "dora",
-                      trains_head=False)  # fmt: skip
+                      trains_head=False, rows=words)  # fmt: skip
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            prepared = method.prepare(network, head=head, family=str(network.config.model_type))
+            family = str(network.config.model_type)
+            if four_bits:
+                prepared = method.prepare_quantised(network, task.model.network, head=head, family=family)
+            else:
+                prepared = method.prepare(network, head=head, family=family)
         runnable, groups, finish = prepared.network, prepared.groups, prepared.finish
         save_adapter = prepared.save_adapter
     else:
         network.requires_grad_(True)
-        groups = (ParameterGroup(tuple(name for name, _ in network.named_parameters())),)
+        if settings.word_embeddings == "frozen":
+            network.get_input_embeddings().requires_grad_(False)
+        groups = (ParameterGroup(tuple(name for name, p in network.named_parameters() if p.requires_grad)),)
     if is_checkpointed:
         _recompute(network, is_wanted=True)
     n_trainable = sum(p.numel() for p in runnable.parameters() if p.requires_grad)
 
-    batches = _batches(examples, rows, packing, task, settings.batch_size, seed)
-    n_steps = min(max(round(settings.epochs * batches.steps_a_pass), settings.fewest_steps), settings.most_steps)
+    batches = _batches(examples, rows, packing, task, settings.batch_size, seed, n_processes=where.processes.n)
+    n_steps = settings.bounded(round(settings.epochs * batches.steps_a_pass))
     longest = int(examples.lengths(rows).max())
     micro = settings.micro_batch_size or max(1, _MOST_TOKENS // longest)
     recipe = replace(settings, micro_batch_size=micro).recipe(n_steps, learning_rate=rate, seed=seed)
@@ -215,7 +242,20 @@ def fine_tune_generation(
     if is_checkpointed:
         _recompute(network, is_wanted=False)
     trained = finish(runnable).to(device="cpu").eval().requires_grad_(False)
-    return GenerationTuned(trained, training, rate, n_trainable, is_packed, padding, save_adapter)
+    return GenerationTuned(trained, training, rate, n_trainable, is_packed, padding, batches.steps_a_pass, save_adapter)
+
+
+def _told_rows(rows: Mapping[str, tuple[int, ...]], task: TextGeneration, which: str) -> str:
+    """Return the sentence on words whose rows of the tables learn beside the updates."""
+    words = sorted({row for own in rows.values() for row in own})
+    shown = ", ".join(map(repr, task.model.tokenizer.convert_ids_to_tokens(words[:_SHOWN_WORDS])))
+    more = " and others" if len(words) > _SHOWN_WORDS else ""
+    if which == "train":
+        return f"the rows of all {counted(len(words), 'word')} that occur learn too ({shown}{more})"
+    return (
+        f"the checkpoint never trained {counted(len(words), 'word')} that occur here ({shown}{more}): their rows of the"
+        " word tables learn too, as low-rank updates cannot tell them apart (--word-embeddings frozen leaves them)"
+    )
 
 
 def _batches(
@@ -225,13 +265,16 @@ def _batches(
     task: TextGeneration,
     batch_size: int,
     seed: int,
+    *,
+    n_processes: int = 1,
 ) -> LengthBatches | PackedBatches:
     by_length = LengthBatches(examples, rows, batch_size=batch_size, seed=seed)
     if packing == "off" or (packing == "auto" and by_length.padding() < _WORTH_PACKING):
         return by_length
     lengths = examples.lengths(rows)
     capacity = max(int(lengths.max()), min(task.model.encoder.max_tokens, round(4 * float(lengths.mean()))))
-    return PackedBatches(examples, rows, capacity=capacity, batch_size=batch_size, seed=seed)
+    packed = PackedBatches(examples, rows, capacity=capacity, batch_size=batch_size, seed=seed)
+    return by_length if packing == "auto" and packed.batch_size < n_processes else packed
 
 
 def _recompute(network: Any, *, is_wanted: bool) -> None:

@@ -91,9 +91,10 @@ def accuracy_over_sizes(
     ----------
     features, targets : (n_examples, n_features) and (n_examples,), plain views of the training examples.
     head : the fit to all of them; its scaling and penalty are taken over.
-    groups : (n_examples,), examples that must share a fold; None: no groups.
-    held_out : features and targets of other examples to judge by; None: each draw holds a tenth of the training
-        examples out, all of them once, and its subsets come from the rest.
+    groups : (n_examples,), examples that must share a fold; None: no groups. Where they are fewer than the draws, there
+        are as many draws as groups.
+    held_out : features and targets of other examples to judge by; None: each draw holds a part of the training
+        examples out, with ten draws a tenth, all of them once, and its subsets come from the rest.
     n_draws : draws; without `held_out` as many folds.
     seed : of folds and subsets.
 
@@ -117,6 +118,8 @@ def accuracy_over_sizes(
         features, targets, groups = features[kept], targets[kept], None if groups is None else groups[kept]
     n = len(targets)
     if held_out is None:
+        if groups is not None:
+            n_draws = max(2, min(n_draws, len(np.unique(groups))))
         curve_sizes(n - -(-n // n_draws), n_classes)
         folds = stratified_folds(targets, groups=groups, n_folds=n_draws, seed=seed)
         pools = [np.flatnonzero(folds != k) for k in range(int(folds.max()) + 1)]

@@ -41,7 +41,8 @@ class FineTuning:
     batch_norm : ``"frozen"`` keeps statistics bit-identical, ``"recalibrate"`` sets them anew after training from the
         training examples, ``"train"`` lets them move at a momentum of at most 0.1.
     word_embeddings : ``"train"`` or ``"frozen"``: the table of word vectors of a text network; ``"auto"``: frozen where
-        there are fewer texts than it has rows.
+        there are fewer texts than it has rows. Of language models with low-rank updates: which rows of words learn, all
+        that occur, none, or those that the checkpoint never trained.
     evaluations : looks at held-out examples in a run, the last step's included.
     patience : looks without a better log-loss after which a run stops; None: never.
     is_compiled : run the network through ``torch.compile``.

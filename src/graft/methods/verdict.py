@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graft.core.text import percent
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.calibration import fit_temperature
 from graft.evaluation.comparisons import log_losses_of, mcnemar_exact, paired_log_loss
@@ -135,8 +136,8 @@ def verdict_sentence(name: str, facts: dict[str, Any]) -> str:
         rival = str(ahead["method"])
     return (
         f"{name} {word} {rival} on {n:,} held-out examples ({facts['held_out']}): {facts['score']}"
-        f" {both[1]['accuracy']:.1%} against {both[0]['accuracy']:.1%}, log-loss {both[1]['log_loss']:.4f} against"
-        f" {both[0]['log_loss']:.4f}; mixing weight {facts['alpha']:g}; {facts['seconds_evidence']:.0f} s"
+        f" {percent(both[1]['accuracy'])} against {percent(both[0]['accuracy'])}, log-loss {both[1]['log_loss']:.4f}"
+        f" against {both[0]['log_loss']:.4f}; mixing weight {facts['alpha']:g}; {facts['seconds_evidence']:.0f} s"
     )
 
 

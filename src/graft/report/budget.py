@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -49,22 +49,38 @@ class ExampleBudget:
     ----------
     previews : of examples by id.
     max_bytes : of all pictures and sounds together.
+    name : how an example is called on the page, by its id; see `graft.report.places.short_names`.
     """
 
-    def __init__(self, previews: Mapping[str, Preview], *, max_bytes: int = Limits.preview_bytes) -> None:
-        self._previews, self._left = previews, max_bytes
+    def __init__(
+        self,
+        previews: Mapping[str, Preview],
+        *,
+        max_bytes: int = Limits.preview_bytes,
+        name: Callable[[str], str] = str,
+    ) -> None:
+        self._previews, self._left, self._name = previews, max_bytes, name
+
+    def called(self, example: str) -> str:
+        """Return how an example is called on the page."""
+        return w.clipped(self._name(example), 120)
 
     @property
     def has_sounds(self) -> bool:
         """Whether examples are heard, which takes more room and more of a reader's time."""
         return any(preview.sound for preview in self._previews.values())
 
-    def shown(self, example: str) -> dict[str, str]:
-        """Return id, short id and, each empty where there is none, picture, sound and text of an example."""
-        preview = self._previews.get(example)
+    def shown(self, example: str, *, is_named: bool = False) -> dict[str, str]:
+        """Return id, short id and, each empty where there is none, picture, sound and text of an example.
+
+        Parameters
+        ----------
+        is_named : the example's name is all that is wanted.
+        """
+        preview = Preview() if is_named else self._previews.get(example)
         if preview is None:  # ids with lone surrogates are kept escaped
             preview = self._previews.get(w.storable(example), Preview())
-        name = w.clipped(example, 120)
+        name = self.called(example)
         return {
             "id": name,
             "short_id": name if len(name) <= 60 else "…" + name[-59:],

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graft.report import wording as w
+from graft.report.phases import phase_name, shown_seconds
 
 __all__ = ["cost", "selection", "strategy"]
 
@@ -75,11 +76,10 @@ def _plural(number: int, noun: str) -> str:
 
 def cost(metrics: Mapping[str, Any]) -> str | None:
     """Return the time of the run, and what most of it went into; None where it is not known."""
-    seconds = {k: v for k, v in (metrics.get("seconds") or {}).items() if k != "total"}
+    seconds = shown_seconds(metrics.get("seconds") or {})
     total = (metrics.get("seconds") or {}).get("total", sum(seconds.values()))
     if not seconds or total <= 0:
         return None
     slowest = max(seconds, key=lambda k: seconds[k])
     share = f"{100 * seconds[slowest] / total:.0f}{w.THIN}%"
-    name = w.plain(slowest.replace("_", " "))
-    return f"{w.duration(total)} in all; {share} of it went into \u201c{name}\u201d."
+    return f"{w.duration(total)} in all; {share} of it went into {phase_name(slowest)}."

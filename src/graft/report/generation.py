@@ -11,13 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from graft.core.files import write_text
-from graft.evaluation.generation_evidence import GenerationEvidence
+from graft.evaluation.generations import ScoredTexts
 from graft.report import wording as w
 from graft.report.html import environment, style
-from graft.report.sections import cost, first, repeat, texts
+from graft.report.reads import reads_sentence
+from graft.report.sections import cost, first, opening, repeat, texts
 from graft.report.verdict import Fact
 
-__all__ = ["generation_facts", "generation_headline", "print_example", "print_generation", "write_generation_report"]
+__all__ = [
+    "generation_facts", "generation_headline", "print_example", "print_figures", "print_generation",
+    "write_generation_report",
+]  # fmt: skip
 
 _ALPHA = 0.05
 _TOPICS = {
@@ -47,8 +51,9 @@ def write_generation_report(
     metrics: Mapping[str, Any],
     manifest: Mapping[str, Any],
     config: Mapping[str, Any],
-    evidence: GenerationEvidence,
+    scored: ScoredTexts | None,
     example: Sequence[tuple[str, bool]] = (),
+    missing: Sequence[str] = (),
 ) -> None:
     """Write the report of a language model as one HTML file that needs neither network nor script.
 
@@ -58,8 +63,9 @@ def write_generation_report(
     metrics : as `graft.evaluation.generation_evidence.evaluate_generations` gives them, with ``"seconds"``, ``"data"``
         (figures of the training examples by name), ``"strategy"`` and ``"test_reads"`` where known.
     manifest, config : of the run, as for `graft.report.html.write_report`.
-    evidence : the texts behind the metrics.
+    scored : the texts behind the metrics; None: they are not at hand.
     example : a training example in pieces: text, and whether it carries loss.
+    missing : sentences on what the page cannot show.
 
     Raises
     ------
@@ -72,12 +78,14 @@ def write_generation_report(
     and scripts.
     """
     strategy = metrics.get("strategy") or {}
+    sentences, also = opening.opened(_first_screen(metrics))
     page = environment().get_template("generation.html.j2").render(
         title=w.clipped(manifest.get("title", "A run"), 200),
         noun="prompts",
         split="test",
         verdict_headline=generation_headline(metrics),
-        sentences=_first_screen(metrics),
+        sentences=sentences,
+        also=also,
         further=[],
         headline=_number(metrics),
         questions=first.questions(metrics),
@@ -85,13 +93,13 @@ def write_generation_report(
         forgotten=texts.forgotten_rows(metrics),
         example=texts.example_tokens(example),
         data=[(w.clipped(k, 120), w.clipped(v, 300)) for k, v in (metrics.get("data") or {}).items()],
-        worst=texts.worst_answers(evidence),
+        worst=[] if scored is None else texts.worst_answers(scored),
         figures=texts.figure_rows(metrics),
-        n_reads=metrics.get("test_reads"),
+        reads=reads_sentence(metrics, what="answers"),
         history=texts.history_rows(strategy.get("history") or (), kept=strategy.get("best_step")),
         cost=cost.cost_rows(metrics),
         notes=[w.clipped(note, 600) for note in list(manifest.get("notes") or ())[:60]],
-        missing=[],
+        missing=list(missing),
         repeat=repeat.repeat_facts(manifest, config),
         style=style(),
     )  # fmt: skip
@@ -193,6 +201,19 @@ def print_generation(metrics: Mapping[str, Any], *, console: Console) -> None:
         line = Text()
         line.append(f"{fact.topic}: ", style="dim")
         console.print(line.append(w.without_marks(fact.text)))
+
+
+def print_figures(metrics: Mapping[str, Any], *, console: Console) -> None:
+    """Print the figures of the one split that a run was judged on."""
+    name = next(key for key, value in metrics.items() if isinstance(value, dict) and "perplexity" in value)
+    rows = texts.figure_rows({"test": metrics[name], "held_out": {}, "train": {}, "metric": metrics["metric"]})
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    for i, title in enumerate((name, "value", "95 % interval", "conversations")):
+        table.add_column(Text(title), justify="right" if i else "left")
+    for row in rows:
+        table.add_row(Text(row["name"]), row["value"], row["interval"], row["n"])
+    console.print()
+    console.print(table)
 
 
 def _number(metrics: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -14,8 +14,22 @@ from graft.core.files import write_text
 from graft.core.types import MultiLabelPredictions, Predictions, Preview
 from graft.report import wording as w
 from graft.report.budget import MOST_PAGE_BYTES, ExampleBudget, Limits
+from graft.report.checks import suspect_ids
 from graft.report.leading import is_multi_label, split_of
-from graft.report.sections import calibration, classes, confusion, cost, curve, data_checks, first, mistakes, repeat
+from graft.report.places import short_names
+from graft.report.reads import reads_sentence
+from graft.report.sections import (
+    calibration,
+    classes,
+    confusion,
+    cost,
+    curve,
+    data_checks,
+    first,
+    mistakes,
+    opening,
+    repeat,
+)
 from graft.report.sections import race as racing
 from graft.report.sections import ranking as ranks
 from graft.report.sections import selection as selecting
@@ -103,8 +117,11 @@ def render(
     """Return the page; arguments as those of `write_report`."""
     split, noun = split_of(metrics), w.clipped(manifest.get("noun", "examples"), 40)
     verdict = build_verdict(metrics, leaderboard, noun=noun)
-    sentences, further = first.five_sentences(metrics, verdict.facts)
-    budget = ExampleBudget(previews, max_bytes=limits.preview_bytes)
+    facts, further = first.five_sentences(verdict)
+    sentences, also = opening.opened(facts)
+    shown = predictions.get(split)
+    named = [*(shown.ids if shown is not None else ()), *suspect_ids(checks)]
+    budget = ExampleBudget(previews, max_bytes=limits.preview_bytes, name=short_names(named))
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment().get_template("report.html.j2").render(
         title=w.clipped(manifest.get("title", "A run"), 200),
@@ -113,15 +130,16 @@ def render(
         is_multi_label=is_multi_label(metrics),
         verdict_headline=verdict.headline,
         sentences=sentences,
+        also=also,
         further=further,
-        headline=first.headline(metrics, split),
+        headline=first.headline(metrics),
         questions=first.questions(metrics),
         comparison=first.comparison(metrics, split),
         figures=first.figure_rows(metrics.get(split, {})),
-        n_reads=metrics.get("test_reads"),
+        reads=reads_sentence(metrics),
         curve=curve.curve_facts(metrics),
         confusion=confusion.confusion_table(metrics),
-        gallery=mistakes.gallery(predictions.get(split), budget, most=limits.examples),
+        gallery=mistakes.gallery(shown, budget, most=limits.examples),
         classes=classes.class_table(metrics, most=limits.rows),
         calibration=calibration.calibration_facts(metrics),
         shift=shifting.shift_facts(metrics),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["Lead", "headline_of", "is_multi_label", "lead_of", "split_of"]
+from graft.report import wording as w
+
+__all__ = ["Lead", "headline_of", "is_multi_label", "lead_of", "leading_figure", "split_of"]
 
 
 class Lead(NamedTuple):
@@ -42,6 +44,30 @@ def headline_of(metrics: Mapping[str, Any]) -> str:
     ('macro_f1', 'accuracy')
     """
     return str(metrics.get("headline") or "accuracy")
+
+
+def leading_figure(metrics: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
+    """Return the figure that leads, with the interval that holds for new groups where that is known; and for whom.
+
+    Groups are speakers or patients none of whom stands in train. Where they are too few for such an interval, or
+    another figure than the accuracy leads, its own interval is given, which holds for these groups alone.
+
+    Returns
+    -------
+    tuple
+        The figure, None where it is not known; and words such as "for a new speaker", empty where there are no groups.
+    """
+    figure = metrics.get(split_of(metrics), {}).get(headline_of(metrics))
+    groups = metrics.get("groups") or {}
+    test = groups.get("test")
+    if not figure or figure.get("value") is None or not test or not test.get("n_groups"):
+        return figure, ""
+    column, over, n = w.clipped(groups.get("column", "group"), 40), test.get("over_groups") or {}, test["n_groups"]
+    if headline_of(metrics) == "accuracy" and over.get("low") is not None:
+        return {**figure, "low": over["low"], "high": over["high"], "level": over.get("level", 0.95)}, (
+            f"for a new {column}"
+        )
+    return figure, f"for this {column} alone" if n == 1 else f"for these {w.count(n)} {column}s alone"
 
 
 def is_multi_label(metrics: Mapping[str, Any]) -> bool:

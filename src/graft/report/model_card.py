@@ -16,6 +16,9 @@ from typing import Any
 from graft.core.files import write_text
 from graft.report import wording as w
 from graft.report.leading import headline_of, lead_of, split_of
+from graft.report.places import model_name
+from graft.report.reads import reads_sentence
+from graft.report.use import use_of
 from graft.report.verdict import build_verdict
 
 __all__ = ["card_metadata", "write_model_card"]
@@ -29,11 +32,6 @@ _HUB_METRICS = {
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _MOST_LABELS = 60
 _NOT_THE_MODELS = ("How it was chosen", "Time", "Strategy")
-_USE = {
-    "image-classification": '("picture.jpg")',
-    "text-classification": '("a text")',
-    "audio-classification": '("recording.wav")',
-}
 
 
 def write_model_card(
@@ -88,7 +86,7 @@ def card_metadata(metrics: Mapping[str, Any], manifest: Mapping[str, Any], confi
         title = w.clipped(_last_part(data) or "data", 80)
         found["model-index"] = [
             {
-                "name": w.clipped(f"{_last_part(base)} on {title}", 120),
+                "name": w.clipped(f"{_base_name(base)} on {title}", 120),
                 "results": [
                     {
                         "task": {"type": task or "other"},
@@ -112,21 +110,26 @@ def _last_part(place: str) -> str:
     return w.plain(PurePath(place).name or place)
 
 
+def _base_name(model: str) -> str:
+    return w.plain(model_name(model))
+
+
 def _body(metrics: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
     noun = w.plain(manifest.get("noun", "examples"))
     verdict = build_verdict(metrics, (), noun=noun)
-    base, task = _last_part(str(config.get("model", ""))), str(manifest.get("task", ""))
+    base, task = _base_name(str(config.get("model", ""))), str(manifest.get("task", ""))
     yield f"# {_md(manifest.get('title') or _last_part(str(config.get('data', ''))))}"
     yield f"**{_md(verdict.headline)}** {' '.join(_md(f.text) for f in verdict.facts[:1])}"
     yield f"{_md(base)}, fine-tuned with Graft for {_md(task or 'a task of its own')}."
-    if task in _USE:
-        call = f'pipeline("{task}", "path/to/this/folder"){_USE[task]}'
-        yield f"```python\nfrom transformers import pipeline\n\n{call}\n```"
+    use = use_of(manifest, metrics)
+    if use.code:
+        yield f"```python\n{use.code.replace('`', '')}\n```"
+    yield " ".join(_md(note) for note in use.notes)
     yield "## What it is worth"
     yield "\n".join(_figures(metrics))
     facts = [fact for fact in verdict.facts[1:] if fact.topic not in _NOT_THE_MODELS]
     if facts:
-        yield "\n".join(f"- **{_md(fact.topic)}.** {_md(fact.text)}" for fact in facts)
+        yield "\n".join(f"- **{_md(verdict.question_of(f) or f'{f.topic}.')}** {_md(f.text)}" for f in facts)
     yield "\n\n".join(_data(metrics, manifest, noun))
     yield "## Limits"
     yield "\n".join(_limits(metrics, manifest, noun))
@@ -159,7 +162,7 @@ def _data(metrics: Mapping[str, Any], manifest: Mapping[str, Any], noun: str) ->
     yield "## Data"
     parts = [f"{w.count(part['n'])} {_md(name)}" for name, part in (manifest.get("splits") or {}).items()]
     if parts:
-        yield f"{', '.join(parts)} {_md(noun)}. The labels of the test split were read {metrics.get('test_reads', 1)}×."
+        yield f"{', '.join(parts)} {_md(noun)}. {reads_sentence({'test_reads': 1} | dict(metrics))}"
     labels = manifest.get("labels") or []
     shown = ", ".join(_md(w.clipped(name, 60)) for name in labels[:_MOST_LABELS])
     if labels:
@@ -179,7 +182,7 @@ def _limits(metrics: Mapping[str, Any], manifest: Mapping[str, Any], noun: str) 
 
 def _made(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
     backbone, versions = manifest.get("backbone") or {}, manifest.get("versions") or {}
-    yield f"- base: {_md(_last_part(str(config.get('model', ''))))}, weights hash `{backbone.get('weights_hash', '?')}`"
+    yield f"- base: {_md(_base_name(str(config.get('model', ''))))}, weights hash `{backbone.get('weights_hash', '?')}`"
     yield f"- saved weights hash: `{manifest.get('weights_hash', '?')}`"
     kept = (manifest.get("strategy") or {}).get("kept", "head")
     yield f"- kept: {_md(kept)}; seed {manifest.get('seed', '?')}"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from graft.report import wording as w
 
-__all__ = ["byte_size", "print_plan"]
+__all__ = ["byte_size", "print_plan", "print_short_plan"]
 
 _GAP = 2
 
@@ -42,6 +42,45 @@ def byte_size(n: float | None) -> str:
         if n < 999.5 or unit == "GiB":
             return f"{n:.1f} {unit}" if n < 9.95 else f"{n:,.0f} {unit}"
     raise AssertionError
+
+
+def print_short_plan(plan: Mapping[str, Any], *, told: str, beside: str, console: Console) -> None:
+    """Print a plan of a task without a contest.
+
+    Parameters
+    ----------
+    plan : as `graft.api.plan_record.Plan.as_dict` gives it.
+    told : how much of it is in which split.
+    beside : what takes time beside the steps.
+    """
+    data, measured, compute = plan["data"], plan["measured"], plan["compute"]
+    noun = f"{data['noun']}s"
+    console.print(f"{data['path']}: {data['n_examples']:,} {noun}: {told}", markup=False, highlight=False)
+    for note in (*data["notes"], *plan["model"]["notes"]):
+        console.print(f"· {note}", style="dim", markup=False, highlight=False)
+    console.print(_short_table(plan["methods"]))
+    console.print(
+        f"Measured in {w.duration(measured['seconds'])} on {measured['n_examples_read']} {noun}, {compute['precision']}"
+        f" on {compute['device']}; {beside}.",
+        style="dim",
+    )
+    console.print(plan["recommendation"], style="bold", markup=False)
+    console.print(f"  {plan['command']}", style="cyan", soft_wrap=True, markup=False)
+
+
+def _short_table(methods: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("strategy", "trainable", "memory", "a step", "steps", "all of it", "fits")
+    for method in methods:
+        if method["why"]:
+            table.add_row(method["name"], f"no: {method['why']}")
+            continue
+        memory = "" if method["memory_bytes"] is None else byte_size(method["memory_bytes"])
+        step = "" if method["step_s"] is None else w.duration(method["step_s"])
+        table.add_row(
+            method["name"], f"{method['n_trainable']:,}", memory, step, f"{method['n_steps']:,}",
+            w.duration(method["seconds"]["total"]), method["fits"],
+        )  # fmt: skip
+    return table
 
 
 def print_plan(plan: Mapping[str, Any], *, console: Console) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from graft.core.files import write_text
+from graft.core.text import percent
 from graft.evaluation.speech import Transcripts
 from graft.evaluation.word_errors import align, word_errors
 from graft.report import wording as w
@@ -143,8 +144,8 @@ def print_error_rates(metrics: Mapping[str, Any], *, console: Console) -> None:
     for line in (
         f"words wrong: {_percent(figures['wer'])}; characters wrong: {_percent(figures['cer'])}",
         f"of {words['n']} words {words['substituted']} heard as others, {words['deleted']} missed,"
-        f" {words['inserted']} heard that nobody said; {figures['exact_utterances']:.1%} of the utterances without an"
-        " error",
+        f" {words['inserted']} heard that nobody said; {percent(figures['exact_utterances'])} of the utterances without"
+        " an error",
         f"rests on {figures['n_utterances']} utterances of {figures['n_clusters']} {figures['clusters']}s;"
         f" {metrics['decoding']} decoding; compared: {metrics['compared']}",
     ):
@@ -159,7 +160,7 @@ def _figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             "name": name,
             "wer": _percent(figures["wer"]),
             "cer": _percent(figures["cer"]),
-            "exact": f"{figures['exact_utterances']:.1%}",
+            "exact": percent(figures["exact_utterances"]),
             "rests_on": f"{figures['n_utterances']} utterances of {figures['n_clusters']} {figures['clusters']}s",
         }
         for name, figures in named.items()
@@ -179,5 +180,5 @@ def _percent(figure: Mapping[str, Any]) -> str:
     if figure["value"] is None:
         return str(figure["method"])
     if figure["low"] is None:
-        return f"{figure['value']:.1%} ({figure['method'].partition(': ')[2]})"
-    return f"{figure['value']:.1%} ({figure['low']:.1%} to {figure['high']:.1%})"
+        return f"{percent(figure['value'])} ({figure['method'].partition(': ')[2]})"
+    return f"{percent(figure['value'])} ({percent(figure['low'])} to {percent(figure['high'])})"

@@ -67,7 +67,7 @@ def print_summary(
     for fact in verdict.facts:
         if fact.topic in _SHOWN:
             line = Text()
-            line.append(f"{fact.topic}: ", style="dim")
+            line.append(f"{verdict.question_of(fact) or f'{fact.topic}:'} ", style="dim")
             console.print(line.append(_without_marks(fact.text)))
 
 

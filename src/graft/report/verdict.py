@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from graft.report import choice_facts, class_facts
 from graft.report import wording as w
-from graft.report.leading import headline_of, is_multi_label, lead_of, split_of
+from graft.report.leading import headline_of, is_multi_label, lead_of, leading_figure, split_of
 from graft.report.sections.race import rate_sentence
 
 __all__ = ["TOPICS", "Fact", "Verdict", "build_verdict"]
@@ -57,6 +57,11 @@ class Verdict:
     facts: tuple[Fact, ...]
     claims: tuple[Mapping[str, Any], ...] = ()
 
+    def question_of(self, fact: Fact) -> str:
+        """Return the question that a fact answers, so that a 'no' can be read by itself; empty where there is none."""
+        asked = (claim["question"] for claim in self.claims if w.plain(claim["sentence"]) == fact.text)
+        return w.clipped(next(asked, ""), 200)
+
 
 def build_verdict(
     metrics: Mapping[str, Any], leaderboard: Sequence[Mapping[str, Any]] = (), *, noun: str = "examples"
@@ -72,8 +77,9 @@ def build_verdict(
     """
     candidates = (
         _score(metrics, noun),
+        _groups(metrics) if _groups_matter(metrics) else None,
         _fact("Classes", class_facts.unequal_classes(metrics, noun=noun)),
-        _groups(metrics),
+        None if _groups_matter(metrics) else _groups(metrics),
         _baselines(metrics),
         *_claimed(metrics, "overfits", "loss_rises"),
         *(_claimed(metrics, "calibrated") or filter(None, [_calibration(metrics)])),
@@ -128,6 +134,8 @@ def _headline(metrics: Mapping[str, Any]) -> str:
         return "A result with nothing to compare it with."
     for name in ("majority", "prior"):
         if name in ranked["tied"] or name in ranked["lost"]:
+            if _may_have_learned(metrics, name):
+                return "No signal shown: this test is too small to show that it learned anything."
             return f"No signal: it does no better than {_NO_SKILL[name]}."
     if ranked["lost"]:
         names = _join([w.baseline_name(n, in_sentence=True) for n in ranked["lost"]])
@@ -138,6 +146,19 @@ def _headline(metrics: Mapping[str, Any]) -> str:
     return "The graft took."
 
 
+def _may_have_learned(metrics: Mapping[str, Any], name: str) -> bool:
+    """Return whether a lead over a blind baseline was seen, and neither proven nor ruled out.
+
+    Where the truth was dealt out anew guesses have a lead as well: there it must be larger than three of four have.
+    """
+    lead = lead_of(metrics["baselines"][name])
+    test = (metrics["baselines"][name].get("paired") or {}).get("test")
+    if lead is None or lead.difference["value"] <= 0 or (test == "permutation" and lead.p_value > 0.5):
+        return False
+    claim = next((claim for claim in metrics.get("claims") or () if claim["name"] == "signal"), None)
+    return claim is None or claim["answer"] == "can't tell"
+
+
 def _flattery(metrics: Mapping[str, Any]) -> str:
     """Return one more sentence where groups (speakers, patients) were ignored and that was seen to flatter."""
     groups = metrics.get("groups") or {}
@@ -145,6 +166,13 @@ def _flattery(metrics: Mapping[str, Any]) -> str:
     if groups.get("is_used", True) or low is None or low <= 0:
         return ""
     return f" Its figures flatter for a new {w.plain(groups['column'])}."
+
+
+def _groups_matter(metrics: Mapping[str, Any]) -> bool:
+    """Return whether ignoring groups was seen to flatter, or the test split is of groups that train has not."""
+    groups = metrics.get("groups") or {}
+    low = (groups.get("flattery") or {}).get("low")
+    return bool(groups.get("test")) or (low is not None and low > 0)
 
 
 def _join(names: Sequence[str]) -> str:
@@ -163,8 +191,7 @@ def _groups(metrics: Mapping[str, Any]) -> Fact | None:
 def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:
     """Return the figure that leads in a sentence, and the share of right answers beside it."""
     split, headline = split_of(metrics), headline_of(metrics)
-    judged = metrics.get(split, {})
-    figure = judged.get(headline)
+    judged, (figure, for_whom) = metrics.get(split, {}), leading_figure(metrics)
     if not figure or figure["value"] is None:
         return None
     right = judged.get("exact_match" if is_multi_label(metrics) else "accuracy")
@@ -178,6 +205,7 @@ def _score(metrics: Mapping[str, Any], noun: str) -> Fact | None:
     if figure["low"] is not None:
         level = f"{100 * figure['level']:.0f}{w.THIN}%"
         text += f"; the {level} interval runs from {w.interval(figure, unit=True)}"
+        text += f" and holds {for_whom}" if for_whom else ""
     text += "."
     if headline != "accuracy" and right and right["value"] is not None:
         what = "were given exactly their own labels" if is_multi_label(metrics) else "are classified correctly"

@@ -9,11 +9,13 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from graft.core.text import THIN, percent
 from graft.evaluation.baselines import BASELINE_WORDS
 
 __all__ = [
     "BASELINES",
     "METRICS",
+    "THIN",
     "baseline_name",
     "breakable",
     "clipped",
@@ -32,8 +34,6 @@ __all__ = [
     "storable",
     "without_marks",
 ]
-
-THIN = "\u202f"  # narrow no-break space, between number and unit
 
 _TITLES = {
     "majority": "Most frequent class",
@@ -122,21 +122,6 @@ def quoted(name: object) -> str:
 def is_share(metric: str) -> bool:
     """Return whether a metric is a share, written in percent."""
     return metric.startswith(_SHARES)
-
-
-def percent(value: float | None, *, unit: bool = True) -> str:
-    """Return a share in percent with one decimal.
-
-    Examples
-    --------
-    >>> percent(0.8642, unit=False), percent(1.0, unit=False), percent(None)
-    ('86.4', '100', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    text = f"{100 * value:.1f}"
-    text = "100" if text == "100.0" else text
-    return f"{text}{THIN}%" if unit else text
 
 
 def points(value: float) -> str:

@@ -24,14 +24,14 @@ from graft.selection.trials import TrialBed, with_rate
 from graft.selection.trials_executors import Executor
 
 __all__ = [
-    "FACTORS", "RATE_RUNGS", "RateSearch", "chosen_rate", "larger_first", "prior_of", "rate_contestants", "search_rate",
-    "vertex_rate",
+    "CLEAR", "FACTORS", "RATE_RUNGS", "RateSearch", "chosen_rate", "larger_first", "prior_of", "rate_contestants",
+    "search_rate", "vertex_rate",
 ]  # fmt: skip
 
 FACTORS: Final = (0.1, 1 / 3, 1.0, 3.0, 10.0)
 RATE_RUNGS: Final = (Rung(0.1, n_kept=3), Rung(0.4))
 
-_CLEAR: Final = 1.645  # standard errors
+CLEAR: Final = 1.645  # standard errors: a one-sided test at 5 %
 _LOST: Final = 0.99  # of the loss of knowing nothing
 
 
@@ -165,7 +165,7 @@ def chosen_rate(
         return vertex_rate(standings, rate_of)
     if own is leader:
         return rate_of[centre], None, "it had the least loss"
-    if own.log_loss_difference <= _CLEAR * own.standard_error:
+    if own.log_loss_difference <= CLEAR * own.standard_error:
         return rate_of[centre], None, "no other rate was clearly ahead of it"
     return vertex_rate(standings, rate_of)
 

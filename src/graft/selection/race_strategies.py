@@ -1,7 +1,9 @@
 """How much to unfreeze, how strongly to distort, and at which rate: three races, one leaderboard.
 
 First the methods race at their priors, then the leader with other strengths of distortion, then the leader of all with
-other rates. Whoever leads at the end, and a method that cannot be told from it, are the finalists of the contest.
+other rates. The method that would have been taken without a race runs to the end of the first, and is left only for one
+that is clearly ahead; so are its distortion and its rate. Whoever stands at the end, and a method that cannot be told
+from it, are the finalists of the contest.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ from typing import Any, Final, get_args
 
 from graft.evaluation.selection_bias import SelectionBias
 from graft.methods.prepared import FineTuningMethod
-from graft.selection.learning_rate import RATE_RUNGS, chosen_rate, larger_first, rate_contestants
-from graft.selection.race import Contestant, Race, Rung, hold_race, n_planned_runs
+from graft.selection.learning_rate import CLEAR, RATE_RUNGS, chosen_rate, larger_first, rate_contestants
+from graft.selection.race import Contestant, Order, Race, Rung, hold_race, n_planned_runs
 from graft.selection.race_journal import Journal
 from graft.selection.trials import Key, TrialBed, TrialResult, with_rate
 from graft.selection.trials_executors import Executor
-from graft.training.examples import Strength
+from graft.training.examples import PictureExamples, Strength, TrainingExamples
 
 __all__ = ["STRATEGY_RUNGS", "StrategyRace", "contestant_of", "n_strategy_runs", "race_strategies"]
 
@@ -77,6 +79,7 @@ def race_strategies(
     methods: Sequence[FineTuningMethod],
     bed: TrialBed,
     *,
+    standard: FineTuningMethod | None = None,
     strengths: Sequence[Strength] = get_args(Strength),
     has_rates: bool = True,
     rungs: Sequence[Rung] = STRATEGY_RUNGS,
@@ -90,6 +93,8 @@ def race_strategies(
     Parameters
     ----------
     methods : the cheapest first: ties go to the first.
+    standard : the one of them that is taken without a race: it, and in the race of distortions the leader's own, is
+        left only for a lead that a one-sided paired test at 5 % shows; None: the least loss decides.
     strengths : of distortion; a single one: they do not race.
     has_rates : False: the rates stay as they are.
     rungs, executor, journal, seconds_left : see `graft.selection.race.hold_race`; once the budget ends a race, no
@@ -99,40 +104,57 @@ def race_strategies(
     by_name: dict[str, FineTuningMethod] = {}
     why: list[str] = []
 
-    def hold(contestants: Sequence[Contestant], kept: str | None = None) -> Race:
-        more: dict[str, Any] = {} if kept is None else {"kept": kept, "order": larger_first(bed)}
+    def hold(contestants: Sequence[Contestant], kept: str | None = None, order: Order | None = None) -> Race:
+        more: dict[str, Any] = {} if order is None else {"order": order}
         by_name.update({one.name: one.method for one in contestants})
         race = hold_race(
-            contestants, bed, rungs, executor=executor, journal=journal, known=known,
+            contestants, bed, rungs, executor=executor, journal=journal, known=known, kept=kept,
             seconds_left=seconds_left, say=say, **more,
         )  # fmt: skip
         known.update(race.results)
         return race
 
-    whole = hold([contestant_of(method) for method in methods])
-    best = by_name[whole.leader.name]
+    own = None if standard is None else contestant_of(standard).name
+    whole = hold([contestant_of(method) for method in methods], own)
+    name, told = _clearly_first(whole, own)
+    best = by_name[name]
     if len(methods) > 1:
-        why.append(f"of {len(methods)} methods {whole.leader.name} had the least held-out log-loss")
+        why.append(f"of {len(methods)} methods {name} {told}")
+    strengths = _distinct(best, strengths, bed.examples)
     if len(strengths) > 1 and whole.ended_by == "rungs":
-        race = hold([contestant_of(_with_strength(best, strength)) for strength in strengths])
-        best, whole = by_name[race.leader.name], whole.joined(race)
-        why.append(f"of {len(strengths)} strengths of distortion: {best.settings.augmentation}")
+        own = None if standard is None else name
+        race = hold([contestant_of(_with_strength(best, strength)) for strength in strengths], own)
+        name, told = _clearly_first(race, own)
+        best, whole = by_name[name], whole.joined(race)
+        why.append(f"of {len(strengths)} strengths of distortion {best.settings.augmentation} {told}")
     if has_rates and whole.ended_by == "rungs":
-        best, whole, told = _raced_rates(best, whole, hold)
+        best, whole, told = _raced_rates(best, whole, hold, larger_first(bed))
         why.append(told)
     finalists = [best, *_alike(best, whole, by_name)]
     return StrategyRace(whole, tuple(finalists), tuple(why), whole.selection(seed=bed.seed))
 
 
+def _clearly_first(race: Race, own: str | None) -> tuple[str, str]:
+    """Return the leader's name; where it is not clearly ahead of the contestant `own`, that one's; and why."""
+    leader = race.leader
+    if own is None or own == leader.name:
+        return leader.name, "had the least held-out log-loss"
+    if race.ended_by == "time":  # the least change looks best in a short run
+        return own, "stays: the budget ended the race before it could tell"
+    standing = next(one for one in race.standings if one.name == own)
+    is_clear = standing.rung == leader.rung and standing.log_loss_difference > CLEAR * standing.standard_error
+    return (leader.name, "was clearly ahead") if is_clear else (own, "stays: no other was clearly ahead")
+
+
 def _raced_rates(
-    best: FineTuningMethod, whole: Race, hold: Callable[[Sequence[Contestant], str], Race]
+    best: FineTuningMethod, whole: Race, hold: Callable[[Sequence[Contestant], str, Order], Race], order: Order
 ) -> tuple[FineTuningMethod, Race, str]:
     """Return the method with the best rate, the leaderboard with all rates, and what was found."""
     own = contestant_of(best)
     centre = next(one.learning_rate for one in whole.standings if one.name == own.name)
     others = [contestant_of(one.method) for one in rate_contestants(best, centre)]
     field = [own if abs(float(one.method.settings.learning_rate or 0) / centre - 1) < 1e-6 else one for one in others]
-    race = hold(field, own.name)
+    race = hold(field, own.name, order)
     rate_of = {one.name: float(one.method.settings.learning_rate or centre) for one in field}
     rate, _, why = chosen_rate(race.standings, rate_of, centre=own.name)
     return with_rate(best, rate), whole.joined(race), f"learning rate {rate:.2g}: {why}"
@@ -146,6 +168,17 @@ def _alike(best: FineTuningMethod, whole: Race, by_name: Mapping[str, FineTuning
             is_alike = one.log_loss_difference <= _ALIKE * one.standard_error
             return [by_name[one.name]] if is_alike else []
     return []
+
+
+def _distinct(
+    method: FineTuningMethod, strengths: Sequence[Strength], examples: TrainingExamples
+) -> Sequence[Strength]:
+    """Return the strengths that differ: of activations cached at a frozen boundary only a mirror image can be taken."""
+    if not (getattr(method, "is_cached", False) and isinstance(examples, PictureExamples)):
+        return strengths
+    own = method.settings.augmentation
+    mirrored = own if own != "none" else next((strength for strength in strengths if strength != "none"), own)
+    return [strength for strength in strengths if strength == own or (examples.flip and strength in ("none", mirrored))]
 
 
 def _with_strength(method: FineTuningMethod, strength: Strength) -> FineTuningMethod:

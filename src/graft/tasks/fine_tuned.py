@@ -17,6 +17,7 @@ from graft.core.errors import ModelError
 from graft.core.files import as_resource_error, atomic_folder, read_json, write_json
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
+from graft.tasks.saved_record import refuse_other_weights
 
 __all__ = ["FineTunedModel", "SavedCheck", "load_fine_tuned", "save_fine_tuned"]
 
@@ -49,6 +50,8 @@ class FineTunedModel:
     decision : one class an example or any number of labels, and by which thresholds or offset.
     held_out : (n_held_out,), probabilities of the true class of examples that the model was not fitted to, ascending:
         what conformal sets are made from; None: not kept.
+    text_columns : of texts, the columns of the table that it was fitted to, two where it reads pairs, none where its
+        texts stood in files; None: not known, or no texts.
     """
 
     task: Task
@@ -56,6 +59,7 @@ class FineTunedModel:
     weights_hash: str
     decision: Decision = field(default_factory=Decision)
     held_out: NDArray[np.float64] | None = None
+    text_columns: tuple[str, ...] | None = None
 
 
 def save_fine_tuned(
@@ -66,6 +70,7 @@ def save_fine_tuned(
     contents: Sequence[bytes],
     decision: Decision | None = None,
     held_out: NDArray[np.float64] | None = None,
+    text_columns: tuple[str, ...] | None = None,
 ) -> SavedCheck:
     """Write a standard checkpoint to `folder`, reload it as transformers does, and compare probabilities.
 
@@ -76,7 +81,7 @@ def save_fine_tuned(
     contents : a few examples to compare on.
     decision : kept in ``graft.json``; with thresholds the checkpoint is one of several labels, whose scores
         ``transformers.pipeline`` makes by the logistic function. None: one class, the likeliest.
-    held_out : kept there too, see `FineTunedModel`.
+    held_out, text_columns : kept there too, see `FineTunedModel`.
 
     Raises
     ------
@@ -106,6 +111,7 @@ def save_fine_tuned(
                 "head": model.head.name,
                 "decision": decision.as_dict(),
                 "held_out_probabilities": None if held_out is None else held_out.tolist(),
+                **({} if text_columns is None else {"text_columns": list(text_columns)}),
                 **model.saved_facts,
             }
             write_json(partial / "graft.json", record)
@@ -154,20 +160,15 @@ def load_fine_tuned(folder: Path, *, preprocessing: str | None = None) -> FineTu
         )
     found_class = task_class(record.get("task", "image-classification"))
     task = found_class.of_saved(folder, label_names=label_names, record=record)
-    weights_hash = hash_weights(task.model.network)
-    if weights_hash != record["weights_hash"]:
-        raise ModelError(
-            f"the weights in {folder} are not those that Graft saved",
-            expected=f"weights with the hash {record['weights_hash']}",
-            fix="copy the run's folder again, or load it with transformers if the change is meant",
-        )
+    refuse_other_weights(folder, task.model.network, weights_hash=record["weights_hash"])
     kept = record.get("held_out_probabilities")
     return FineTunedModel(
         task,
         label_names,
-        weights_hash,
+        record["weights_hash"],
         Decision.from_dict(record.get("decision") or {}),
         None if kept is None else np.array(kept, dtype=np.float64),
+        None if record.get("text_columns") is None else tuple(record["text_columns"]),
     )
 
 

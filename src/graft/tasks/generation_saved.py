@@ -8,8 +8,9 @@ from typing import Any
 
 from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.core.errors import ModelError
-from graft.core.files import as_resource_error, atomic_folder, read_json, write_json
+from graft.core.files import as_resource_error, atomic_folder, write_json
 from graft.data.conversations import Conversation
+from graft.tasks.saved_record import is_saved_by, read_record, refuse_other_weights
 from graft.tasks.text_generation import TextGeneration
 
 __all__ = ["is_generation_model", "load_generation", "save_generation"]
@@ -77,8 +78,7 @@ def save_generation(
 
 def is_generation_model(folder: Path) -> bool:
     """Return whether a folder holds a language model of Graft."""
-    path = folder / "graft.json"
-    return path.is_file() and read_json(path).get("task") == TextGeneration.name
+    return is_saved_by(folder, TextGeneration.name)
 
 
 def load_generation(folder: Path) -> TextGeneration:
@@ -89,18 +89,7 @@ def load_generation(folder: Path) -> TextGeneration:
     ModelError
         When the folder holds none, or its weights were changed.
     """
-    if not is_generation_model(folder):
-        raise ModelError(
-            f"{folder} holds no language model of Graft",
-            expected="the folder that graft fit wrote: RUN, with RUN/model in it",
-            fix="name the run's folder",
-        )
-    record = read_json(folder / "graft.json")
+    record = read_record(folder, TextGeneration.name, noun="language model")
     task = TextGeneration.of_saved(folder, record=record)
-    if hash_weights(task.model.network) != record["weights_hash"]:
-        raise ModelError(
-            f"the weights in {folder} are not those that Graft saved",
-            expected=f"weights with the hash {record['weights_hash']}",
-            fix="copy the run's folder again, or load it with transformers if the change is meant",
-        )
+    refuse_other_weights(folder, task.model.network, weights_hash=record["weights_hash"])
     return task

@@ -10,6 +10,7 @@ from graft.backbones.loading import hash_weights, quiet_transformers
 from graft.backbones.word_ngrams import write_arpa
 from graft.core.errors import ModelError
 from graft.core.files import as_resource_error, atomic_folder, read_json, write_json
+from graft.tasks.saved_record import is_saved_by, read_record, refuse_other_weights
 from graft.tasks.speech_recognition import SpeechRecognition
 
 __all__ = ["LANGUAGE_FILE", "is_speech_model", "load_speech", "save_speech", "saved_decoding"]
@@ -77,8 +78,7 @@ def save_speech(
 
 def is_speech_model(folder: Path) -> bool:
     """Return whether a folder holds a recogniser of Graft."""
-    path = folder / "graft.json"
-    return path.is_file() and read_json(path).get("task") == SpeechRecognition.name
+    return is_saved_by(folder, SpeechRecognition.name)
 
 
 def saved_decoding(folder: Path) -> dict[str, Any]:
@@ -95,19 +95,8 @@ def load_speech(folder: Path) -> SpeechRecognition:
     ModelError
         When the folder holds none, or its weights were changed.
     """
-    if not is_speech_model(folder):
-        raise ModelError(
-            f"{folder} holds no speech recogniser of Graft",
-            expected="the folder that graft fit wrote: RUN, with RUN/model in it",
-            fix="name the run's folder",
-        )
-    record = read_json(folder / "graft.json")
+    record = read_record(folder, SpeechRecognition.name, noun="speech recogniser")
     form = {name: record["transcripts"][name] for name in ("case", "has_punctuation")}
     task = SpeechRecognition.of_saved(folder, record={**record, "form": form})
-    if hash_weights(task.model.network) != record["weights_hash"]:
-        raise ModelError(
-            f"the weights in {folder} are not those that Graft saved",
-            expected=f"weights with the hash {record['weights_hash']}",
-            fix="copy the run's folder again, or load it with transformers if the change is meant",
-        )
+    refuse_other_weights(folder, task.model.network, weights_hash=record["weights_hash"])
     return task

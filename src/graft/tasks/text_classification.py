@@ -16,7 +16,7 @@ from graft.backbones.text_loading import TextModel, load_text_model
 from graft.backbones.tokens import TokenIds, Tokens
 from graft.core.types import Preview
 from graft.data.kinds import TEXT
-from graft.data.texts import split_pair
+from graft.data.texts import shown_text, split_pair
 from graft.tasks.base import Batch
 from graft.tasks.classification import classification_loss_sum, refuse_preprocessing
 
@@ -106,5 +106,4 @@ class TextClassification:
     @staticmethod
     def preview(content: bytes, *, name: str) -> Preview:
         """Return the text, cut where it is long."""
-        first, second = split_pair(content.decode("utf-8", errors="replace"))
-        return Preview(text=first if second is None else f"{first} — {second}")
+        return Preview(text=shown_text(content))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from graft.backbones.chat_encoding import Encoded
+from graft.backbones.fused_losses import FusedLoss, fused_loss_of
 from graft.backbones.generating import generate_rows
 from graft.backbones.language_loading import load_language_model
 from graft.backbones.language_model import IGNORED, LanguageModel
@@ -44,6 +45,7 @@ class TextGeneration:
     def __init__(self, model: LanguageModel, *, answers: str = "all") -> None:
         self.model, self.answers = model, answers
         self._heads: WeakKeyDictionary[nn.Module, Head | None] = WeakKeyDictionary()
+        self._fused: WeakKeyDictionary[nn.Module, FusedLoss | None] = WeakKeyDictionary()
 
     @classmethod
     def load(cls, model: str, *, label_names: Sequence[str] = (), answers: str = "all", **options: Any) -> Self:
@@ -127,7 +129,7 @@ class TextGeneration:
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the sum of the losses of all tokens of answers, and their number.
 
-        Logits are computed only where a target is, and in chunks.
+        Logits are computed only where a target is, and in chunks, or by Liger's kernel where that can be had.
         """
         head = self._head(network)
         if head is None:
@@ -135,6 +137,11 @@ class TextGeneration:
             total = nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
             return total, torch.tensor(len(targets), device=total.device)
         states, targets, _ = self.states(network, batch)
+        if network not in self._fused:
+            self._fused[network] = fused_loss_of(network, head, states, targets)
+        fused = self._fused[network]
+        if fused is not None and torch.is_grad_enabled():
+            return fused(states, targets), torch.tensor(len(targets), device=states.device)
         net: Any = network
         trained = [p for p in net.get_output_embeddings().parameters() if p.requires_grad]
         total = summed_token_loss(head, trained, states, targets)

@@ -24,6 +24,16 @@ class Tokens(Protocol):
     def __len__(self) -> int: ...
 
     @property
+    def tokens(self) -> NDArray[np.int32]:
+        """The tokens."""
+        ...
+
+    @property
+    def is_target(self) -> NDArray[np.bool_]:
+        """Whether a token carries loss."""
+        ...
+
+    @property
     def n_targets(self) -> int:
         """Tokens that carry loss."""
         ...
@@ -55,6 +65,13 @@ class ConversationExamples:
     def n_targets(self, rows: Rows) -> NDArray[np.int64]:
         """Return the tokens of some conversations that carry loss: (n_rows,)."""
         return np.array([self.encoded[int(row)].n_targets for row in rows], np.int64)
+
+    def words(self, rows: Rows, *, are_targets: bool = False) -> NDArray[np.int64]:
+        """Return the different tokens of some conversations, ascending; or those among them that carry loss."""
+        own = [self.encoded[int(row)] for row in rows]
+        return np.unique(np.concatenate([e.tokens[e.is_target] if are_targets else e.tokens for e in own])).astype(
+            np.int64
+        )
 
     def plain(self, rows: Rows, *, most_tokens: int) -> Iterator[tuple[NDArray[np.int64], Mapping[str, Tensor]]]:
         """Yield positions in `rows` with their batch, the longest first; a batch has at most so many places."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
-from graft.api.corrupting import plan_corruptions
+from graft.api.config import FitConfig
+from graft.api.corrupting import corruption_figures, plan_corruptions
 from graft.api.passes import Joined
+from graft.core.types import Predictions
 
 NAMES = tuple("abcdefg")
 
@@ -59,3 +63,27 @@ def test_lists_one_behind_the_other() -> None:
     both = Joined([_Some(b"a", b"b"), _Some(), _Some(b"c")])
     assert [both.read(i) for i in range(len(both))] == [b"a", b"b", b"c"]
     assert both.place(2) == "1:0"
+
+
+@pytest.mark.parametrize(
+    ("n", "seconds", "why"),
+    [(12, 60.0, "12 labelled test examples, of at least 30"), (40, 0.4, "the time limit leaves no time for it")],
+)
+def test_what_is_not_looked_at_has_its_row_in_the_verdict(n: int, seconds: float, why: str) -> None:
+    y, nothing = np.arange(n) % 2, cast(Any, None)
+    test = Predictions([str(i) for i in range(n)], y, np.eye(2)[y], ("a", "b"), "test")
+    figures, claims = corruption_figures(
+        nothing,
+        test,
+        FitConfig(model="m", out="run"),
+        extractor=nothing,
+        kept=nothing,
+        decision=nothing,
+        probe=None,
+        seconds=seconds,
+        say=lambda text: None,
+    )
+    assert figures == {}
+    assert [(c.name, c.answer, c.sentence) for c in claims] == [
+        ("shift:distortions", "can't tell", f"Not judged: {why}.")
+    ]

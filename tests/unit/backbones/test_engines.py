@@ -14,6 +14,8 @@ from graft.backbones import engines
 from graft.backbones.engines import EngineChoice, candidates, start_engine
 from graft.backbones.heads import FeatureNetwork
 from graft.backbones.loading import load_image_model
+from graft.backbones.picture_source import PictureSource
+from graft.backbones.preprocessing import Preprocessing
 from graft.core.devices import Precision
 from graft.core.errors import ModelError, UsageError
 
@@ -60,6 +62,18 @@ def test_with_openvino(installed: set[str]) -> None:
     assert labels("openvino", n_pictures=20) == ["openvino bf16", "openvino fp32", "eager fp32"]
     assert labels("auto", precision=FP32) == ["openvino fp32", "eager fp32"]
     assert labels("auto", is_strict_precision=True) == ["openvino bf16", "eager fp32"]
+
+
+@pytest.mark.parametrize(("side", "first"), [(224, "openvino bf16"), (64, "eager bf16")])
+def test_small_pictures_pay_for_a_conversion_later(installed: set[str], side: int, first: str) -> None:
+    from transformers import ViTImageProcessorPil
+
+    installed.add("openvino")
+    preprocessing = Preprocessing(ViTImageProcessorPil(size={"height": side, "width": side}))
+    source = PictureSource(preprocessing, "no weights", lambda: pytest.fail("no network is needed to choose"))
+    for n_examples, wanted in ((200, first), (2_000, "openvino bf16")):
+        found = source.candidates("auto", device=CPU, precision=BF16, n_examples=n_examples, is_strict_precision=False)
+        assert found[0].label == wanted
 
 
 def test_openvino_is_for_cpus(installed: set[str]) -> None:

@@ -47,9 +47,22 @@ def test_texts_are_cut_where_the_checkpoint_says_and_that_is_counted(folder: Pat
     tokens = load_text_model(str(folder), label_names=LABELS, max_tokens=6).tokens
     lengths = [len(ids) for ids, _ in tokens.encode_all(["red", "the rose is very very red"])]
     assert lengths == [3, 6]
-    assert (tokens.n_cut, tokens.n_seen) == (1, 2)
+    assert [is_cut for _, is_cut in tokens.encode_and_cut(["red", "the rose is very very red"])] == [False, True]
     with pytest.raises(ModelError, match="--max-tokens 99 with a checkpoint that reads 32"):
         load_text_model(str(folder), label_names=LABELS, max_tokens=99)
+
+
+def test_cut_texts_are_counted_though_their_features_are_in_the_cache(folder: Path, tmp_path: Path) -> None:
+    data = dataset(["the rose is red " * 4 + "ø", "red", "the rose is red " * 8, "ø", "the rose is red " * 8])
+    for _ in range(2):
+        source = load_text_model(str(folder), label_names=LABELS, max_tokens=12).source()
+        passing = Extractor(
+            source, FeatureCache(tmp_path), device=choose_device("cpu"), precision=Precision("fp32", ""), n_workers=0
+        )
+        assert passing.run(data, n_examples=5).is_readable.all()
+        list(passing.stream(data))  # what a check of the engine reads does not count
+        assert passing.n_cut(data) == 3
+    assert passing.told_cut(3, 5).startswith("3 of 5 texts (60.0%) are cut at 12 tokens")
 
 
 def test_a_pair_is_two_segments(folder: Path) -> None:

@@ -37,6 +37,31 @@ def test_the_help_of_fit_shows_every_option(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
+    ("verb", "flag", "read"),
+    [
+        ("check", "--epochs", ["--corrections", "--label-column", "--model", "--language"]),
+        ("check", "--lora-rank", ["--out"]),
+        ("rank", "--generations", ["--models", "--budget", "--race", "--epochs"]),
+        ("rank", "--lora-rank", ["--offline"]),
+    ],
+)
+def test_a_verb_shows_and_takes_what_it_reads(
+    verb: str, flag: str, read: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run([verb, "--help"])
+    text = capsys.readouterr().out
+    assert all(known in text for known in read)
+    assert flag not in text
+    assert run([verb, "data", "--model" if verb == "check" else "--models", "m", flag, "3"]) == 2
+    assert f"Unknown option: {flag}" in capsys.readouterr().err
+
+
+def test_the_help_of_check_tells_what_fit_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["check", "--help"])
+    assert "Examples a batch." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["fits"],

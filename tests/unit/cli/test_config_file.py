@@ -31,6 +31,14 @@ def test_what_was_typed_wins(file: str) -> None:
     assert words == ["fit", "mine", "--views", "5", "--flip", "--model=x", "--skip-unreadable"]
 
 
+def test_a_verb_that_reads_less_takes_a_file_of_fit_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('data = "d"\nmodel = "m"\nfolds = 3\nepochs = 2.0\nlora_rank = 4\n')
+    assert with_config_file(["check", "--config", str(path)]) == ["check", "d", "--model", "m", "--folds", "3"]
+    words = ["rank", "d", "--folds", "3", "--epochs", "2.0"]
+    assert with_config_file(["rank", "--config", str(path)]) == words
+
+
 def test_a_config_without_its_file() -> None:
     with pytest.raises(UsageError, match="--config without a file"):
         with_config_file(["fit", "d", "--config"])

@@ -128,6 +128,15 @@ def test_readings_of_the_test_split_are_counted_over_processes(tmp_path: Path) -
     assert open_run(tmp_path, resume=True).count_test_read() == 2
 
 
+def test_a_run_keeps_what_tells_it_apart_until_it_is_begun_anew(tmp_path: Path) -> None:
+    run = open_run(tmp_path)
+    run.count_test_read()
+    own = run.identity
+    assert open_run(tmp_path, resume=True).identity == own
+    assert open_run(tmp_path, resume=True).count_test_read() == 2
+    assert open_run(tmp_path, overwrite=True).identity != own
+
+
 def test_the_manifest_says_form_versions_and_facts(tmp_path: Path) -> None:
     written = open_run(tmp_path).write_manifest({"seed": 7})
     assert read_json(tmp_path / "manifest.json") == written

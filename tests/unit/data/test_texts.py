@@ -12,6 +12,7 @@ from graft.core.errors import DataError
 from graft.data.kinds import TEXT
 from graft.data.readers import read_splits
 from graft.data.texts import split_pair
+from graft.deploy.inputs import list_examples
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -79,3 +80,36 @@ def test_a_wrong_encoding_is_named_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t\.csv, line 3 is not UTF-8 text: byte 3 of the line is 0xe9") as caught:
         read_splits(tmp_path / "t.csv", kind=TEXT)
     assert "iconv" in str(caught.value)
+
+
+def test_messages_name_the_line_of_the_file_or_the_row(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text('text,label\n"two\nlines",x\n\nc d,x\ne f,y\ng h,y\n')
+    train = read_splits(table, kind=TEXT).train
+    assert [train.place(i) for i in range(4)] == [f"{table}, line {n}" for n in (2, 5, 6, 7)]
+    assert train.select([2, 0]).place(1) == f"{table}, line 2"
+    from datasets import Dataset
+
+    Dataset.from_list(rows(text=FOUR, label=LABELS)).to_parquet(tmp_path / "t.parquet")
+    assert read_splits(tmp_path / "t.parquet", kind=TEXT).train.place(3) == f"{tmp_path / 't.parquet'}, row 4"
+    assert [i.place for i in list_examples([table], kind=TEXT)][1] == f"{table}, line 5"
+
+
+def test_ids_of_two_tables_do_not_meet(tmp_path: Path) -> None:
+    own = write(tmp_path / "a.jsonl", rows(text=FOUR, label=LABELS))
+    other = write(tmp_path / "b.jsonl", rows(text=FOUR[::-1], label=LABELS[::-1]))
+    data = read_splits(own, test=other, kind=TEXT)
+    assert data.test is not None
+    assert (data.train.ids, data.test.ids) == (["0", "1", "2", "3"], ["test/0", "test/1", "test/2", "test/3"])
+    assert not any("had the id of another" in note for note in data.notes)
+
+
+def test_a_column_of_unique_ids_names_the_rows(tmp_path: Path) -> None:
+    table = rows(id=[11, "q2", "q 3", "4"], text=FOUR, label=LABELS)
+    data = read_splits(write(tmp_path / "t.jsonl", table), kind=TEXT)
+    assert data.train.ids == ["11", "q2", "q 3", "4"]
+    assert any("ids in 'id'" in note and "unused" not in note for note in data.notes)
+    table[1]["id"] = 11
+    data = read_splits(write(tmp_path / "u.jsonl", table), kind=TEXT)
+    assert data.train.ids == ["0", "1", "2", "3"]
+    assert any("unused: id" in note for note in data.notes)

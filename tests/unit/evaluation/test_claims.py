@@ -91,6 +91,8 @@ def test_too_few_examples_are_said_with_how_many_would_do() -> None:
     assert claim.answer == "can't tell"
     assert claim.n_more is not None
     assert f"{claim.n_more:,} more" in claim.sentence
+    assert more_to_tell(Estimate(0.4, -0.02, 0.65, 12, "x"), at_least=0.02) == 10, "one more is no advice"
+    assert more_to_tell(Estimate(0.1, 0.03, 0.17, 200, "x"), at_least=0.02) == 50
     far = more_to_tell(Estimate(0.0, -0.4, 0.4, 40, "x"), at_least=0.001)
     assert far is None
     assert judge_overfitting(predictions(100), predictions(10)).answer == "can't tell"

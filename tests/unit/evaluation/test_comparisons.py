@@ -79,3 +79,17 @@ def test_paired_log_loss_is_tighter_than_its_parts_and_signed() -> None:
     assert difference.value == pytest.approx(-paired_log_loss(worse, better).value)
     with pytest.raises(DataError):
         paired_log_loss(better, Predictions(ids[::-1], t, z, ("a", "b", "c")))
+
+
+@pytest.mark.parametrize("n", [12, 25, 60])
+def test_interval_and_exact_test_never_contradict(n: int) -> None:
+    n_widened = 0
+    for only_a in range(0, n // 2 + 1):
+        for only_b in range(0, n // 2 - only_a + 1, 2):
+            a = np.array([True] * only_a + [False] * (n - only_a))
+            b = np.array([False] * only_a + [True] * only_b + [False] * (n - only_a - only_b))
+            found = mcnemar_exact(a, b)
+            holds_zero = found.difference.low <= 1e-12 and found.difference.high >= -1e-12
+            assert holds_zero == (found.p_value > 0.05), (only_a, only_b, found)
+            n_widened += "widened" in found.difference.method
+    assert n_widened > 0

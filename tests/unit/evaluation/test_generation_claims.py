@@ -147,7 +147,7 @@ def test_contamination_gives_the_score_without() -> None:
     claim = judge_contamination([*test[:8], *train[:2]], train, scores=scores, metric="exact-match")
     assert claim.answer == "yes"
     assert "2 of 10 test examples" in claim.sentence
-    assert "without them exact-match is 0.0% (all: 20.0%)" in claim.sentence
+    assert "without them exact-match is 0.0\u202f% (all: 20.0\u202f%)" in claim.sentence
 
 
 def test_more_data_follows_the_curve() -> None:

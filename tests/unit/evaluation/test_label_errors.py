@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.label_errors import find_label_errors
@@ -64,3 +65,39 @@ def test_far_out_is_far_out() -> None:
     copies = np.concatenate([np.zeros(900), np.ones(100)])
     assert far_out(np.array([0.0]), copies).tolist() == [False]
     assert far_out(np.array([1.0]), np.zeros(0)).tolist() == [False]
+
+
+def calibrated(n: int, n_classes: int, *, spread: float, seed: int = 0) -> Predictions:
+    """Predictions as right as they say, of labels that are all right; the less spread, the weaker."""
+    random = np.random.default_rng(seed)
+    z = random.normal(size=(n, n_classes)) * spread
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    targets = (p.cumsum(axis=1) < random.random((n, 1))).sum(axis=1).clip(max=n_classes - 1)
+    return Predictions([str(i) for i in range(n)], targets, z, tuple(map(str, range(n_classes))))
+
+
+@pytest.mark.parametrize("n_classes", [3, 5, 20])
+def test_a_weak_model_calls_no_clean_label_wrong(n_classes: int) -> None:
+    found = find_label_errors(calibrated(400, n_classes, spread=1.0))
+    assert found.is_too_weak
+    assert found.n_likely == 0
+    assert sorted(found.ranked.tolist()) == list(range(400)), "the order is there all the same"
+
+
+@pytest.mark.parametrize("spread", [2.0, 3.0, 5.0, 8.0])
+def test_a_better_one_calls_few_clean_labels_wrong(spread: float) -> None:
+    """The share falls with the skill; it was 17 % and more at the least skill."""
+    predictions = calibrated(2_000, 5, spread=spread)
+    found = find_label_errors(predictions)
+    assert found.skill >= 0.5
+    assert found.n_likely / 2_000 <= 0.12
+    assert found.n_likely <= 0.4 * (~predictions.is_correct).sum()
+
+
+def test_with_several_labels_a_weak_model_is_not_asked_either() -> None:
+    random = np.random.default_rng(3)
+    given = (random.uniform(size=(300, 3)) < 0.4).astype(np.uint8)
+    logits = random.normal(0, 1.0, (300, 3)) + 0.5 * (given - 0.5)
+    found = find_label_errors(MultiLabelPredictions([str(i) for i in range(300)], given, logits, ("a", "b", "c")))
+    assert found.is_too_weak
+    assert found.n_likely == 0

@@ -82,7 +82,22 @@ def test_kept_scores_give_sets_that_cover(coverage: float) -> None:
     assert 0 <= exact.threshold - sets.threshold < 1e-5
     share = sets.measured(held_out(4_000, 2))["coverage"].value
     low, high = sets.realised(level=0.999)
-    assert low - 0.01 < share < high + 0.01
+    by_threshold = held_out(4_000, 2)
+    hits = by_threshold.probabilities[np.arange(4_000), by_threshold.targets] >= sets.threshold
+    assert low - 0.01 < hits.mean() < high + 0.01
+    assert share >= hits.mean(), "with the likeliest class in every set coverage can only rise"
+
+
+def test_no_set_is_empty_and_the_mean_size_counts_that() -> None:
+    sure = held_out(500, 1)
+    sure = Predictions(sure.ids, sure.targets, 4 * sure.logits, sure.label_names)
+    sets = fit_conformal(sure, coverage=0.5)
+    assert sets.threshold > 0.9
+    found = sets.sets(sure)
+    assert found.sum(axis=1).min() == 1
+    assert (sure.probabilities.max(axis=1) < sets.threshold).any()
+    assert found[np.arange(500), sure.predicted].all()
+    assert sets.measured(sure)["mean_size"] >= 1
 
 
 def test_few_scores_hold_all_classes_and_many_are_thinned_out() -> None:

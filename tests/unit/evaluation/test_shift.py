@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from graft.core.errors import DataError
-from graft.core.types import Predictions
-from graft.evaluation.shift import accuracy_without_labels, judge_shift
+from graft.core.types import UNKNOWN, MultiLabelPredictions, Predictions
+from graft.evaluation.label_free import accuracy_without_labels, without_labels
+from graft.evaluation.shift import judge_shift
 from graft.evaluation.transport import transport_costs
 
 NAMES = tuple("abcde")
@@ -77,3 +78,33 @@ def test_a_loss_is_measured_on_the_same_examples_where_ids_are_the_same() -> Non
     assert facts["loss"].value == pytest.approx(home.is_correct.mean() - worse.is_correct.mean())
     other, _ = judge_shift("others", made(400, 1.0, seed=8), home)
     assert (other.test, other.answer) == ("fisher-exact", "yes")
+
+
+def made_sets(n: int, signal: float, *, seed: int, known: bool = True) -> MultiLabelPredictions:
+    """Return label sets whose probabilities are exactly calibrated, each label given from one half on."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random((n, 5)) < 0.5).astype(np.uint8)
+    logits = 2 * signal * (signal * (2.0 * y - 1) + rng.normal(size=(n, 5)))
+    targets = y if known else np.full_like(y, UNKNOWN)
+    return MultiLabelPredictions([f"{seed}/{i}" for i in range(n)], targets, logits, NAMES, "test")
+
+
+def test_exact_sets_are_estimated_without_labels() -> None:
+    home, other = made_sets(2_000, 1.8, seed=1), made_sets(1_000, 1.3, seed=2, known=False)
+    truth = float(made_sets(20_000, 1.3, seed=3).is_correct.mean())
+    found = without_labels(home, other).both
+    assert home.is_correct.mean() > truth + 0.1
+    assert found.low <= truth <= found.high
+    assert found.value == pytest.approx(truth, abs=0.04)
+    claim, facts = judge_shift("dusk", other, home)
+    assert (claim.answer, claim.strength) == ("yes", "weak")
+    assert "share of exact sets on dusk" in claim.sentence
+    assert facts["doc"].value == found.value
+    with pytest.raises(DataError, match="two of the same kind"):
+        without_labels(home, made(30, 1.0, seed=1))
+
+
+def test_a_loss_of_exact_sets_is_measured() -> None:
+    claim, facts = judge_shift("dusk", made_sets(500, 1.0, seed=4), made_sets(500, 1.8, seed=5))
+    assert (claim.test, claim.answer) == ("fisher-exact", "yes")
+    assert facts["loss"].value > 0.2

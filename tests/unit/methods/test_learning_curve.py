@@ -46,6 +46,17 @@ def test_other_held_out_examples_are_shared_by_all_draws() -> None:
     assert abs(found.accuracy[-1, 0] - (head.logits(other[0]).argmax(axis=1) == other[1]).mean()) < 0.02
 
 
+def test_fewer_groups_than_draws_give_as_many_draws_as_groups() -> None:
+    """Five speakers: each is held out once."""
+    x, y = clouds(200)
+    speakers = np.arange(200) % 5
+    found = accuracy_over_sizes(x, y, n_classes=4, head=head_of(x, y), groups=speakers)
+    assert found.accuracy.shape[1] == 5
+    assert found.sizes[-1] == 160
+    with pytest.raises(DataError, match="separate examples"):
+        accuracy_over_sizes(x, y, n_classes=4, head=head_of(x, y), groups=np.zeros(200, np.int64))
+
+
 def test_groups_are_not_torn_and_held_out_rows_never_trained_on() -> None:
     """Pure noise whose rows stand there five times: seen copies would be recognised."""
     rng = np.random.default_rng(3)

@@ -60,7 +60,7 @@ def written(path: Path, given: GenerationEvidence, **more: Any) -> str:
     }
     example = more.pop("example", [("<s>", False), ("Say", False), (" yes", True), ("</s>", True)])
     write_generation_report(
-        path, metrics=metrics, manifest=MANIFEST | more, config={"seed": 0}, evidence=given, example=example
+        path, metrics=metrics, manifest=MANIFEST | more, config={"seed": 0}, scored=given.scored(), example=example
     )
     return path.read_text(encoding="utf-8")
 

@@ -32,8 +32,9 @@ def test_says_what_was_found(tmp_path: Path, run: Run) -> None:
         "Surest mistakes",
         "Calibration error",
         "graft fit pictures --out run",
-        "versions.graft",
+        "graft 0.1.0",
         "model.id",
+        "computing features",
         "3 pictures were skipped.",
         "Insects & others",
         "out of fold",
@@ -44,6 +45,65 @@ def test_says_what_was_found(tmp_path: Path, run: Run) -> None:
     titles = [a.get("title") or "" for t, a in page.tags if t == "td"]
     drawn = [int(m.group(1)) for t in titles if (m := re.match(r"(\d+) of \d+: true", t))]
     assert drawn == counts[counts > 0].tolist()
+
+
+def test_a_recording_is_heard_once_and_no_folder_of_the_machine_is_told(tmp_path: Path) -> None:
+    run = make_run(("a", "b", "c"), n=60, signal=0.5, prefix="/home/somebody/sounds/")
+    names = run.predictions.ids
+    wav = b"RIFF\x24\0\0\0WAVEfmt " + bytes(100)
+    suspects = [{"id": names[0], "split": "train", "label": "a", "other": names[1]}]
+    finding = {"check": "copies", "severity": "note", "text": "2 copies", "n": 1, "suspects": suspects, "details": {}}
+    page = write(
+        tmp_path / "report.html",
+        run,
+        previews={name: Preview(sound=wav) for name in names},
+        checks=[finding | {"without": None}],
+        manifest={"backbone": {"id": "/home/somebody/nets/ear/model", "weights_hash": "0" * 32}},
+    )
+    assert "somebody" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    heard = [a["title"] for t, a in page.tags if t == "audio"][:-2]  # the last two are the suspects'
+    assert len(heard) == len(set(heard)) > 12
+    ids = {a.get("id") for _, a in page.tags}
+    links = [a["href"] for t, a in page.tags if t == "a" and (a.get("href") or "").startswith("#surest-")]
+    assert len(links) > 3
+    assert {(link or "").removeprefix("#") for link in links} <= ids
+    assert "copy of 1.jpg" in page.text
+    assert "ear" in page.text
+
+
+def test_what_repeats_it_is_rounded_and_named(tmp_path: Path, run: Run) -> None:
+    manifest = {
+        "versions": {"graft": "0.1.0", "torch": "2.13"},
+        "backbone": {"id": "owner/net", "licence": "", "n_parameters": 3_206_400, "weights_hash": "0" * 32},
+        "saved_model_check": {"n_examples": 4, "largest_difference": 0.0012143147177994251},
+        "head": {"scaling": "none", "penalty": 0.038652755320072174},
+    }
+    page = write(tmp_path / "report.html", run, manifest=manifest)
+    for words in ("none stated", "graft 0.1.0, torch 2.13", "0.00121", "0.0387", "3 206 400 parameters"):
+        assert words in page.text
+    assert "0.0012143" not in page.text
+    assert "versions." not in page.text
+    assert "scalingnone" in page.text
+
+
+def test_phases_that_took_no_time_are_left_out(tmp_path: Path, run: Run) -> None:
+    seconds = {"model": 4.0, "fine-tuning": 0.0, "head": 1.0, "total": 5.0}
+    page = write(tmp_path / "report.html", run, metrics=run.metrics | {"seconds": seconds})
+    assert "fine-tuning0.00" not in page.text
+    assert "loading the model4.0 s" in page.text
+    assert "went into loading the model." in page.text
+
+
+def test_each_of_the_five_is_one_sentence_and_the_rest_is_folded_away(tmp_path: Path, run: Run) -> None:
+    write(tmp_path / "report.html", run)
+    raw = (tmp_path / "report.html").read_text(encoding="utf-8")
+    words = raw[raw.index('class="words"') :]
+    shown, rest = words[: words.index("</dl>")], words[words.index("</dl>") : words.index("</section>")]
+    told = re.findall(r"<dd>(.*?)</dd>", shown)
+    assert len(told) == 5
+    assert not [text for text in told if re.search(r"[.!?] [A-Z]", text)]
+    assert '<details class="also">' in rest
+    assert "<dd>" in rest
 
 
 def hostile_finding(name: str) -> dict[str, Any]:
@@ -168,6 +228,26 @@ def test_other_data_and_corruptions_by_severity(tmp_path: Path, run: Run) -> Non
     for words in ("Other data", "my photos", "Corruptions by severity", "blur", "noise"):
         assert words in page.text
     assert "blur 1" not in page.text
+
+
+def test_there_is_one_verdict_on_calibration(tmp_path: Path, run: Run) -> None:
+    """The bins are drawn without a p-value of their own, which could contradict the claim's."""
+    p = run.predictions
+    assert isinstance(p, Predictions)
+    (claim,) = (c.as_dict() for c in judge(p) if c.name == "calibrated")
+    page = write(tmp_path / "report.html", run, metrics=run.metrics | {"claims": [claim]})
+    section = page.text[page.text.index("Can its confidence be believed?") :][:900]
+    assert " ".join(claim["sentence"].split()) in section
+    assert len(re.findall(r"p [<=] ", section)) == 1
+    assert "Calibration error" not in section
+
+
+def test_what_corruptions_used_is_not_called_left_out(tmp_path: Path, run: Run) -> None:
+    cell = {"corruption": "blur", "severity": 3, "accuracy": {"value": 0.7, "low": 0.5, "high": 0.8, "n": 43}}
+    used = {"n": 43, "clean": 0.9, "cells": [cell], "left_out": "43 of 48 examples, severity 3: more took too long"}
+    page = write(tmp_path / "report.html", run, metrics=run.metrics | {"shift": {"corruptions": used}})
+    assert "Used: 43 of 48 examples" in page.text
+    assert "Left out" not in page.text
 
 
 @pytest.mark.parametrize("missing", ["baselines", "calibration", "confusion", "seconds"])

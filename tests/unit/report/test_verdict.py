@@ -4,10 +4,15 @@ import copy
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from graft.core.types import Predictions
+from graft.evaluation import evaluate, judge, majority_baseline
+from graft.evaluation.claims import Claim
 from graft.report import build_verdict, print_summary
+from graft.report.sections import first
 
 from .conftest import Run, make_label_run, make_run
 
@@ -175,3 +180,56 @@ def test_groups_of_train_and_of_test_are_one_fact(run: Run) -> None:
     console = Console(file=io.StringIO(), width=200)
     print_summary(metrics, console=console)
     assert "One. Two." in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_lead_that_is_not_proven_is_no_proof_of_nothing(run: Run) -> None:
+    """The headline says what the claim below it says: 75 % against 33 % on 12 examples is open."""
+    y = np.arange(12) % 3
+    right = np.arange(12) < 9
+    said = Predictions([str(i) for i in range(12)], y, 3 * np.eye(3)[np.where(right, y, (y + 1) % 3)], ("a", "b", "c"))
+    base = majority_baseline(np.array([0, 0, 1, 2]), said.ids, y, label_names=said.label_names)
+    found = evaluate(said, baselines={"majority": base})
+    (claim,) = (c for c in judge(said, baselines={"majority": base}, evaluation=found) if c.name == "signal")
+    assert claim.answer == "can't tell"
+    metrics = found.as_dict() | {"claims": [claim.as_dict()]}
+    assert build_verdict(metrics).headline == (
+        "No signal shown: this test is too small to show that it learned anything."
+    )
+    ruled_out = metrics | {"claims": [claim.as_dict() | {"answer": "no"}]}
+    assert "does no better" in build_verdict(ruled_out).headline
+
+
+def heard(run: Run, over: dict[str, Any], n_groups: int) -> dict[str, Any]:
+    """Return the run's metrics with a test split of speakers that train has not."""
+    test = {"text": "two", "n_groups": n_groups, "over_groups": over}
+    groups = {"column": "speaker", "is_used": True, "flattery": {"low": 0.2}, "text": "groups: one", "test": test}
+    return run.metrics | {"groups": groups}
+
+
+def test_the_interval_that_leads_is_the_one_for_new_speakers(run: Run) -> None:
+    metrics = heard(run, {"value": 0.9, "low": 0.41, "high": 0.97, "level": 0.95}, 6)
+    verdict = build_verdict(metrics)
+    assert verdict.facts[0].text.endswith("runs from 41.0 to 97.0\u202f% and holds for a new speaker.")
+    assert [fact.topic for fact in verdict.facts][1] == "Groups"
+    shown = first.headline(metrics)
+    assert shown is not None
+    assert (shown["interval"], shown["for_whom"]) == ("41.0 to 97.0\u202f%", ", for a new speaker")
+    assert [fact.topic for fact in first.five_sentences(verdict)[0]][:2] == ["Accuracy", "Groups"]
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "for this speaker alone"), (2, "for these 2 speakers alone")])
+def test_too_few_speakers_for_an_interval_are_named(run: Run, n: int, words: str) -> None:
+    metrics = heard(run, {"value": 0.9, "low": None, "high": None}, n)
+    assert f"and holds {words}." in build_verdict(metrics).facts[0].text
+    shown = first.headline(metrics)
+    assert shown is not None
+    assert shown["for_whom"] == f", {words}"
+
+
+def test_an_answer_stands_behind_its_question(run: Run) -> None:
+    claim = Claim("calibrated", "Can its probabilities be taken at face value?", "no", "weak", "No: they are off.")
+    metrics = run.metrics | {"claims": [claim.as_dict()]}
+    file = io.StringIO()
+    print_summary(metrics, console=Console(file=file, width=110, color_system=None))
+    assert "Can its probabilities be taken at face value? No: they are off." in file.getvalue()
+    assert "Confidence: No" not in file.getvalue()

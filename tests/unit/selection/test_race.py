@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from graft.methods.where import Where
 from graft.selection.learning_rate import rate_contestants
 from graft.selection.race import Contestant, Race, Rung, hold_race
 from graft.selection.race_journal import Journal
-from graft.selection.race_strategies import race_strategies
+from graft.selection.race_strategies import contestant_of, race_strategies
 from graft.selection.trials import DIVERGED_LOSS, Trial, TrialBed, TrialResult, run_trial, trial_bed, with_rate
 from graft.selection.trials_executors import InTurn, LocalProcesses, RayCluster, executor_for
 
@@ -240,3 +241,41 @@ def test_two_lengths_foretell_a_whole_run(bed: TrialBed) -> None:
     assert race.leader.name == "steep"
     assert race.leader.log_loss > race.standings[1].log_loss
     assert race.leader.foreseen == pytest.approx(0.5 + 0.05 + 0.3, rel=1e-5)
+
+
+@pytest.mark.parametrize(("lead", "kept"), [(0.005, "lp-ft"), (0.5, "partial")])
+def test_the_standard_strategy_is_left_only_for_a_clear_lead(bed: TrialBed, lead: float, kept: str) -> None:
+    """In the first rung three others have less loss than the standard: it runs on all the same."""
+    standard = LPFT(settings(epochs=0.01, fewest_steps=100, learning_rate=None))
+    others = [Partial(k, standard.settings) for k in (1, 2, 3)]
+    noise = np.random.default_rng(0).normal(0, 0.05, (4, 40))
+    losses = [(1.02, 0.7), (1.0 - lead, 0.7 - lead), (1.01, 0.9), (1.01, 0.9)]  # after 10 steps, and after 40
+    told = {
+        (contestant_of(method).name, n_steps): list(loss + extra)
+        for method, pair, extra in zip([standard, *others], losses, noise, strict=True)
+        for n_steps, loss in zip((10, 40), pair, strict=True)
+    }
+    more: dict[str, Any] = {"strengths": ("light",), "has_rates": False, "executor": Told(told)}
+    found = race_strategies([*others, standard], bed, standard=standard, **more)
+    assert found.finalists[0].name == kept
+    assert ("clearly ahead" in found.why[0] and "stays" not in found.why[0]) == (kept == "partial")
+    if kept == "lp-ft":
+        assert [method.name for method in found.finalists] == ["lp-ft", "partial"]  # it may still win the contest
+    by_loss = race_strategies([*others, standard], bed, **more)
+    assert [method.name for method in by_loss.finalists] == ["partial"]
+
+
+def test_a_race_of_strategies_without_time_keeps_the_standard(bed: TrialBed) -> None:
+    methods = [Partial(1, METHOD.settings), METHOD]
+    found = race_strategies(methods, bed, standard=METHOD, rungs=RUNGS, seconds_left=lambda: 0.0)
+    assert found.race.ended_by == "time"
+    assert found.finalists[0] == METHOD
+
+
+@pytest.mark.parametrize(("flip", "strengths"), [(True, ["none", "light"]), (False, ["light"])])
+def test_of_cached_activations_only_mirror_images_race(bed: TrialBed, flip: bool, strengths: list[str]) -> None:
+    method = Partial(1, settings(epochs=0.01, fewest_steps=100, learning_rate=None))
+    told = {(f"partial of 1, {strength}", n): [0.5, 0.6] for strength in strengths for n in (10, 40)}
+    own = replace(bed, examples=replace(bed.examples, flip=flip))
+    found = race_strategies([method], own, has_rates=False, executor=Told(told))  # of others it knows no result
+    assert {standing.name for standing in found.race.standings} == {name for name, _ in told}

@@ -12,11 +12,18 @@ __all__ = ["calibration_facts"]
 
 
 def calibration_facts(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the bins as they are drawn, and the figures; None where calibration was not judged."""
+    """Return the bins as they are drawn, and the figures; None where calibration was not judged.
+
+    Where there is a claim it is what is said: its test needs no bins. The bins then have neither test nor limit of
+    their own, which could only contradict it.
+    """
     calibration = metrics.get("calibration")
     if not calibration or not calibration.get("bins"):
         return None
+    claim = next((claim for claim in metrics.get("claims") or () if claim["name"] == "calibrated"), None)
     return figures.reliability_figure(calibration) | {
+        "claim": w.clipped(claim["sentence"], 600) if claim else "",
+        "claim_p": w.p_value(claim["p_value"]) if claim and claim.get("p_value") is not None else "",
         "error": w.percent(calibration["expected_calibration_error"]),
         "null_median": w.percent(calibration["null_median"]),
         "null_95": w.percent(calibration["null_95"]),

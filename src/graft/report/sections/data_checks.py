@@ -7,7 +7,7 @@ from typing import Any
 
 from graft.report import wording as w
 from graft.report.budget import ExampleBudget
-from graft.report.checks import check_rows
+from graft.report.checks import check_rows, renamed
 
 __all__ = ["check_sections"]
 
@@ -16,7 +16,7 @@ _N_SUSPECTS = 8
 
 def check_sections(findings: Sequence[Mapping[str, Any]], budget: ExampleBudget) -> list[dict[str, Any]]:
     """Return the findings as rows; suspects with their pictures, texts or sounds, where these were kept."""
-    rows = check_rows(findings, n_examples=_N_SUSPECTS)
+    rows = check_rows(renamed(findings, budget.called), n_examples=_N_SUSPECTS)
     for row, finding in zip(rows, findings, strict=True):
         row["name"], row["severity"] = w.clipped(row["name"], 80), w.plain(row["severity"])
         row["text"], row["without"] = w.clipped(row["text"], 600), w.clipped(row["without"], 300)

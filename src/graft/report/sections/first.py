@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from graft.report import figures
 from graft.report import wording as w
-from graft.report.leading import headline_of, lead_of
-from graft.report.verdict import Fact
+from graft.report.leading import headline_of, lead_of, leading_figure
+from graft.report.verdict import Fact, Verdict
 
 __all__ = ["comparison", "figure_rows", "five_sentences", "headline", "questions"]
 
@@ -28,37 +28,38 @@ _TESTS = {
 _MOST_CLAIMS = 80
 
 
-def headline(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the figure that leads with its interval; None where it is not known."""
-    name = headline_of(metrics)
-    figure = metrics.get(split, {}).get(name)
+    name, (figure, for_whom) = headline_of(metrics), leading_figure(metrics)
     if not figure or figure["value"] is None:
         return None
     return {
         "name": w.lowered(w.metric_name(name)[0]),
         "value": w.percent(figure["value"], unit=False),
         "interval": w.interval(figure, unit=True) if figure.get("low") is not None else "",
+        "for_whom": f", {for_whom}" if for_whom else "",
         "why_none": w.clipped(figure.get("method", ""), 160),
         "n": w.count(figure["n"]),
     }
 
 
-def five_sentences(metrics: Mapping[str, Any], facts: Sequence[Fact]) -> tuple[list[Fact], list[Fact]]:
+def five_sentences(verdict: Verdict) -> tuple[list[Fact], list[Fact]]:
     """Return the facts of the first screen, at most five, and those of the others that no question has.
 
-    The score comes first; then one fact of each topic, as people ask for them. A fact that answers a question has the
+    The score comes first, then groups where the verdict has them second; then one fact of each topic, as people ask
+    for them. A fact that answers a question has the
     question as its topic.
     """
-    asked = {w.plain(claim["sentence"]): w.clipped(claim["question"], 200) for claim in metrics.get("claims") or ()}
+    facts = verdict.facts
     if not facts:
         return [], []
-    chosen = [0]
+    chosen = [0, 1] if [fact.topic for fact in facts[1:2]] == ["Groups"] else [0]
     for topic in _IN_TURN:
         found = next((i for i, fact in enumerate(facts) if fact.topic == topic and i not in chosen), None)
         if found is not None and len(chosen) < _N_SENTENCES:
             chosen.append(found)
-    shown = [facts[i]._replace(topic=asked.get(facts[i].text, facts[i].topic)) for i in sorted(chosen)]
-    return shown, [fact for i, fact in enumerate(facts) if i not in chosen and fact.text not in asked]
+    shown = [facts[i]._replace(topic=verdict.question_of(facts[i]) or facts[i].topic) for i in sorted(chosen)]
+    return shown, [fact for i, fact in enumerate(facts) if i not in chosen and not verdict.question_of(fact)]
 
 
 def questions(metrics: Mapping[str, Any]) -> list[dict[str, str]]:

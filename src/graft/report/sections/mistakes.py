@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ __all__ = ["gallery", "in_order_of_showing"]
 
 _N_SUREST = 12
 _MOST_EACH, _MOST_SOUNDS_EACH = 6, 3
-_OPEN_GROUPS = 12  # the others are folded away
+_OPEN_GROUPS, _OPEN_GROUPS_HEARD = 12, 4  # the others are folded away
 _MOST_GROUPS = 900  # as many pairs as the largest grid has
 
 
@@ -32,7 +32,8 @@ def gallery(
     -------
     dict
         ``surest``: examples; ``groups`` and ``more_groups``: pairs, the most frequent first; ``form``: ``"pictures"``,
-        ``"sounds"``, ``"texts"`` or ``"names"``.
+        ``"sounds"``, ``"texts"`` or ``"names"``. A recording among the surest is not heard again in its group: there
+        ``at`` is its place among them.
     """
     if predictions is None:
         return None
@@ -40,16 +41,19 @@ def gallery(
     if isinstance(predictions, MultiLabelPredictions):
         surest = _farthest_off(predictions, budget)
     else:
-        surest = _shown(predictions, _mistakes(predictions)[:_N_SUREST], budget)
-        groups = _pair_groups(predictions, budget, most=most)
+        rows = _mistakes(predictions)[:_N_SUREST]
+        surest = _shown(predictions, rows, budget)
+        heard = {row: place for place, row in enumerate(rows)} if budget.has_sounds else {}
+        groups = _pair_groups(predictions, budget, most=most, heard=heard)
     if not surest:
         return None
     examples = [*surest, *(e for g in groups for e in g["examples"])]
     form = next((f"{key}s" for key in ("picture", "sound", "text") if any(e[key] for e in examples)), "names")
+    n_open = _OPEN_GROUPS_HEARD if form == "sounds" else _OPEN_GROUPS
     return {
         "surest": surest,
-        "groups": groups[:_OPEN_GROUPS],
-        "more_groups": groups[_OPEN_GROUPS:],
+        "groups": groups[:n_open],
+        "more_groups": groups[n_open:],
         "form": form,
     }
 
@@ -90,8 +94,15 @@ def _farthest_off(predictions: MultiLabelPredictions, budget: ExampleBudget) -> 
     ]
 
 
-def _pair_groups(predictions: Predictions, budget: ExampleBudget, *, most: int) -> list[dict[str, Any]]:
-    """Return the mistakes by (true, predicted), the most frequent pair first, most confident first in each."""
+def _pair_groups(
+    predictions: Predictions, budget: ExampleBudget, *, most: int, heard: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """Return the mistakes by (true, predicted), the most frequent pair first, most confident first in each.
+
+    Parameters
+    ----------
+    heard : row to place of recordings that the page has above.
+    """
     predicted = predictions.predicted
 
     def pair_of(i: int) -> tuple[int, int]:
@@ -115,7 +126,7 @@ def _pair_groups(predictions: Predictions, budget: ExampleBudget, *, most: int) 
             "predicted": w.clipped(predictions.label_names[p], 80),
             "n": counts[t, p],
             "n_more": counts[t, p] - len(chosen[t, p]),
-            "examples": _shown(predictions, chosen[t, p], budget),
+            "examples": _shown(predictions, chosen[t, p], budget, heard=heard),
         }
         for t, p in largest
     ]
@@ -129,15 +140,19 @@ def _mistakes(predictions: Predictions) -> list[int]:
     return [int(i) for i in rows[np.argsort(-confidence, kind="stable")]]
 
 
-def _shown(predictions: Predictions, rows: Sequence[int], budget: ExampleBudget) -> list[dict[str, Any]]:
+def _shown(
+    predictions: Predictions, rows: Sequence[int], budget: ExampleBudget, *, heard: Mapping[int, int] | None = None
+) -> list[dict[str, Any]]:
     predicted = predictions.predicted
     sure = predictions.probabilities
+    places = heard or {}
     return [
         {
             "true": w.clipped(predictions.label_names[int(predictions.targets[i])], 80),
             "predicted": w.clipped(predictions.label_names[int(predicted[i])], 80),
             "confidence": f"{100 * float(sure[i, predicted[i]]):.0f}{w.THIN}%",
-            **budget.shown(predictions.ids[i]),
+            **budget.shown(predictions.ids[i], is_named=i in places),
+            **({"at": places[i]} if i in places else {}),
         }
         for i in rows
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from graft.core.text import percent
 from graft.report import wording as w
 
 __all__ = ["corrected_choice", "ranking_facts", "short_names"]
@@ -74,6 +75,6 @@ def corrected_choice(bias: Mapping[str, Any] | None) -> str | None:
         return None
     own = bias["corrected"]
     return (
-        f"The best of {bias['n_candidates']} has {bias['plain']:.1%} out of fold; corrected for the choice"
-        f" {own['value']:.1%} ({100 * own['low']:.1f} to {100 * own['high']:.1f})."
+        f"The best of {bias['n_candidates']} has {percent(bias['plain'])} out of fold; corrected for the choice"
+        f" {percent(own['value'])} ({100 * own['low']:.1f} to {100 * own['high']:.1f})."
     )

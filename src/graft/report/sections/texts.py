@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graft.evaluation.generation_evidence import BASE, GenerationEvidence
+from graft.evaluation.generation_evidence import BASE
+from graft.evaluation.generations import ScoredTexts
 from graft.report import figures
 from graft.report import wording as w
 
@@ -85,10 +86,9 @@ def forgotten_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def worst_answers(evidence: GenerationEvidence, *, most: int = _SHOWN) -> list[dict[str, Any]]:
+def worst_answers(scored: ScoredTexts, *, most: int = _SHOWN) -> list[dict[str, Any]]:
     """Return the texts with the lowest scores, unended ones first, each beside prompt, true answer and base model."""
-    texts, base = evidence.texts, evidence.baselines.get(BASE)
-    scores = evidence.metric.scores(texts)
+    texts, scores, base = scored.texts, scored.scores, scored.baselines.get(BASE)
     order = np.lexsort((np.arange(len(texts)), texts.ended, scores))
     return [
         {
@@ -97,7 +97,7 @@ def worst_answers(evidence: GenerationEvidence, *, most: int = _SHOWN) -> list[d
             "prompt": w.clipped(texts.prompts[i], _MOST_TEXT),
             "true": w.clipped(texts.references[i], _MOST_TEXT),
             "text": w.clipped(texts.texts[i], _MOST_TEXT),
-            "base": "" if base is None else w.clipped(base.texts[i], _MOST_TEXT),
+            "base": "" if base is None else w.clipped(base[i], _MOST_TEXT),
             "has_base": base is not None,
             "ended": bool(texts.ended[i]),
             "n_tokens": w.count(int(texts.n_tokens[i])),

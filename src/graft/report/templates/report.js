@@ -76,6 +76,24 @@
     });
   }
 
+  // A table that goes on beyond the edge fades out there, and says so.
+  const edges = box => {
+    const left = box.scrollWidth - box.clientWidth - box.scrollLeft;
+    box.classList.toggle("more-right", left > 1);
+    box.classList.toggle("more-left", box.scrollLeft > 1);
+    const hint = box.nextElementSibling;
+    if (hint && hint.classList.contains("scroll-hint")) hint.hidden = box.scrollWidth - box.clientWidth <= 1;
+  };
+  for (const box of all(".scroll")) {
+    const hint = document.createElement("p");
+    hint.className = "scroll-hint";
+    hint.textContent = "The table goes on: swipe it, or use the arrow keys.";
+    hint.hidden = true;
+    box.after(hint);
+    box.addEventListener("scroll", () => edges(box), { passive: true });
+    new ResizeObserver(() => edges(box)).observe(box);
+  }
+
   // What is folded away is printed too, also where the browser does not know the style for it.
   addEventListener("beforeprint", () => all("details").forEach(details => { details.open = true; }));
 })();

@@ -1,0 +1,67 @@
+"""The options of the verbs that need fewer than `fit`: what they read, and no more, of `FitConfig`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, asdict, field, fields, make_dataclass
+from typing import Any, get_type_hints
+
+from graft.api.config import FitConfig
+
+__all__ = ["FOR_CHECK", "FOR_RANK", "part_of"]
+
+_EXAMPLES = (
+    "valid", "test", "task", "path_column", "text_column", "text_pair_column", "label_column", "multi_label",
+    "group_column", "test_fraction",
+)  # fmt: skip
+_COMPUTING = (
+    "engine", "precision", "device", "batch_size", "workers", "cache", "max_tokens", "skip_unreadable", "offline",
+    "trust_remote_code", "seed",
+)  # fmt: skip
+FOR_CHECK = (
+    "model", "out", "weights", "revision", "preprocessing", *_EXAMPLES, "transcripts", "vocabulary", "language",
+    "fix_splits", "corrections", "class_weights", "views", "flip", "folds", *_COMPUTING,
+)  # fmt: skip
+"""Options that `graft check` reads."""
+FOR_RANK = (
+    "preprocessing", *_EXAMPLES, "race", "learning_rate", "epochs", "fewest_steps", "micro_batch_size", "augmentation",
+    "flip", "folds", *_COMPUTING,
+)  # fmt: skip
+"""Options that ``graft rank`` reads, those of the short fine-tuning of the first two among them."""
+
+
+def part_of(name: str, keep: Sequence[str], **defaults: Any) -> type[Any]:
+    """Return a record of some options of `FitConfig`, with their documentation.
+
+    Parameters
+    ----------
+    name : of the record's class.
+    keep : the options.
+    defaults : where they are not those of `FitConfig`.
+
+    Examples
+    --------
+    >>> part_of("Small", ["seed", "out"], out="here")().as_dict()
+    {'out': 'here', 'seed': 0}
+    """
+    types = get_type_hints(FitConfig)
+    kept = [one for one in fields(FitConfig) if one.name in keep]
+    own: list[tuple[str, Any, Any]] = []
+    for one in kept:
+        default = defaults.get(one.name, one.default)
+        own.append((one.name, types[one.name], field() if default is MISSING else field(default=default)))
+    made = make_dataclass(name, own, frozen=True, kw_only=True, namespace={"as_dict": asdict})
+    made.__module__ = __name__  # "types" else, whose classes no command line is made of
+    made.__doc__ = "\n".join(["Options.", "", "Parameters", "----------", *_told(frozenset(keep))])
+    return made
+
+
+def _told(keep: frozenset[str]) -> Iterator[str]:
+    """Yield the lines of `FitConfig`'s documentation that are of these options."""
+    is_kept = False
+    for line in inspect.cleandoc(FitConfig.__doc__ or "").splitlines():
+        if line and not line.startswith(" "):
+            is_kept = line.strip() in keep
+        if is_kept and line.strip():
+            yield line
