@@ -39,7 +39,9 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[60, 20, 5])
     parser.add_argument("--corpora", nargs="+", default=["digits", "yesno"])
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(6)), help="which of the six")
-    parser.add_argument("--arms", nargs="+", default=["tuned", "scratch"])
+    parser.add_argument("--arms", nargs="+", default=["tuned", "scratch"], help="tuned, scratch, beside")
+    parser.add_argument("--beside", type=Path, help="table of synthesised strings, for the arm beside")
+    parser.add_argument("--n-beside", type=int, default=240, help="of them learned beside the real ones")
     parser.add_argument("--augmentation", default="medium", help="of both arms")
     parser.add_argument("--scratch-epochs", type=float, default=60.0)
     args = parser.parse_args()
@@ -131,6 +133,20 @@ def written(folder: Path, strings: list[Row]) -> Path:
     return folder / "table.csv"
 
 
+def written_beside(data: Path, rows: list[Row], args: Any) -> Path:
+    """Write the table again with synthesised strings of three digits and more before the real ones; return it."""
+    with open(args.beside, encoding="utf-8") as file:
+        pool = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    fit_in = [row for row in pool if set(row["text"].split()) <= set(WORDS) and len(row["text"].split()) >= 3]
+    chosen = [{**row, "path": str(args.beside.parent.resolve() / row["path"])} for row in fit_in[: args.n_beside]]
+    path = data.with_name("beside.csv")
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["path", "text", "speaker", "split"])
+        writer.writeheader()
+        writer.writerows([*chosen, *rows])
+    return path
+
+
 def ran(data: Path, folder: Path, arm: str, args: Any) -> Iterator[dict[str, Any]]:
     """Yield what was said and heard of the test strings, with and without a language model of the training strings.
 
@@ -153,14 +169,18 @@ def ran(data: Path, folder: Path, arm: str, args: Any) -> Iterator[dict[str, Any
         yield {"arm": f"{name}, language model", "said": said, "heard": beam}
 
     started = time.perf_counter()
-    if arm == "tuned":
-        model = folder / "run"
+    if arm in ("tuned", "beside"):
+        model = folder / ("run" if arm == "tuned" else arm)
+        if arm == "beside":
+            data = written_beside(data, rows, args)
+            quick = quick or {"epochs": 1.8, "patience": 20, "ema_decay": 0.98}
         fit(
             data, model=str(args.encoder), out=model, strategy="full", overwrite=True, console=silent,
             language_model="train", corruptions="none", augmentation=args.augmentation, **quick,
         )  # fmt: skip
         seconds = time.perf_counter() - started
-        yield from heard(args.encoder, "zero-shot", sentences)
+        if arm == "tuned":
+            yield from heard(args.encoder, "zero-shot", sentences)
         for cell in heard(model, arm, "train"):
             yield {**cell, "seconds": seconds}
     else:
