@@ -144,6 +144,7 @@ def predict(
             text_column=text_column,
             text_pair_column=text_pair_column,
             known_texts=fine_tuned.text_columns,
+            refuse_empty=not skip_unreadable,
             say=say,
         ),
         extractor=extractor,

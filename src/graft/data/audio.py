@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from graft.core.errors import DataError
 from graft.core.text import counted
 
-__all__ = ["Recording", "decode_recording", "duration_s", "spectral_hash"]
+__all__ = ["Recording", "channels_cancel", "decode_recording", "duration_s", "spectral_hash"]
 
 SILENCE_PEAK: Final = 1e-4  # of full scale, -80 dB: three steps of 16 bits
 SHORTEST_S: Final = 0.01  # less than a frame of any spectrum
@@ -130,6 +130,27 @@ def duration_s(content: bytes) -> float:
             return file.frames / file.samplerate if 0 < file.frames < 1 << 60 else 0.0
     except (soundfile.SoundFileError, RuntimeError, ValueError):
         return 0.0
+
+
+def channels_cancel(content: bytes) -> bool:
+    """Return whether a sound file holds sound in its channels, and none once they are mixed to one.
+
+    Examples
+    --------
+    >>> import io, soundfile
+    >>> file, wave = io.BytesIO(), np.sin(np.arange(800))
+    >>> soundfile.write(file, np.stack([wave, -wave], axis=1), 8000, format="WAV")
+    >>> channels_cancel(file.getvalue()), channels_cancel(b"no sound")
+    (True, False)
+    """
+    import soundfile
+
+    try:
+        sound, _ = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, ValueError):
+        return False
+    heard = float(np.ptp(sound, axis=0).max(initial=0.0)) if len(sound) else 0.0
+    return sound.shape[1] > 1 and heard > 0 and float(np.ptp(sound.mean(axis=1))) < 0.01 * heard
 
 
 def spectral_hash(recording: Recording) -> NDArray[np.uint64]:

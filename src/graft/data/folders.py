@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from graft.core.errors import DataError, did_you_mean
+from graft.core.text import counted
 from graft.data.found import Found
 from graft.data.kinds import PICTURE, ExampleKind
 
@@ -17,6 +19,7 @@ __all__ = [
     "list_inputs",
     "missing_path",
     "scan_class_folders",
+    "told_endings",
     "walk",
 ]
 
@@ -37,6 +40,7 @@ class ClassFolders:
     labels : name of the class of each.
     empty : class folders without an example.
     n_hidden, n_other : hidden files, and files that are no examples or lie outside the class folders; ignored.
+    endings : how often each ending occurs among the files of another kind.
     kind : of the examples.
     """
 
@@ -48,6 +52,7 @@ class ClassFolders:
     n_hidden: int
     n_other: int
     kind: ExampleKind = PICTURE
+    endings: Mapping[str, int] = field(default_factory=dict)
 
     def as_examples(self) -> Found:
         """Return the files as examples, with a note on what was ignored."""
@@ -55,7 +60,11 @@ class ClassFolders:
             f"{count} {what}"
             for count, what in (
                 (self.n_hidden, "hidden"),
-                (self.n_other, f"that are no {self.kind.noun}s or lie outside the class folders"),
+                (
+                    self.n_other,
+                    f"that are no {self.kind.noun}s or lie outside the class folders"
+                    + told_endings(self.endings, self.kind),
+                ),
             )
             if count
         ]
@@ -73,6 +82,23 @@ class ClassFolders:
         )
 
 
+def told_endings(endings: Mapping[str, int], kind: ExampleKind) -> str:
+    """Return the endings of files of another kind, in brackets, and how those that could be examples are converted.
+
+    Examples
+    --------
+    >>> from graft.data.kinds import RECORDING
+    >>> told_endings({".m4a": 2, ".csv": 1}, RECORDING)
+    ' (2 .m4a, 1 .csv; of .m4a: ffmpeg -i FILE FILE.wav makes recordings of them)'
+    """
+    if not endings:
+        return ""
+    order = sorted(endings, key=lambda ending: (-endings[ending], ending))
+    told = ", ".join(f"{endings[e]:,} {e or 'without ending'}" for e in order[:5]) + (", ..." if order[5:] else "")
+    could = ", ".join(ending for ending in order if ending in kind.convertible)
+    return f" ({told}; of {could}: {kind.conversion})" if could else f" ({told})"
+
+
 def is_file_of(kind: ExampleKind, path: str) -> bool:
     """Return whether a file holds an example by its suffix, or, where it has none, by its first bytes."""
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  50,000 Path objects cost half a second
@@ -83,6 +109,10 @@ def is_file_of(kind: ExampleKind, path: str) -> bool:
             return file.read(8).startswith(kind.signatures)
     except OSError:
         return False
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122  as above
 
 
 def _is_hidden(name: str) -> bool:
@@ -141,6 +171,7 @@ def scan_class_folders(folder: Path, *, top: Path | None = None, kind: ExampleKi
     labels: list[str] = []
     classes: dict[str, int] = {}
     n_hidden = n_other = 0
+    endings: Counter[str] = Counter()
     for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not _is_hidden(entry.name)):
         classes[name] = 0
     for name, is_hidden in walk(str(folder), prefix=start):
@@ -153,16 +184,24 @@ def scan_class_folders(folder: Path, *, top: Path | None = None, kind: ExampleKi
             classes[label] += 1
         else:
             n_other += 1
+            if not is_file_of(kind, f"{root}/{name}"):
+                endings[_ending(name)] += 1
     empty = tuple(name for name, count in classes.items() if not count)
-    return ClassFolders(folder, folder if top is None else top, paths, labels, empty, n_hidden, n_other, kind)
+    return ClassFolders(folder, folder if top is None else top, paths, labels, empty, n_hidden, n_other, kind, endings)
 
 
-def list_inputs(paths: Sequence[str | Path], *, kind: ExampleKind = PICTURE) -> Iterator[tuple[str, Path]]:
+def list_inputs(
+    paths: Sequence[str | Path], *, kind: ExampleKind = PICTURE, say: Callable[[str], None] = lambda text: None
+) -> Iterator[tuple[str, Path]]:
     """Yield ``(id, path)`` of every file of examples in files and folders, in order, never holding the whole list.
 
     Folders are searched in depth; hidden files and files of other kinds are passed over. A file that is named
     itself is always given. The id is the path as given, for files in folders continued from the folder, with forward
     slashes. Only the names in one folder are held at a time.
+
+    Parameters
+    ----------
+    say : told, after the last, how many files could be examples in a form that is not read.
 
     Raises
     ------
@@ -173,6 +212,7 @@ def list_inputs(paths: Sequence[str | Path], *, kind: ExampleKind = PICTURE) -> 
         if not os.path.exists(path):  # noqa: PTH110
             raise missing_path(Path(path), expected=f"a {kind.noun}, or a folder of {kind.noun}s")
     found = False
+    endings: Counter[str] = Counter()
     for path in map(Path, paths):
         if not path.is_dir():
             found = True
@@ -182,10 +222,15 @@ def list_inputs(paths: Sequence[str | Path], *, kind: ExampleKind = PICTURE) -> 
             if not is_hidden and is_file_of(kind, f"{path}/{name}"):
                 found = True
                 yield (path / name).as_posix(), path / name
+            elif not is_hidden:
+                endings[_ending(name)] += 1
+    if found and any(ending in kind.convertible for ending in endings):
+        n = counted(endings.total(), "file")
+        say(f"passed over {n} of another kind than {kind.noun}s{told_endings(endings, kind)}")
     if not found:
         where = ", ".join(str(path) for path in paths) or "no path given"
         raise DataError(
-            f"no {kind.noun} found in {where}",
+            f"no {kind.noun} found in {where}{told_endings(endings, kind)}",
             expected=f"files that end in {', '.join(sorted(kind.suffixes))}",
             fix="name the files themselves, or the folder that holds them",
         )

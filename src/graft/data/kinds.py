@@ -20,6 +20,8 @@ class ExampleKind:
     path_names : usual names of the column that names its files.
     inline_names : usual names of the column that holds it itself; empty: it always is a file.
     pair_names : usual names of two columns that belong together.
+    convertible : endings of files that hold such examples in a form that is not read.
+    conversion : what to do with these.
     empty_word : what one is called whose hash for near copies is empty, so that there is nothing in it: counted and
         told. Empty: its hash says nothing.
     """
@@ -31,6 +33,8 @@ class ExampleKind:
     path_names: tuple[str, ...] = ()
     inline_names: tuple[str, ...] = ()
     pair_names: tuple[tuple[str, str], ...] = ()
+    convertible: frozenset[str] = frozenset()
+    conversion: str = ""
     empty_word: str = ""
 
 
@@ -50,6 +54,8 @@ PICTURE = ExampleKind(
         *_FILE_NAMES, "image_path", "image_file", "image", "img_path", "img", "picture", "photo", "image_name",
         "content",
     ),
+    convertible=frozenset({".heic", ".heif", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw", ".pdf", ".dcm"}),
+    conversion="save them as JPEG or PNG",
 )
 TEXT = ExampleKind(
     "text",
@@ -64,6 +70,8 @@ TEXT = ExampleKind(
         ("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2"),
         ("sentence_a", "sentence_b"), ("text_a", "text_b"),
     ),
+    convertible=frozenset({".pdf", ".doc", ".docx", ".html", ".htm", ".rtf", ".odt", ".xml", ".epub"}),
+    conversion="save them as .txt in UTF-8",
 )
 RECORDING = ExampleKind(
     "audio",
@@ -71,6 +79,8 @@ RECORDING = ExampleKind(
     suffixes=frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}),
     signatures=(b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM"),
     path_names=(*_FILE_NAMES, "audio_path", "audio_file", "audio", "wav", "clip", "recording", "sound", "content"),
+    convertible=frozenset({".m4a", ".aac", ".wma", ".mp4", ".webm", ".amr", ".mov", ".mkv", ".3gp", ".alac"}),
+    conversion="ffmpeg -i FILE FILE.wav makes recordings of them",
     empty_word="silent",
 )
 # fmt: on

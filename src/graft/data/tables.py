@@ -17,7 +17,7 @@ from graft.data.places import Places
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["TABLE_SUFFIXES", "Table", "named_rows", "numbered_rows", "read_table"]
+__all__ = ["TABLE_SUFFIXES", "Table", "named_rows", "not_utf8", "numbered_rows", "read_table"]
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"})
 
@@ -105,7 +105,7 @@ def read_table(paths: Sequence[Path]) -> Table:
                 fix="a table holds one example and its label in each row",
             )
     except UnicodeDecodeError as error:
-        raise _not_utf8(path) from error
+        raise not_utf8(path, what="a table") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if not table.columns or not len(table.values[table.columns[0]]):
@@ -113,8 +113,13 @@ def read_table(paths: Sequence[Path]) -> Table:
     return table
 
 
-def _not_utf8(path: Path) -> DataError:
-    """Return the error that names the first line that is not UTF-8."""
+def not_utf8(path: Path, *, what: str) -> DataError:
+    """Return the error that names the first line that is not UTF-8.
+
+    Parameters
+    ----------
+    what : is expected there.
+    """
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -124,10 +129,10 @@ def _not_utf8(path: Path) -> DataError:
                 return DataError(
                     f"{path}, line {number} is not UTF-8 text: byte {error.start} of the line is"
                     f" 0x{line[error.start]:02x}, which reads as {shown!r} in Latin-1",
-                    expected="a table in UTF-8",
+                    expected=f"{what} in UTF-8",
                     fix=f"save it again as UTF-8, for example: iconv -f latin1 -t utf-8 {path.name}",
                 )
-    return DataError(f"{path} is not UTF-8 text", expected="a table in UTF-8", fix="save it again as UTF-8")
+    return DataError(f"{path} is not UTF-8 text", expected=f"{what} in UTF-8", fix="save it again as UTF-8")
 
 
 def _read_delimited(path: Path) -> Table:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from graft.core.errors import DataError
 from graft.data.dataset import read_bytes
-from graft.data.folders import list_inputs
+from graft.data.folders import list_inputs, missing_path
 from graft.data.kinds import TEXT, ExampleKind
-from graft.data.tables import TABLE_SUFFIXES, read_table
+from graft.data.tables import TABLE_SUFFIXES, not_utf8, read_table
 from graft.data.texts import check_number_of_texts, text_columns_of, texts_of
 
 __all__ = ["Input", "list_examples"]
@@ -51,6 +51,7 @@ def list_examples(
     text_column: str | None = None,
     text_pair_column: str | None = None,
     known_texts: tuple[str, ...] | None = None,
+    refuse_empty: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Input]:
     """Yield every example of some kind in files and folders, in order.
@@ -62,25 +63,60 @@ def list_examples(
     ----------
     text_column, text_pair_column : columns of the tables, where they were named.
     known_texts : columns of the texts that the model was fitted to, see `graft.data.texts.text_columns_of`.
-    say : told where texts are read from a column of another name.
+    refuse_empty : raise where a row of a table is empty, before the first example is given.
+    say : told where texts are read from a column of another name, and which files are passed over.
 
     Raises
     ------
     DataError
-        When a path does not exist, there is no example at all, or these are single texts and the model reads pairs,
-        or the reverse.
+        When a path does not exist, a table or text file is not UTF-8, there is no example at all, or these are single
+        texts and the model reads pairs, or the reverse.
     """
-    for path in map(Path, paths):
-        if kind is TEXT and path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
-            yield from _rows(path, text_column, text_pair_column, known_texts, say)
+    listed = [Path(path) for path in paths]
+    if kind is not TEXT:
+        for name, file in list_inputs(listed, kind=kind, say=say):
+            yield Input(name, file)
+        return
+    rows: dict[int, list[Input]] = {}
+    for number, path in enumerate(listed):  # before the first is given, and a file is begun with it
+        if not path.exists():
+            raise missing_path(path, expected="a text, a table of texts, or a folder of texts")
+        if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+            rows[number] = list(_rows(path, text_column, text_pair_column, known_texts, say))
+            if refuse_empty:
+                _refuse_empty(rows[number])
             continue
-        if kind is TEXT and path.exists():
-            check_number_of_texts(1, known_texts, source=str(path))
-        if kind is TEXT and path.is_file():
+        check_number_of_texts(1, known_texts, source=str(path))
+        if path.is_file() and not _is_utf8(path):
+            raise not_utf8(path, what="texts")
+    for number, path in enumerate(listed):
+        if number in rows:
+            yield from rows[number]
+        elif path.is_file():
             yield from _lines(path)
         else:
-            for name, file in list_inputs([path], kind=kind):
+            for name, file in list_inputs([path], kind=kind, say=say):
                 yield Input(name, file)
+
+
+def _refuse_empty(rows: Sequence[Input]) -> None:
+    for row in rows:
+        if not row.content.strip(b"\x1f \t\r\n\0"):
+            raise DataError(
+                f"{row.place} is empty",
+                expected="a text in every row",
+                fix="remove the row, or --skip-unreadable (Python: skip_unreadable=True) gives it an empty label",
+            )
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            for _ in file:
+                pass
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, TextIO
 
 from graft.deploy.prediction import Prediction
@@ -19,10 +20,11 @@ def write_csv(predictions: Iterable[Prediction], file: TextIO, *, has_sets: bool
     probable first, and their probabilities likewise. A ``|`` within a name is doubled. With `has_sets` there is the
     column set, of the classes in the conformal set in the same form.
     """
-    writer = csv.writer(file)
+    writer, waiting = csv.writer(file), iter(predictions)
+    first = next(waiting, None)  # before the header: what cannot begin leaves nothing behind
     writer.writerow(["id", "prediction", "probability", *(["set"] if has_sets else []), "error"])
     n = 0
-    for p in predictions:
+    for p in waiting if first is None else chain([first], waiting):
         n += 1
         said, sure = p.label, f"{p.probability:.6f}" if not p.error else ""
         if p.labels is not None:

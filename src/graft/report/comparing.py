@@ -14,9 +14,17 @@ from rich.text import Text
 
 from graft.core.errors import DataError
 from graft.core.files import write_text
-from graft.core.types import MultiLabelPredictions, Predictions
+from graft.core.types import Estimate, MultiLabelPredictions, Predictions
+from graft.evaluation import metrics, multi_label_metrics
 from graft.evaluation.alignment import take, with_targets
-from graft.evaluation.comparisons import PairedTest, mcnemar_exact, paired_log_loss
+from graft.evaluation.comparisons import (
+    PairedBootstrap,
+    PairedTest,
+    mcnemar_exact,
+    paired_bootstrap,
+    paired_log_loss,
+)
+from graft.evaluation.imbalance import imbalance_of
 from graft.evaluation.intervals import proportion
 from graft.report import figures
 from graft.report import wording as w
@@ -39,6 +47,8 @@ class Comparison:
     names : of A and B.
     accuracies : of A and B, with their intervals, as dicts; of label sets the share of exact sets.
     paired : the exact McNemar test.
+    headline : the figure that leads, A less B, by a paired bootstrap, where that is not the accuracy: mean average
+        precision of label sets, macro-F1 of unequal classes; None elsewhere.
     log_loss : difference of the log-losses, A less B, as a dict: below zero, A is better.
     n_only : test examples that only the run of A, only that of B has.
     differing : ids that only A has right, and that only B has right, 30 at most of each.
@@ -50,6 +60,7 @@ class Comparison:
     accuracies: tuple[Mapping[str, Any], Mapping[str, Any]]
     paired: PairedTest
     log_loss: Mapping[str, Any]
+    headline: PairedBootstrap | None = field(default=None, kw_only=True)
     n_only: tuple[int, int]
     differing: tuple[tuple[str, ...], tuple[str, ...]]
     noun: str = "examples"
@@ -59,14 +70,23 @@ class Comparison:
     def sentence(self) -> str:
         """The answer in one sentence."""
         a, b = (w.quoted(name) for name in self.names)
-        gap, p = self.paired.difference, w.p_value(self.paired.p_value)
+        test = self.headline or self.paired
+        gap, p = test.difference, w.p_value(test.p_value)
+        value = gap.value or 0.0
+        figure = "" if self.headline is None else f" of {_called(self.headline)}"
+        if test.p_value <= _ALPHA and value != 0:
+            better, worse = (a, b) if value > 0 else (b, a)
+            return f"{better} is better than {worse}: {w.points(value)} more{figure or ' right answers'} ({p})."
+        if not isinstance(gap, Estimate):
+            return f"No difference shows between {a} and {b}{figure}."
         span = f"{_signed(gap.low)} to {_signed(gap.high)}"
-        if self.paired.p_value <= _ALPHA and gap.value != 0:
-            better, worse = (a, b) if gap.value > 0 else (b, a)
-            return f"{better} is better than {worse}: {w.points(gap.value)} more right answers ({p})."
-        smallest = self.paired.smallest_detectable
+        smallest = test.smallest_detectable
         seen = f" A test of this size sees differences from about {w.points(smallest)} up." if smallest else ""
-        return f"No difference shows between {a} and {b}: {span} points ({p}).{seen}"
+        return f"No difference shows between {a} and {b}: {span} points{figure} ({p}).{seen}"
+
+
+def _called(headline: PairedBootstrap) -> str:
+    return w.lowered(w.metric_name(headline.metric)[0])
 
 
 def compare_predictions(
@@ -116,6 +136,7 @@ def compare_predictions(
         ),
         paired=mcnemar_exact(right_a, right_b),
         log_loss=paired_log_loss(first, second, seed=seed).as_dict(),
+        headline=_headline(first, second, seed=seed),
         n_only=(_n_known(a) - len(rows), _n_known(b) - len(rows)),
         differing=(
             tuple(first.ids[int(i)] for i in only_a[:_MOST_IDS]),
@@ -123,6 +144,22 @@ def compare_predictions(
         ),
         noun=noun,
     )
+
+
+def _headline(a: AnyPredictions, b: AnyPredictions, *, seed: int) -> PairedBootstrap | None:
+    """Return the paired test of the figure that leads; None where that is the accuracy, which has its own."""
+    if isinstance(a, MultiLabelPredictions) and isinstance(b, MultiLabelPredictions):
+        name = "mean_average_precision"
+        one, two = (draws[name] for draws in multi_label_metrics.draw_figures([a, b], seed=seed))
+    elif isinstance(a, Predictions) and isinstance(b, Predictions):
+        counts = np.bincount(a.targets, minlength=len(a.label_names))
+        name = imbalance_of(counts, a.label_names).headline
+        if name == "accuracy":
+            return None
+        one, two = metrics.draw_macro_f1([a, b], seed=seed)
+    else:
+        return None
+    return paired_bootstrap(one, two, metric=name)
 
 
 def _n_known(p: AnyPredictions) -> int:
@@ -223,8 +260,15 @@ def _shown(found: Comparison, example: str) -> str:
 
 
 def _sentences(found: Comparison) -> list[str]:
-    paired, loss = found.paired, found.log_loss
-    told = [
+    paired, loss, told = found.paired, found.log_loss, []
+    if found.headline is not None:
+        gap = found.headline.difference
+        span = f" ({_signed(gap.low)} to {_signed(gap.high)})" if isinstance(gap, Estimate) else ""
+        name = w.metric_name(found.headline.metric)[0]
+        told.append(
+            f"{name}: {_signed(gap.value or 0.0)} points{span}, paired bootstrap, {w.p_value(found.headline.p_value)}."
+        )
+    told += [
         f"Right answers: {_signed(paired.difference.value)} points ({_signed(paired.difference.low)} to"
         f" {_signed(paired.difference.high)}), exact McNemar test on {w.count(paired.n)} common test {found.noun},"
         f" {w.p_value(paired.p_value)}."

@@ -19,7 +19,7 @@ from graft.selection.race import Contestant, Order, Race, Rung, hold_race, n_pla
 from graft.selection.race_journal import Journal
 from graft.selection.trials import Key, TrialBed, TrialResult, with_rate
 from graft.selection.trials_executors import Executor
-from graft.training.examples import Strength
+from graft.training.examples import PictureExamples, Strength, TrainingExamples
 
 __all__ = ["STRATEGY_RUNGS", "StrategyRace", "contestant_of", "n_strategy_runs", "race_strategies"]
 
@@ -120,6 +120,7 @@ def race_strategies(
     best = by_name[name]
     if len(methods) > 1:
         why.append(f"of {len(methods)} methods {name} {told}")
+    strengths = _distinct(best, strengths, bed.examples)
     if len(strengths) > 1 and whole.ended_by == "rungs":
         own = None if standard is None else name
         race = hold([contestant_of(_with_strength(best, strength)) for strength in strengths], own)
@@ -167,6 +168,17 @@ def _alike(best: FineTuningMethod, whole: Race, by_name: Mapping[str, FineTuning
             is_alike = one.log_loss_difference <= _ALIKE * one.standard_error
             return [by_name[one.name]] if is_alike else []
     return []
+
+
+def _distinct(
+    method: FineTuningMethod, strengths: Sequence[Strength], examples: TrainingExamples
+) -> Sequence[Strength]:
+    """Return the strengths that differ: of activations cached at a frozen boundary only a mirror image can be taken."""
+    if not (getattr(method, "is_cached", False) and isinstance(examples, PictureExamples)):
+        return strengths
+    own = method.settings.augmentation
+    mirrored = own if own != "none" else next((strength for strength in strengths if strength != "none"), own)
+    return [strength for strength in strengths if strength == own or (examples.flip and strength in ("none", mirrored))]
 
 
 def _with_strength(method: FineTuningMethod, strength: Strength) -> FineTuningMethod:

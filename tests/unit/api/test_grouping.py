@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from graft.api.checks import count_empty, refuse_for_kind
 from graft.api.config import FitConfig
@@ -163,3 +165,26 @@ def test_a_test_split_with_groups_of_train_is_not_judged_by_them(speakers: Any) 
     test = Predictions(part.ids, labels, np.eye(2)[labels], ("a", "b"), "test")
     assert judge_by_group(found, test, {"text": "before"}) == {"text": "before"}
     assert judge_by_group(found, test, None) is None
+
+
+def test_channels_that_cancel_are_silent_once_mixed() -> None:
+    from datasets import Dataset, Value
+    from datasets import Features as Kinds
+
+    def stereo(sign: int) -> bytes:
+        file, wave = io.BytesIO(), np.sin(np.arange(4000) / 5)
+        soundfile.write(file, np.stack([wave, sign * wave], axis=1) * (sign != 0), 8000, format="WAV")
+        return file.getvalue()
+
+    rows = {"id": list("abcd"), "content": [stereo(s) for s in (-1, 0, 1, 1)], "label": [0, 1, 0, 1]}
+    kinds = Kinds({"id": Value("string"), "content": Value("binary"), "label": Value("int64")})
+    splits = {"train": LabeledDataset(Dataset.from_dict(rows, features=kinds), ("a", "b"))}
+    hashes = np.array([[0] * 4, [1] * 4, [1] * 4, [1] * 4], np.uint64)
+
+    def notes() -> list[str]:
+        features = Features(np.ones((4, 2), np.float32), hashes, ("a",) * 4, np.ones(4, bool), 0)
+        return count_empty(splits, {"train": features}, kind=RECORDING)
+
+    assert notes() == ["1 recording of train is silent once mixed to mono, for the channels cancel, for example a"]
+    hashes[1] = 0
+    assert notes() == ["2 recordings of train are silent, for example a; 1 only once mixed to mono"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from graft.core.errors import DataError
-from graft.data.folders import is_file_of, list_inputs
-from graft.data.kinds import PICTURE
+from graft.data.folders import is_file_of, list_inputs, scan_class_folders
+from graft.data.kinds import PICTURE, RECORDING
 
 
 @pytest.fixture
@@ -57,3 +57,18 @@ def test_pictures_without_a_suffix_are_known_by_their_first_bytes(tmp_path: Path
         True,
         False,
     ] + [False] * 2
+
+
+def test_files_in_other_forms_are_told_by_their_endings(tmp_path: Path) -> None:
+    for name in ("a/1.wav", "a/2.m4a", "b/3.wav", "b/4.M4A", "b/notes.csv", ".git/x.m4a"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"RIFF")
+    note = scan_class_folders(tmp_path, kind=RECORDING).as_examples().notes[0]
+    wanted = "(2 .m4a, 1 .csv; of .m4a: ffmpeg -i FILE FILE.wav makes recordings of them)"
+    assert f"3 that are no recordings or lie outside the class folders {wanted}" in note
+    told: list[str] = []
+    assert len(list(list_inputs([tmp_path], kind=RECORDING, say=told.append))) == 2
+    assert told == [f"passed over 3 files of another kind than recordings {wanted}"]
+    (tmp_path / "a" / "1.wav").unlink()
+    with pytest.raises(DataError, match=r"no recording found in .* \(1 \.m4a; of \.m4a: ffmpeg"):
+        list(list_inputs([tmp_path / "a"], kind=RECORDING))

@@ -62,3 +62,16 @@ def test_all_splits_have_as_many_texts_an_example(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("premise,label\na,x\nc,y\n")
     with pytest.raises(DataError, match="one text an example was found in 'premise'"):
         read_splits(tmp_path / "a.csv", test=tmp_path / "b.csv", kind=TEXT)
+
+
+def test_what_cannot_be_read_is_said_before_the_first_text_is_given(tmp_path: Path) -> None:
+    good, empty, latin = tmp_path / "good.csv", tmp_path / "empty.csv", tmp_path / "latin.txt"
+    good.write_text("text,label\na b,x\n")
+    empty.write_text("text,label\na b,x\n\n ,x\n")
+    latin.write_bytes("first\nd\xe9j\xe0\n".encode("latin-1"))
+    for path, told in ((empty, r"empty\.csv, line 4 is empty"), (latin, r"latin\.txt, line 2 is not UTF-8")):
+        with pytest.raises(DataError, match=told):
+            next(list_examples([good, path], kind=TEXT, refuse_empty=True))
+    assert len(list(list_examples([good, empty], kind=TEXT))) == 3
+    with pytest.raises(DataError, match="no such file or folder"):
+        next(list_examples([good, tmp_path / "none.csv"], kind=TEXT))

@@ -5,6 +5,9 @@ import io
 import json
 from collections.abc import Iterator
 
+import pytest
+
+from graft.core.errors import DataError
 from graft.deploy.prediction import Prediction
 from graft.deploy.writers import WRITERS, write_csv, write_jsonl
 
@@ -73,3 +76,16 @@ def test_all_labels_stand_in_one_list() -> None:
     assert (first["prediction"], first["probability"]) == (["sky", "sea|side"], [0.9, 0.7])
     assert (second["prediction"], second["probability"], second["probabilities"]) == ([], [], [0.2, 0.1, 0.1])
     assert third["error"] == "c.jpg cannot be read"
+
+
+def test_nothing_is_written_of_what_cannot_begin() -> None:
+    def failing() -> Iterator[Prediction]:
+        raise DataError("nothing to predict")
+        yield
+
+    file = io.StringIO()
+    with pytest.raises(DataError):
+        write_csv(failing(), file)
+    assert not file.getvalue()
+    assert write_csv([], file) == 0
+    assert file.getvalue().startswith("id,prediction")

@@ -10,7 +10,7 @@ from rich.console import Console
 from scipy import stats
 
 from graft.core.errors import DataError
-from graft.core.types import Predictions
+from graft.core.types import MultiLabelPredictions, Predictions
 from graft.evaluation.alignment import take
 from graft.report.comparing import compare_predictions, print_comparison, write_comparison
 
@@ -100,3 +100,28 @@ def test_texts_stand_beside_the_ids_of_where_they_differ(tmp_path: Path) -> None
     write_comparison(tmp_path / "compare.html", replace(found, texts={example: "the <rose> is red"}))
     page = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert page.count("“the &lt;rose&gt; is red”") == 1
+
+
+def test_label_sets_and_unequal_classes_are_compared_by_the_figure_that_leads() -> None:
+    a = make_label_run(LABELS, signal=3.0).predictions
+    assert isinstance(a, MultiLabelPredictions)
+    worse = replace(a, logits=a.logits + 3 * np.random.default_rng(1).normal(size=a.logits.shape))
+    found = compare_predictions(a, worse, names=NAMES)
+    assert found.headline is not None
+    assert found.headline.metric == "mean_average_precision"
+    assert "more of mean average precision" in found.sentence
+    back = compare_predictions(worse, a, names=NAMES)
+    assert back.headline is not None
+    assert back.headline.difference.value == pytest.approx(-(found.headline.difference.value or 0))
+    rare = make_run(LABELS, n=300, signal=2.0, n_rare=15).predictions
+    assert isinstance(rare, Predictions)
+    never = replace(rare, logits=rare.logits - np.array([0.0, 0.0, 50.0]))
+    by_f1 = compare_predictions(rare, never, names=NAMES)
+    assert by_f1.headline is not None
+    assert by_f1.headline.metric == "macro_f1"
+    assert "more of macro F1" in by_f1.sentence
+    file = io.StringIO()
+    print_comparison(by_f1, console=Console(file=file, width=120, color_system=None))
+    assert "Macro F1: +" in file.getvalue()
+    assert "exact McNemar test" in " ".join(file.getvalue().split())
+    assert compare_predictions(*pair(), names=NAMES).headline is None

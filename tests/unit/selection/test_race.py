@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +270,12 @@ def test_a_race_of_strategies_without_time_keeps_the_standard(bed: TrialBed) -> 
     found = race_strategies(methods, bed, standard=METHOD, rungs=RUNGS, seconds_left=lambda: 0.0)
     assert found.race.ended_by == "time"
     assert found.finalists[0] == METHOD
+
+
+@pytest.mark.parametrize(("flip", "strengths"), [(True, ["none", "light"]), (False, ["light"])])
+def test_of_cached_activations_only_mirror_images_race(bed: TrialBed, flip: bool, strengths: list[str]) -> None:
+    method = Partial(1, settings(epochs=0.01, fewest_steps=100, learning_rate=None))
+    told = {(f"partial of 1, {strength}", n): [0.5, 0.6] for strength in strengths for n in (10, 40)}
+    own = replace(bed, examples=replace(bed.examples, flip=flip))
+    found = race_strategies([method], own, has_rates=False, executor=Told(told))  # of others it knows no result
+    assert {standing.name for standing in found.race.standings} == {name for name, _ in told}
