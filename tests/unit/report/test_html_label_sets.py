@@ -1,5 +1,7 @@
 """The page of a run whose examples have any number of labels."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
