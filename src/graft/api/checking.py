@@ -149,21 +149,14 @@ def _label_errors(embedded: Embedded, out_of_fold: AnyPredictions, headline: Hea
     names = train.label_names
     suspects = []
     for i in likely:
-        row, label, corrected = int(found.ranked[i]), names[int(found.suggested[i])], None
+        row, label = int(found.ranked[i]), names[int(found.suggested[i])]
+        corrected: tuple[str, ...] | None = None
         if train.is_multi_label:
             label = f"{'not ' if train.labels[row, found.suggested[i]] == 1 else ''}{label}"
             is_own = (train.labels[row] == 1) ^ (np.arange(len(names)) == found.suggested[i])
             corrected = tuple(names[k] for k in np.flatnonzero(is_own))
-        suspects.append(
-            Suspect(
-                train.ids[row],
-                "train",
-                label_of(train, row),
-                suggested=label,
-                score=float(found.margin[i]),
-                corrected=corrected,
-            )
-        )
+        score, now = float(found.margin[i]), label_of(train, row)
+        suspects.append(Suspect(train.ids[row], "train", now, suggested=label, score=score, corrected=corrected))
     text = (
         f"{counted(len(likely), noun)} of {len(train):,} in train may have a wrong label, the likeliest first; none was"
         " dropped: look at them, and say what is right in a corrections file"

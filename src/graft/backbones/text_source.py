@@ -69,7 +69,8 @@ class TextSource:
 
     def n_cut(self, data: Readable) -> int:
         """Return how many texts are longer than what is read of them, whether they are passed now or were before."""
-        n, left = 0, []
+        n = 0
+        left: list[str] = []
         for row in range(len(data)):
             try:
                 content = data.read(row)

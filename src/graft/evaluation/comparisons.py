@@ -297,5 +297,4 @@ def paired_log_loss(
     if list(a.ids) != list(b.ids):
         raise DataError("the two sets of predictions are of different examples", expected="the same ids in one order")
     with np.errstate(invalid="ignore"):  # inf - inf, where both gave a true class probability 0
-        difference = log_losses_of(a) - log_losses_of(b)
-    return mean_estimates({"": difference}, level=level, seed=seed)[""]
+        return mean_estimates({"": log_losses_of(a) - log_losses_of(b)}, level=level, seed=seed)[""]
