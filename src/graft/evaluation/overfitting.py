@@ -129,7 +129,10 @@ def judge_overfitting(
         if right_seen * n <= right * len(train):
             sentence = f"No: {on_both}; it is only surer of those that it was trained on."
         else:
-            sentence = f"No harm shows. {start}, but of new ones it is no surer than its share of right answers allows."
+            sentence = (
+                f"It memorises, and no harm shows: {on_both}, but of new ones it is no surer than its share of right"
+                " answers allows."
+            )
         return Claim("overfits", QUESTION, "no", strength, sentence, evidence, _TEST, p_value, n)
     if not has_signal:
         why = "which is not shown to be better than a guess. What it learned may hold for its training examples alone"

@@ -154,9 +154,13 @@ def judge_corruptions(clean: NDArray[np.bool_], measured: list[Corrupted], *, is
         strength = strength_of_bound(largest, 2 * WORTH_SAYING)
         return Claim(name, QUESTION, "no", strength, sentence, facts, test, p_value, n)
     n_more = more_to_tell(worst.loss, at_least=WORTH_SAYING)
+    if worst.loss.low > 0:  # by itself it would be shown; of so many one is by chance
+        possible = f"a loss of up to {unsigned_points(worst.loss.high)} is possible, or chance in one of {len(cells)}"
+    else:
+        possible = f"a loss of {span_points(worst.loss)} points is possible"
     sentence = (
         f"Can't tell from {n} examples: of {len(cells)} distortions of medium strength ({severities[0]} of 5) most on"
-        f" {worst.corruption}, {told}; a loss of {span_points(worst.loss)} points is possible."
+        f" {worst.corruption}, {told}; {possible}."
     )
     return Claim(name, QUESTION, "can't tell", "none", sentence, facts, test, p_value, n, n_more)
 

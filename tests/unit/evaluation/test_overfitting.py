@@ -62,7 +62,7 @@ def test_who_claims_more_than_it_holds_on_new_ones_is_not_cleared_on_the_same_pa
 def test_a_sound_fit_with_a_gap_is_said_to_memorise_and_not_accused() -> None:
     claim = judge_overfitting(said(400, lift=6.0, split="train"), calibrated(600, spread=4.0))
     assert (claim.answer, claim.strength) == ("no", "moderate")
-    assert claim.sentence.startswith("No harm shows. It memorises: 100\u202f%")
+    assert claim.sentence.startswith("It memorises, and no harm shows: 100\u202f%")
 
 
 def test_two_samples_that_are_wholly_right_are_not_said_to_be_memorised() -> None:
