@@ -181,6 +181,9 @@ def test_several_labels(here: Callable[..., Any], checkpoint: Path, tmp_path: Pa
     }
     errors = found["label_errors"]
     assert errors["without"] is None or errors["without"]["metric"] == "mean_average_precision"
+    if not errors["suspects"]:  # so weak a network may judge no label at all
+        assert errors["severity"] in ("note", "ok")
+        return
     written = list(csv.DictReader((out / "corrections.csv").read_text().splitlines()))
     own = {row["id"]: set(row["label_now"].split(", ")) - {""} for row in written}
     for suspect in errors["suspects"]:

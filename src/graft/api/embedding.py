@@ -233,7 +233,7 @@ def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say
         if is_readable.all():
             continue
         rows = np.flatnonzero(is_readable)
-        example = part.place(int(np.argmin(is_readable)))
+        example = part.ids[int(np.argmin(is_readable))]
         n_bad = len(part) - len(rows) - unreached.get(name, 0)
         if unreached.get(name):
             notes.append(
