@@ -50,8 +50,14 @@ def ends_in_loop(text: str) -> bool:
     --------
     >>> ends_in_loop("He said" + " and then" * 6), ends_in_loop("He said no, and then he left, and then it was dark.")
     (True, False)
+    >>> ends_in_loop("\\n" * 40)
+    True
     """
-    turned = text.rstrip()[::-1]
+    return _goes_round(text.rstrip()) or _goes_round(text)  # blanks may follow a loop, or be one
+
+
+def _goes_round(text: str) -> bool:
+    turned = text[::-1]
     border = [0] * len(turned)
     k = 0
     for i in range(1, len(turned)):

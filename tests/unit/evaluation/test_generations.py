@@ -168,6 +168,7 @@ def test_repetition() -> None:
     assert repeated_share("a b c d " * 5) == pytest.approx(1 - 4 / 17)
     assert ends_in_loop("She was sad. " + "She cried and " * 6 + "She cr")
     assert ends_in_loop("ha" * 30)
+    assert ends_in_loop("\n" * 300), "a text of blanks alone"
     assert not ends_in_loop("........")
     assert not ends_in_loop("No, no, no, no! " + "He said it was not so, and they all went home in the evening.")
     assert not ends_in_loop("")
