@@ -3,7 +3,8 @@
 Needs Debian's espeak-ng and flite. Each string has a voice of its own: an accent and variant of espeak-ng (computed
 from formants) or one of flite's four voices (made from recordings), with drawn pitch, tempo and length of the vocal
 tract (by playing it faster or slower). Words are spoken one by one, trimmed and joined with drawn pauses, at 8 kHz.
-Some strings are joined of noisy recordings: the noise ends where a word was cut, and the pauses are silent.
+Some strings are joined of noisy recordings: the noise ends where a word was cut, and the pauses are silent. With
+--accents some strings of digits are said by voices of other languages (`accents.py`).
 """
 
 from __future__ import annotations
@@ -13,19 +14,22 @@ import csv
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from accents import DIGITS, accented
 from graft.core.seeds import generator
 from graft.data.audio import decode_recording
 from graft.training.acoustics import Acoustics, heard_elsewhere
 from graft.training.utterances import changed_speed
 from pretrain_words import ACCENTS, VARIANTS, WORDS
 
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE_HZ = 8_000
 NOISY, RECORDING = 0.6, Acoustics(echo=0.3, noise=1.0, snr_db=(8.0, 45.0))  # share of strings; each word's recording
 RECORDED = ("awb", "kal16", "rms", "slt")
@@ -42,25 +46,40 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for the WAV files and table.csv")
     parser.add_argument("--strings", type=int, default=8_000)
     parser.add_argument("--words", type=float, default=0.25, help="share of strings of common words")
+    parser.add_argument("--accents", type=float, default=0.0, help="share of strings of digits in voices of accents.py")
     parser.add_argument("--held-out", type=float, default=0.03, help="share of strings for the split valid")
+    parser.add_argument("--first", type=int, default=0, help="number of the first string: each number has its own")
+    parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for number in range(args.strings):
-        random = generator(1, "string", number)
-        words = (*WORDS, "yes") if random.random() < args.words else DIGITS
-        said = [str(word) for word in random.choice(words, random.integers(1, 6))]
-        name = f"{number:05d}.wav"
-        soundfile.write(args.out / name, joined(said, random), RATE_HZ)
-        split = "valid" if number < args.held_out * args.strings else "train"
-        rows.append((name, " ".join(said), f"voice{number}", split))
+    say = partial(say_string, out=args.out, words=args.words, accents=args.accents)
+    numbers = range(args.first, args.first + args.strings)
+    with Pool(args.processes) as pool:
+        said = pool.map(say, numbers, chunksize=20)
+    n_valid = args.held_out * args.strings
+    splits = ["valid" if place < n_valid else "train" for place in range(args.strings)]
+    rows = [(f"{n:05d}.wav", text, f"voice{n}", split) for n, text, split in zip(numbers, said, splits, strict=True)]
     with open(args.out / "table.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("path", "text", "speaker", "split"), *rows])
 
 
-def joined(words: list[str], random: np.random.Generator) -> NDArray[np.float32]:
+def say_string(number: int, *, out: Path, words: float, accents: float) -> str:
+    """Write the string of a number as a WAV file below `out`; return its transcript."""
+    random = generator(1, "string", number)
+    known = (*WORDS, "yes") if random.random() < words else DIGITS
+    said = [str(word) for word in random.choice(known, random.integers(1, 6))]
+    is_accented = known is DIGITS and accents > 0 and random.random() < accents
+    soundfile.write(out / f"{number:05d}.wav", joined(said, random, is_accented=is_accented), RATE_HZ)
+    return " ".join(said)
+
+
+def joined(words: list[str], random: np.random.Generator, *, is_accented: bool = False) -> NDArray[np.float32]:
     """Return words in one drawn voice with pauses of 0.03 to 0.3 s between, louder or softer."""
-    speak, tract = voice(random), random.uniform(0.85, 1.18)
+    if is_accented:
+        speak = accented(random, (*VARIANTS, *COMPUTED), tempo=random.uniform(0.75, 1.3))
+    else:
+        speak = voice(random)
+    tract = random.uniform(0.85, 1.18)
     parts: list[NDArray[np.float32]] = []
     is_noisy, place = random.random() < NOISY, int(random.integers(2**31))
     for word in words:
@@ -74,7 +93,7 @@ def joined(words: list[str], random: np.random.Generator) -> NDArray[np.float32]
     return wave * np.float32(random.uniform(0.3, 1.0) / max(1e-3, float(np.abs(wave).max())))
 
 
-def voice(random: np.random.Generator):  # type: ignore[no-untyped-def]
+def voice(random: np.random.Generator) -> Callable[[str], bytes]:
     """Return what gives the sound file of a word in a drawn voice."""
     tempo = random.uniform(0.75, 1.3)
     if random.random() < 0.5:

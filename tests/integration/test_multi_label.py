@@ -100,7 +100,12 @@ def test_kinds_of_example_and_distortions_are_judged_by_exact_sets(colours: Path
     claims = {claim["name"]: claim for claim in metrics["claims"]}
     assert {"slices_fail", "shift:distortions"} <= set(claims)
     assert "exactly their own labels" in claims["shift:distortions"]["sentence"]
+    curve = metrics["learning_curve"]
+    assert curve["n_now"] == 60
+    assert 0.0 < curve["observed"][0]["accuracy"] < curve["observed"][-1]["accuracy"] < 1.0
+    assert "exactly the right labels" in claims["more_labels"]["sentence"]
     report = (colours / "report.html").read_text(encoding="utf-8")
+    assert "Exactly the right labels of the frozen network" in report
     assert "Corruptions by severity" in report
     assert "Exact label sets by kind of example" in report
 

@@ -83,4 +83,10 @@ def labels_curve(embedded: Embedded, head: HeadFit, config: FitConfig) -> Learni
         device=device,
         is_bf16=choose_precision(device).name == "bf16",
     )
-    return fit_learning_curve(resampled.sizes, resampled.accuracy, n_now=len(train), seed=config.seed)
+    return fit_learning_curve(
+        resampled.sizes,
+        resampled.accuracy,
+        n_now=len(train),
+        figure="exactly the right labels" if train.is_multi_label else "",
+        seed=config.seed,
+    )

@@ -18,10 +18,11 @@ from graft.core.decision import AnyPredictions, Decision
 from graft.core.seeds import derive_seed, generator
 from graft.core.types import MultiLabelPredictions, Predictions
 from graft.data.traits import trait_columns
-from graft.evaluation.claims import not_judged
+from graft.evaluation.claims import Claim, not_judged
 from graft.evaluation.conformal import fit_conformal
 from graft.evaluation.evaluate import evaluate
 from graft.evaluation.judge import Candidates, judge
+from graft.evaluation.learning_curve import LearningCurve
 from graft.evaluation.similarity import FeatureChange, compare_features
 from graft.evaluation.slices import find_slices
 from graft.methods.head_only import HeadFit
@@ -77,7 +78,7 @@ def verdict_figures(
     else:
         train, change = _passed_again(embedded, tuned, config, decision, say=say, console=console)
     if isinstance(test, MultiLabelPredictions):
-        return _of_label_sets(embedded, test, baselines, config, train=train)
+        return _of_label_sets(embedded, test, baselines, config, train=train, curve=curve, say=say)
     held_out = judged.predictions.get("out_of_fold", judged.predictions.get("valid"))
     valid = held_out if isinstance(held_out, Predictions) else None
     more_labels = curve.get(say=say)
@@ -100,11 +101,7 @@ def verdict_figures(
         history=history or (),
         seed=config.seed,
     )
-    if more_labels is None:
-        claims.append(not_judged("more_labels", "Would more labels help?", why=curve.why_none, n=len(test)))
-    found: dict[str, Any] = {"claims": [claim.as_dict() for claim in claims]}
-    if more_labels is not None:
-        found["learning_curve"] = {"model": "frozen network with a new head", **more_labels.as_dict()}
+    found = _of_more_labels(more_labels, claims, why_none=curve.why_none, n=len(test))
     keep = np.flatnonzero(test.targets >= 0)
     known = {name: [values[int(i)] for i in keep] for name, values in columns.items()}
     found["slices"] = [part.as_dict() for part in find_slices(test.is_correct[keep], known)[:20]]
@@ -123,14 +120,28 @@ def _of_label_sets(
     config: FitConfig,
     *,
     train: AnyPredictions,
+    curve: LabelsCurve,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Return claims and slices where an example may have any number of labels: right is an exact set of labels."""
     columns = _columns(embedded, test, seed=config.seed)
-    claims = judge(test, train=train, baselines=baselines, slices=columns, seed=config.seed)
+    more_labels = curve.get(say=say)
+    claims = judge(test, train=train, baselines=baselines, curve=more_labels, slices=columns, seed=config.seed)
+    found = _of_more_labels(more_labels, claims, why_none=curve.why_none, n=len(test))
     keep = np.flatnonzero(test.is_known)
     known = {name: [values[int(i)] for i in keep] for name, values in columns.items()}
     slices = find_slices(test.is_correct[keep], known)
-    return {"claims": [claim.as_dict() for claim in claims], "slices": [part.as_dict() for part in slices[:20]]}
+    return found | {"slices": [part.as_dict() for part in slices[:20]]}
+
+
+def _of_more_labels(curve: LearningCurve | None, claims: list[Claim], *, why_none: str, n: int) -> dict[str, Any]:
+    """Return the claims, with why there is no curve where there is none, and the curve."""
+    if curve is None:
+        claims.append(not_judged("more_labels", "Would more labels help?", why=why_none, n=n))
+    found: dict[str, Any] = {"claims": [claim.as_dict() for claim in claims]}
+    if curve is not None:
+        found["learning_curve"] = {"model": "frozen network with a new head", **curve.as_dict()}
+    return found
 
 
 def feature_clusters(features: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.int64]:

@@ -94,7 +94,9 @@ def judge(
     """
     if isinstance(predictions, MultiLabelPredictions):
         sets = train if isinstance(train, MultiLabelPredictions) else None
-        return _of_label_sets(predictions, baselines or {}, evaluation, train=sets, slices=slices, seed=seed)
+        return _of_label_sets(
+            predictions, baselines or {}, evaluation, train=sets, curve=curve, slices=slices, seed=seed
+        )
     judged = with_targets(predictions)
     others = {name: aligned(b, judged, name=name) for name, b in (baselines or {}).items()}
     if evaluation is None:
@@ -170,6 +172,7 @@ def _of_label_sets(
     evaluation: Evaluation | MultiLabelEvaluation | None,
     *,
     train: MultiLabelPredictions | None,
+    curve: LearningCurve | None,
     slices: Mapping[str, Sequence[Any] | NDArray[Any]] | None,
     seed: int,
 ) -> list[Claim]:
@@ -190,8 +193,8 @@ def _of_label_sets(
             with_targets(train), judged, baselines=others, has_signal=signal, calibration=calibration, seed=seed
         )
         claims.append(overfits)
-    why = "not yet for examples with any number of labels"
-    claims.append(not_judged("more_labels", "Would more labels help?", why=why, n=len(judged)))
+    if curve is not None:
+        claims.append(judge_more_labels(curve))
     if slices is not None:
         keep = np.flatnonzero(predictions.is_known)
         known = {name: [values[int(i)] for i in keep] for name, values in slices.items()}

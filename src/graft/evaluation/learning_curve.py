@@ -38,6 +38,7 @@ class LearningCurve:
     a, b, c : (n_samples,), of each curve.
     scatter : standard deviation of the error of one training set of one example; that of n is so much over root n.
     held_out : (n_samples,), factor by which the held-out examples are easier or harder than they should be.
+    figure : what the accuracy is the share of, where that is not right answers; empty else.
     """
 
     sizes: NDArray[np.float64]
@@ -48,6 +49,7 @@ class LearningCurve:
     c: NDArray[np.float64]
     scatter: float
     held_out: NDArray[np.float64]
+    figure: str = ""
 
     def accuracy(self, n: float, *, level: float = 0.95, seed: int = 0) -> Estimate:
         """Return the accuracy of one model trained on `n` examples, with the band that it lies in.
@@ -95,6 +97,7 @@ class LearningCurve:
         inside = [int(s) for s in self.sizes]
         return {
             "n_now": self.n_now,
+            "figure": self.figure,
             "observed": [
                 {"n": int(s), "accuracy": float(1 - e.mean()), "low": float(1 - e.max()), "high": float(1 - e.min())}
                 for s, e in zip(self.sizes, self.errors, strict=True)
@@ -114,6 +117,7 @@ def fit_learning_curve(
     *,
     n_now: int | None = None,
     n_held_out: int | None = None,
+    figure: str = "",
     n_samples: int = 2_000,
     seed: int = 0,
 ) -> LearningCurve:
@@ -127,6 +131,7 @@ def fit_learning_curve(
     n_now : labels at hand; None: the largest size.
     n_held_out : held-out examples, where all draws share the same ones; None: each draw has its own, so that the
         bootstrap over draws holds their scatter.
+    figure : what the accuracies are shares of, where that is not right answers.
     n_samples : curves to keep.
 
     Raises
@@ -192,6 +197,7 @@ def fit_learning_curve(
         c=c,
         scatter=float(np.sqrt((spread * size).mean())),
         held_out=held_out,
+        figure=figure,
     )
 
 
@@ -222,6 +228,7 @@ def judge_more_labels(curve: LearningCurve) -> Claim:
     facts = {"twice": twice, "four_times": most, "n_now": curve.n_now}
     test = "power law over resampled sizes"
     told = f"twice the labels: {signed_points(twice.value)}, {span_points(twice)}"
+    told += f" ({curve.figure})" if curve.figure else ""
     further = f"four times: {signed_points(most.value)}, {span_points(most)}"
     n = curve.n_now
     strength: Strength

@@ -13,7 +13,7 @@ from graft.core.errors import DataError
 from graft.core.seeds import generator
 from graft.data.splitting import stratified_folds
 from graft.methods.head_only import HeadFit
-from graft.solver.links import SoftmaxLink
+from graft.solver.links import SigmoidLink, SoftmaxLink
 from graft.solver.path import solve_path
 from graft.solver.rotation import rotate
 from graft.solver.scaling import fit_scaling
@@ -35,7 +35,8 @@ class ResampledAccuracy:
     ----------
     sizes : (n_sizes,), training examples of the subsets.
     accuracy, log_loss : (n_sizes, n_draws), on the held-out examples of the draw; at each size of the penalty that had
-        the least log-loss in the mean over the draws.
+        the least log-loss in the mean over the draws. Of sets of labels the share that was given exactly its own, at
+        probabilities of one half, and the sum over labels.
     penalties : (n_sizes,), the chosen ones.
     n_rows : examples that the curve was made of.
     is_shared : whether all draws have the same held-out examples.
@@ -89,7 +90,8 @@ def accuracy_over_sizes(
 
     Parameters
     ----------
-    features, targets : (n_examples, n_features) and (n_examples,), plain views of the training examples.
+    features : (n_examples, n_features), plain views of the training examples.
+    targets : (n_examples,), their classes, or (n_examples, n_labels), 1 where the example has the label.
     head : the fit to all of them; its scaling and penalty are taken over.
     groups : (n_examples,), examples that must share a fold; None: no groups. Where they are fewer than the draws, there
         are as many draws as groups.
@@ -101,16 +103,15 @@ def accuracy_over_sizes(
     Raises
     ------
     DataError
-        When there are too few examples for five sizes, or targets are sets of labels.
+        When there are too few examples for five sizes.
 
     Notes
     -----
-    Subsets of one draw are nested, so that sizes differ by size alone, and hold the classes in proportion. With mean
-    losses a penalty of the same meaning grows as the examples get fewer, by n over the subset's size; half-decades from
-    a hundred times to a tenth of that are walked for all subsets at once. Above 4,000 examples a part of them is used.
+    Subsets of one draw are nested, so that sizes differ by size alone, and hold the classes in proportion (sets of
+    labels are drawn at random). With mean losses a penalty of the same meaning grows as the examples get fewer, by n
+    over the subset's size; half-decades from a hundred times to a tenth of that are walked for all subsets at once.
+    Above 4,000 examples a part of them is used.
     """
-    if targets.ndim != 1:
-        raise DataError("sets of labels for a learning curve of accuracy", expected="one class an example")
     device = device or torch.device("cpu")
     rng = generator(seed, "learning curve", len(targets))
     if len(targets) > _MOST_ROWS:
@@ -132,7 +133,8 @@ def accuracy_over_sizes(
     sizes = curve_sizes(min(map(len, pools)), n_classes)
     scaling = fit_scaling(head.scaling, features)
     rotated = rotate(torch.from_numpy(scaling.apply(rows)).to(device))
-    link = SoftmaxLink(torch.from_numpy(np.array(labels, dtype=np.int64)).to(device), n_classes)
+    wanted = torch.from_numpy(np.array(labels, dtype=np.int64)).to(device)
+    link = SigmoidLink(wanted) if labels.ndim == 2 else SoftmaxLink(wanted, n_classes)
     orders = [_in_proportion(targets, pool, rng) for pool in pools]
     scale = head.penalty * n / sizes
     right = np.empty((len(_TIMES_OF_PENALTY), len(sizes), len(pools)))
@@ -172,8 +174,10 @@ def accuracy_over_sizes(
 def _in_proportion(
     targets: NDArray[np.integer[Any]], pool: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return `pool` in a random order in which every beginning holds the classes in proportion."""
+    """Return `pool` in a random order in which every beginning holds the classes in proportion; sets as they come."""
     shuffled = pool[rng.permutation(len(pool))]
+    if targets.ndim == 2:
+        return np.asarray(shuffled)
     classes = targets[shuffled]
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=int(classes.max()) + 1)
@@ -186,6 +190,11 @@ def _figures(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return accuracy and log-loss of logits (n_held_out, n_classes, n_sizes), by size."""
     wanted = torch.from_numpy(np.array(targets, dtype=np.int64)).to(logits.device)
+    if wanted.ndim == 2:
+        has = wanted[:, :, None]
+        loss = torch.nn.functional.softplus(logits.double() * (1 - 2 * has)).sum(dim=1).mean(dim=0)
+        exact = ((logits > 0) == (has == 1)).all(dim=1).double().mean(dim=0)
+        return exact.cpu().numpy(), loss.cpu().numpy()
     log_p = torch.log_softmax(logits.double(), dim=1)
     own = wanted[:, None, None].expand(-1, 1, logits.shape[2])
     right = (logits.argmax(dim=1) == wanted[:, None]).double().mean(dim=0)

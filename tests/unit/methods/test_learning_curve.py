@@ -34,6 +34,21 @@ def test_accuracy_grows_with_the_labels_and_ends_at_the_heads_own() -> None:
     assert np.array_equal(found.accuracy, again.accuracy)
 
 
+def test_sets_of_labels_are_right_where_they_are_exactly_the_own() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(400, 12)).astype(np.float32)
+    labels = (x[:, :3] + 0.4 * rng.normal(size=(400, 3)) > 0.3).astype(np.int64)
+    head = HeadOnly(scalings=("none",)).fit(x, labels, n_classes=3)
+    found = accuracy_over_sizes(x, labels, n_classes=3, head=head)
+    mean, loss = found.accuracy.mean(axis=1), found.log_loss.mean(axis=1)
+    exact = ((head.out_of_fold_logits > 0) == (labels == 1)).all(axis=1).mean()
+    assert abs(mean[-1] - exact) < 0.03
+    assert mean[-1] > mean[0] + 0.05
+    assert loss[-1] < loss[0] - 0.1
+    shuffled = accuracy_over_sizes(x, labels[rng.permutation(400)], n_classes=3, head=head)
+    assert shuffled.accuracy.mean() < mean.min()
+
+
 def test_other_held_out_examples_are_shared_by_all_draws() -> None:
     x, y = clouds(160)
     other = clouds(2_000, seed=1)

@@ -32,6 +32,7 @@ def curve_facts(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         "figure": figures.curve_figure(curve),
         "sentence": w.clipped(claim["sentence"], 600) if claim else "",
         "n_now": w.count(now),
+        "share": w.clipped(curve.get("figure") or "accuracy", 60),
         "model": w.clipped(curve.get("model", ""), 120),
         "rows": rows,
     }
