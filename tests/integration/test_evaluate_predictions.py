@@ -76,3 +76,21 @@ def test_what_cannot_be_meant_is_told(here: Run, tmp_path: Path, words: tuple[st
     told = here("evaluate", *(str(file) if word == "FILE" else word for word in words))
     assert told.code == 2
     assert told_what in told.err
+
+
+def test_other_data_in_a_file_of_label_sets_is_judged(here: Run, tmp_path: Path) -> None:
+    rng, lines = np.random.default_rng(0), []
+    for i in range(240):
+        has = rng.random(2) < 0.5
+        seen = has if i < 120 else rng.random(2) < 0.5  # at night the answers are chance
+        p = np.where(seen, 0.8, 0.2) + rng.uniform(-0.15, 0.15, 2)
+        row = {"id": str(i), "split": "test" if i < 120 else "night" if i < 200 else "unlabelled"}
+        row["target"] = None if i >= 200 else [name for name, own in zip("ab", has, strict=True) if own]
+        lines.append(row | {"p_a": p[0], "p_b": p[1]})
+    file = tmp_path / "p.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    told = here("evaluate", "--predictions", file, "--json", tmp_path / "m.json")
+    assert told.code == 0, told.err
+    claims = {claim["name"]: claim for claim in json.loads((tmp_path / "m.json").read_text())["claims"]}
+    assert claims["shift:night"]["answer"] == "yes"
+    assert "shift:unlabelled" in claims

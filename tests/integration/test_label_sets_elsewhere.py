@@ -65,3 +65,16 @@ def test_a_finished_run_is_judged_on_texts_without_labels(here: Run, fitted: Pat
     told = here("evaluate", fitted, pool, "--as-shift")
     assert told.code == 0, told.err
     assert "share of exact sets on new.csv" in " ".join(told.out.split())
+
+
+def test_the_runs_own_file_of_predictions_is_judged_alike(here: Run, fitted: Path, tmp_path: Path) -> None:
+    told = here("evaluate", "--predictions", fitted / "predictions.parquet", "--json", tmp_path / "m.json")
+    assert told.code == 0, told.err
+    own, again = json.loads((fitted / "metrics.json").read_text()), json.loads((tmp_path / "m.json").read_text())
+    for name in ("micro_f1", "macro_f1", "exact_match"):
+        assert again["test"][name]["value"] == pytest.approx(own["test"][name]["value"]), name
+    assert again["test"]["mean_average_precision"]["value"] == pytest.approx(
+        own["test"]["mean_average_precision"]["value"], abs=1e-4
+    )
+    assert {"signal", "calibrated", "overfits", "slices_fail"} <= {claim["name"] for claim in again["claims"]}
+    assert "Mean average precision" in told.out

@@ -1,4 +1,4 @@
-"""Any number of labels an example, and classes of unequal size, from the data to the saved model and back."""
+"""Any number of labels an example, from the data to the saved model and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 import graft as graft_package
 from small_sounds import PITCHES, RATE, make_audio_checkpoint, tone
 from small_texts import make_text_checkpoint
-from small_things import SIDE, make_picture
+from small_things import SIDE
 
 Run = Callable[..., Any]
 LABELS = ("bluish", "greenish", "reddish")  # one a channel, in the order of the alphabet
@@ -98,16 +98,18 @@ def test_kinds_of_example_and_distortions_are_judged_by_exact_sets(colours: Path
     assert corruptions["n"] == 40
     assert corruptions["clean"] == pytest.approx(exact, abs=0.1)  # by another engine, perhaps
     claims = {claim["name"]: claim for claim in metrics["claims"]}
-    assert {"slices_fail", "shift:distortions"} <= set(claims)
+    assert "slices_fail" in claims
     assert "exactly their own labels" in claims["shift:distortions"]["sentence"]
-    curve = metrics["learning_curve"]
-    assert curve["n_now"] == 60
-    assert 0.0 < curve["observed"][0]["accuracy"] < curve["observed"][-1]["accuracy"] < 1.0
+    seen = metrics["learning_curve"]["observed"]
+    assert 0.0 < seen[0]["accuracy"] < seen[-1]["accuracy"] < 1.0
     assert "exactly the right labels" in claims["more_labels"]["sentence"]
     report = (colours / "report.html").read_text(encoding="utf-8")
-    assert "Exactly the right labels of the frozen network" in report
-    assert "Corruptions by severity" in report
-    assert "Exact label sets by kind of example" in report
+    for words in (
+        "Exactly the right labels of the frozen network",
+        "Corruptions by severity",
+        "Exact label sets by kind",
+    ):
+        assert words in report
 
 
 def test_the_checkpoint_is_one_of_several_labels_with_equal_scores(colours: Path, tables: Path) -> None:
@@ -255,50 +257,3 @@ def test_recordings_of_several_tones_with_speakers_kept_together(here: Run, tmp_
         wave, _ = soundfile.read(said.id, dtype="float32")
         scores = {s["label"]: s["score"] for s in classify(wave)}
         np.testing.assert_allclose([scores[name] for name in PITCHES], said.probabilities, atol=1e-4)
-
-
-def make_unequal(folder: Path, counts: dict[str, int], *, seed: int) -> Path:
-    colours = {"blue": (90, 90, 150), "green": (90, 150, 90), "red": (150, 90, 90)}
-    for k, (name, n) in enumerate(counts.items()):
-        (folder / name).mkdir(parents=True)
-        for i in range(n):
-            make_picture(colours[name], seed=1_000 * seed + 100 * k + i, noise=170).save(folder / name / f"{i:03d}.png")
-    return folder
-
-
-def test_unequal_classes_are_said_and_auto_moves_the_decision_alone(
-    here: Run, checkpoint: Path, tmp_path: Path
-) -> None:
-    data = make_unequal(tmp_path / "data" / "train", {"blue": 90, "green": 20, "red": 12}, seed=3).parent
-    make_unequal(data / "test", {"blue": 60, "green": 14, "red": 12}, seed=4)
-    common = ("fit", data, "--model", checkpoint, "--workers", 0)
-    plain = here(*common, "--out", tmp_path / "plain")
-    auto = here(*common, "--out", tmp_path / "auto", "--class-weights", "auto")
-    assert plain.code == auto.code == 0, auto.err
-    assert "the classes are unequal: 90 pictures of 'blue', 12 of 'red' (7.5 to 1)" in plain.out
-    before, after = (read_json(tmp_path / name / "metrics.json") for name in ("plain", "auto"))
-    assert before["headline"] == after["headline"] == "macro_f1"
-    assert next(iter(after["test"])) == "macro_f1"
-    assert before["test"]["log_loss"] == after["test"]["log_loss"], "probabilities are not touched"
-    assert "decision" not in before
-    assert after["decision"]["strength"] > 0
-    assert after["test"]["balanced_accuracy"]["value"] > before["test"]["balanced_accuracy"]["value"]
-    offset = np.array(read_json(tmp_path / "auto/model/graft.json")["decision"]["offset"])
-    assert offset[0] < offset[2]
-    names = ["blue", "green", "red"]
-    table = [r for r in parquet.read_table(tmp_path / "auto/predictions.parquet").to_pylist() if r["split"] == "test"]
-    moved = 0
-    for row in table:
-        p = np.array([row[f"p_{name}"] for name in names])
-        assert row["prediction"] == names[int((np.log(p) + offset).argmax())]
-        moved += row["prediction"] != names[int(p.argmax())]
-    assert moved > 0
-    out = tmp_path / "said.jsonl"
-    assert here("predict", tmp_path / "auto", data / "test", "--out", out, "--workers", 0).code == 0
-    said = [json.loads(line) for line in out.read_text().splitlines()]
-    assert any(s["probability"] < max(s["probabilities"]) for s in said), "the probability is that of what is said"
-    told = here("evaluate", tmp_path / "auto", data / "test", "--json", tmp_path / "m.json")
-    assert told.code == 0, told.err
-    found = read_json(tmp_path / "m.json")
-    assert found["headline"] == "macro_f1"
-    assert found["test"]["macro_f1"]["value"] == pytest.approx(after["test"]["macro_f1"]["value"], abs=0.03)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from graft.core.decision import AnyPredictions
 from graft.core.errors import DataError, UsageError
 
 __all__ = ["evaluate_predictions"]
@@ -39,11 +40,7 @@ def evaluate_predictions(
     UsageError
         When there is no such split.
     """
-    import numpy as np
-
     from graft.data.prediction_files import read_prediction_file
-    from graft.evaluation import evaluate, find_slices, judge, majority_baseline
-    from graft.evaluation.alignment import with_targets
 
     found = read_prediction_file(file)
     for note in found.notes:
@@ -56,38 +53,80 @@ def evaluate_predictions(
             expected="rows of the split that is judged",
             fix="--split NAME (Python: split='NAME')",
         )
-    test = parts[chosen]
-    train = parts.get("train")
-    known = train if train is not None else with_targets(test)
-    others = {
-        "majority": majority_baseline(known.targets, test.ids, test.targets, label_names=test.label_names, split=chosen)
-    }
+    others = _baselines(parts, chosen)
     for name, path in (baselines or {}).items():
-        said = read_prediction_file(path, label_names=test.label_names).predictions
+        said = read_prediction_file(path, label_names=parts[chosen].label_names).predictions
         if chosen not in said:
             raise DataError(f"{path} has no rows of split {chosen!r}", expected="predictions of the same examples")
+        if type(said[chosen]) is not type(parts[chosen]):
+            raise DataError(f"{path}: one of the two files holds sets of labels", expected=f"the form of {file}")
         others[name] = said[chosen]
-    counts = None if train is None else np.bincount(train.targets[train.targets >= 0], minlength=len(test.label_names))
-    evaluation = evaluate(test, baselines=others, class_counts=counts, seed=seed)
-    held_out = next((parts[name] for name in _HELD_OUT if name in parts), None)
-    columns = found.columns[chosen]
+    metrics = _figures(parts, chosen, others, found.columns[chosen], found.has_probabilities, seed=seed)
+    return metrics if found.has_probabilities else _of_answers(metrics, chosen)
+
+
+def _baselines(parts: Mapping[str, AnyPredictions], chosen: str) -> dict[str, Any]:
+    """Return the baseline that knows the labels' shares alone, of ``train`` or else of the judged examples."""
+    from graft.core.types import MultiLabelPredictions
+    from graft.evaluation import frequency_baseline, majority_baseline
+    from graft.evaluation.alignment import with_targets
+
+    test = parts[chosen]
+    known = parts["train"] if "train" in parts else with_targets(test)
+    baseline, name = (
+        (frequency_baseline, "prior") if isinstance(test, MultiLabelPredictions) else (majority_baseline, "majority")
+    )
+    return {name: baseline(known.targets, test.ids, test.targets, label_names=test.label_names, split=chosen)}
+
+
+def _figures(
+    parts: Mapping[str, Any],
+    chosen: str,
+    others: Mapping[str, Any],
+    columns: Mapping[str, list[Any]],
+    has_probabilities: bool,
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the figures of a split, with claims and the kinds of example that fail."""
+    import numpy as np
+
+    from graft.core.types import MultiLabelPredictions
+    from graft.evaluation import evaluate, evaluate_multi_label, find_slices, judge
+
+    test, train = parts[chosen], parts.get("train")
+    evaluation: Any
+    if isinstance(test, MultiLabelPredictions):
+        is_known = test.is_known
+        own = {
+            f"the label {name}": ["given" if t == 1 else None for t in test.targets[:, i]]
+            for i, name in enumerate(test.label_names)
+        }
+        evaluation = evaluate_multi_label(test, baselines=others, seed=seed)
+    else:
+        is_known = test.targets >= 0
+        own = {"class": [None if t < 0 else test.label_names[int(t)] for t in test.targets]}
+        counts = None
+        if train is not None:
+            counts = np.bincount(train.targets[train.targets >= 0], minlength=len(test.label_names))
+        evaluation = evaluate(test, baselines=others, class_counts=counts, seed=seed)
     claims = judge(
         test,
         train=train,
-        valid=held_out,
+        valid=next((parts[name] for name in _HELD_OUT if name in parts), None),
         baselines=others,
         shift={name: p for name, p in parts.items() if name not in ("train", *_HELD_OUT, chosen)},
-        slices={"class": [None if t < 0 else test.label_names[int(t)] for t in test.targets], **columns},
+        slices={**own, **columns},
         evaluation=evaluation,
-        has_probabilities=found.has_probabilities,
+        has_probabilities=has_probabilities,
         seed=seed,
     )
-    metrics = evaluation.as_dict()
+    metrics: dict[str, Any] = evaluation.as_dict()
     metrics["claims"] = [claim.as_dict() for claim in claims]
-    keep = np.flatnonzero(test.targets >= 0)
+    keep = np.flatnonzero(is_known)
     kept = {name: [values[int(i)] for i in keep] for name, values in columns.items()}
     metrics["slices"] = [part.as_dict() for part in find_slices(test.is_correct[keep], kept)[:20]]
-    return metrics if found.has_probabilities else _of_answers(metrics, chosen)
+    return metrics
 
 
 def _of_answers(metrics: dict[str, Any], split: str) -> dict[str, Any]:

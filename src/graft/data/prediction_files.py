@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError, did_you_mean
-from graft.core.types import Predictions
+from graft.core.types import MultiLabelPredictions, Predictions
+from graft.data.prediction_sets import holds_sets, label_sets_of, log_odds, thresholds_of
 
 __all__ = ["PredictionFile", "read_prediction_file"]
 
@@ -27,13 +28,13 @@ class PredictionFile:
 
     Parameters
     ----------
-    predictions : by split; ``"test"`` where the file has no split column.
+    predictions : by split; ``"test"`` where the file has no split column. All of one class an example, or all of sets.
     columns : by split, further columns by name, one value an example.
     has_probabilities : whether the file holds probabilities; else the logits are 0 for the answer and -inf elsewhere.
     notes : sentences on what was remarkable.
     """
 
-    predictions: Mapping[str, Predictions]
+    predictions: Mapping[str, Predictions] | Mapping[str, MultiLabelPredictions]
     columns: Mapping[str, Mapping[str, list[Any]]]
     has_probabilities: bool
     notes: tuple[str, ...] = ()
@@ -46,7 +47,8 @@ def read_prediction_file(path: str | Path, *, label_names: tuple[str, ...] | Non
     ----------
     path : ``id`` (row numbers where it is missing), ``target`` or ``label`` (empty where not known), ``p_<label>`` for
         each label or else ``prediction``, and, where the file holds more than the test examples, ``split``. All other
-        columns are kept as facts about the examples.
+        columns are kept as facts about the examples. Where the targets are lists, examples may have any number of
+        labels.
     label_names : the labels and their order; None: those of the ``p_`` columns, or else all that occur, sorted.
 
     Raises
@@ -72,6 +74,15 @@ def read_prediction_file(path: str | Path, *, label_names: tuple[str, ...] | Non
     ids = [str(v) for v in table["id"]] if "id" in table else [str(i + 1) for i in range(n)]
     splits = [str(v) if v not in (None, "") else "test" for v in table["split"]] if "split" in table else ["test"] * n
     _refuse_twice(file, ids, splits)
+    used = {"id", "split", "prediction", target_column, *own}
+    facts = {name: values for name, values in table.items() if name not in used and not _is_nested(values)}
+    by_split = {split: np.flatnonzero(np.array(splits) == split) for split in dict.fromkeys(splits)}
+    columns = {
+        split: {name: [values[i] for i in rows] for name, values in facts.items()} for split, rows in by_split.items()
+    }
+    if holds_sets(table[target_column]):
+        sets, told = _of_sets(file, table, ids, by_split, target_column, label_names)
+        return PredictionFile(sets, columns, True, told)
     targets = _labels(file, table[target_column], ids, what=target_column)
     said = _labels(file, table["prediction"], ids, what="prediction") if "prediction" in table else None
     names = label_names or tuple(name.removeprefix(_PREFIX) for name in own)
@@ -92,15 +103,45 @@ def read_prediction_file(path: str | Path, *, label_names: tuple[str, ...] | Non
         if (answers < 0).any():
             raise DataError(f"{file}: no prediction for {ids[int((answers < 0).argmax())]!r}", expected="a label a row")
         logits = np.where(np.eye(len(names), dtype=bool)[answers], 0.0, -np.inf)
-    used = {"id", "split", "prediction", target_column, *own}
-    facts = {name: values for name, values in table.items() if name not in used and not _is_nested(values)}
-    of = np.array(splits)
-    predictions, columns = {}, {}
-    for split in dict.fromkeys(splits):
-        rows = np.flatnonzero(of == split)
-        predictions[split] = Predictions([ids[i] for i in rows], target[rows], logits[rows], names, split)
-        columns[split] = {name: [values[i] for i in rows] for name, values in facts.items()}
+    predictions = {
+        split: Predictions([ids[i] for i in rows], target[rows], logits[rows], names, split)
+        for split, rows in by_split.items()
+    }
     return PredictionFile(predictions, columns, bool(own), tuple(notes))
+
+
+def _of_sets(
+    file: Path,
+    table: Mapping[str, list[Any]],
+    ids: list[str],
+    by_split: Mapping[str, NDArray[np.int64]],
+    target_column: str,
+    label_names: tuple[str, ...] | None,
+) -> tuple[dict[str, MultiLabelPredictions], tuple[str, ...]]:
+    """Return predictions of label sets by split, and what is remarkable."""
+    own = tuple(name.removeprefix(_PREFIX) for name in table if name.startswith(_PREFIX))
+    if not own:
+        raise DataError(
+            f"{file}: sets of labels without probabilities",
+            expected="p_<label> for each label: mean average precision ranks by them",
+            fix=_FIX,
+        )
+    names, answers = label_names or own, table.get("prediction")
+    targets = label_sets_of(file, table[target_column], ids, names, what=target_column)
+    said = None if answers is None else label_sets_of(file, answers, ids, names, what="prediction")
+    notes: list[str] = []
+    cut = np.full(len(names), 0.5)
+    logits = log_odds(file, table, names, ids)
+    if said is not None:
+        answered = said[:, 0] <= 1
+        cut, n_other = thresholds_of(said[answered], logits[answered])
+        if n_other:
+            notes.append(f"in {n_other:,} rows no threshold for each label gives the answer; the threshold is judged")
+    found = {
+        split: MultiLabelPredictions([ids[i] for i in rows], targets[rows], logits[rows], names, split, cut)
+        for split, rows in by_split.items()
+    }
+    return found, tuple(notes)
 
 
 def _read(file: Path) -> dict[str, list[Any]]:
@@ -134,8 +175,8 @@ def _labels(file: Path, values: list[Any], ids: list[str], *, what: str) -> list
         if isinstance(value, (list, dict)):
             raise DataError(
                 f"{file}: the {what} of {ids[i]!r} is {value!r}",
-                expected="one label an example; sets of labels are not judged from a file",
-                fix="in Python: graft.evaluation.evaluate_multi_label(MultiLabelPredictions(...))",
+                expected="one label an example, as the targets are; or lists as targets too",
+                fix=_FIX,
             )
     return [None if v is None or v == "" else str(v) for v in values]
 

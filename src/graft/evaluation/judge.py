@@ -47,9 +47,9 @@ def judge(
     predictions: Predictions | MultiLabelPredictions,
     *,
     train: Predictions | MultiLabelPredictions | None = None,
-    valid: Predictions | None = None,
+    valid: Predictions | MultiLabelPredictions | None = None,
     baselines: Mapping[str, Any] | None = None,
-    shift: Mapping[str, Predictions] | None = None,
+    shift: Mapping[str, Predictions] | Mapping[str, MultiLabelPredictions] | None = None,
     candidates: Candidates | None = None,
     curve: LearningCurve | None = None,
     features: FeatureChange | None = None,
@@ -93,9 +93,17 @@ def judge(
     [('signal', 'yes'), ('calibrated', 'no')]
     """
     if isinstance(predictions, MultiLabelPredictions):
-        sets = train if isinstance(train, MultiLabelPredictions) else None
         return _of_label_sets(
-            predictions, baselines or {}, evaluation, train=sets, curve=curve, slices=slices, seed=seed
+            predictions,
+            baselines or {},
+            evaluation,
+            train=train if isinstance(train, MultiLabelPredictions) else None,
+            valid=valid,
+            shift=shift or {},
+            curve=curve,
+            slices=slices,
+            has_probabilities=has_probabilities,
+            seed=seed,
         )
     judged = with_targets(predictions)
     others = {name: aligned(b, judged, name=name) for name, b in (baselines or {}).items()}
@@ -116,12 +124,7 @@ def judge(
         claims.append(judge_selection(selection_bias(candidates.is_right.astype(float), criterion=by, seed=seed)))
     if calibration is not None:
         claims.append(judge_calibration(calibration))
-    for name, other in (shift or {}).items():
-        if not has_probabilities and not (other.targets >= 0).any():
-            why = "an estimate without labels wants probabilities"
-            claims.append(not_judged(f"shift:{name}", f"Does it lose on {name}?", why=why, n=len(other)))
-            continue
-        claims.append(judge_shift(name, other, judged, labelled=valid, seed=seed)[0])
+    claims += _of_other_data(shift or {}, judged, valid, has_probabilities=has_probabilities, seed=seed)
     if curve is not None:
         claims.append(judge_more_labels(curve))
     if features is not None or is_frozen:
@@ -130,8 +133,27 @@ def judge(
         keep = np.flatnonzero(predictions.targets >= 0)
         columns = {name: [values[int(i)] for i in keep] for name, values in slices.items()}
         claims.append(judge_slices(find_slices(judged.is_correct, columns), n=len(judged)))
-    if valid is not None and has_probabilities and len(with_targets(valid)):
+    if isinstance(valid, Predictions) and has_probabilities and len(with_targets(valid)):
         claims.append(_of_sets(valid, judged))
+    return claims
+
+
+def _of_other_data(
+    shift: Mapping[str, Predictions] | Mapping[str, MultiLabelPredictions],
+    judged: Predictions | MultiLabelPredictions,
+    valid: Predictions | MultiLabelPredictions | None,
+    *,
+    has_probabilities: bool,
+    seed: int,
+) -> list[Claim]:
+    """Return what is lost on each other data."""
+    claims = []
+    for name, other in shift.items():
+        if has_probabilities or len(with_targets(other)):
+            claims.append(judge_shift(name, other, judged, labelled=valid, seed=seed)[0])
+        else:
+            why = "an estimate without labels wants probabilities"
+            claims.append(not_judged(f"shift:{name}", f"Does it lose on {name}?", why=why, n=len(other)))
     return claims
 
 
@@ -172,8 +194,11 @@ def _of_label_sets(
     evaluation: Evaluation | MultiLabelEvaluation | None,
     *,
     train: MultiLabelPredictions | None,
+    valid: Predictions | MultiLabelPredictions | None,
+    shift: Mapping[str, Predictions] | Mapping[str, MultiLabelPredictions],
     curve: LearningCurve | None,
     slices: Mapping[str, Sequence[Any] | NDArray[Any]] | None,
+    has_probabilities: bool,
     seed: int,
 ) -> list[Claim]:
     """Return the claims that make sense where an example may have several labels, and which are not judged."""
@@ -181,18 +206,20 @@ def _of_label_sets(
     if evaluation is None:
         evaluation = evaluate_multi_label(predictions, baselines=baselines, seed=seed)
     claims = judge_signal(evaluation.baselines)
-    calibration = smooth_calibration_error(judged, seed=seed)
-    claims.append(judge_calibration(calibration, is_multi_label=True, noun="pairs of example and label"))
-    if train is None:
+    calibration = smooth_calibration_error(judged, seed=seed) if has_probabilities else None
+    if calibration is not None:
+        claims.append(judge_calibration(calibration, is_multi_label=True, noun="pairs of example and label"))
+    if train is None and calibration is not None:
         why = "its answers on its training examples are not known"
         claims.append(not_judged("overfits", "Does it overfit?", why=why, n=len(judged)))
-    else:
+    elif train is not None and calibration is not None:
         signal = next((claim.answer == "yes" for claim in claims if claim.name == "signal"), None)
         others = {name: aligned(b, judged, name=name) for name, b in baselines.items()}
         overfits = judge_overfitting(
             with_targets(train), judged, baselines=others, has_signal=signal, calibration=calibration, seed=seed
         )
         claims.append(overfits)
+    claims += _of_other_data(shift, judged, valid, has_probabilities=has_probabilities, seed=seed)
     if curve is not None:
         claims.append(judge_more_labels(curve))
     if slices is not None:

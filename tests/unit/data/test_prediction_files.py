@@ -9,6 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from graft.core.errors import DataError
+from graft.core.types import UNKNOWN, MultiLabelPredictions
 from graft.data.prediction_files import read_prediction_file
 
 ROWS = [
@@ -82,11 +83,55 @@ def test_refuses_what_cannot_be_judged(tmp_path: Path, lines: list[str], words: 
         read_prediction_file(write_csv(tmp_path / "p.csv", *lines))
 
 
-def test_refuses_label_sets_other_endings_and_absent_files(tmp_path: Path) -> None:
-    parquet.write_table(pa.table({"target": [["a", "b"]], "prediction": [["a"]]}), tmp_path / "p.parquet")
-    with pytest.raises(DataError, match="the target of '1' is"):
+def test_refuses_mixed_forms_other_endings_and_absent_files(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"target": ["a"], "prediction": [["a"]]}), tmp_path / "p.parquet")
+    with pytest.raises(DataError, match="the prediction of '1' is"):
         read_prediction_file(tmp_path / "p.parquet")
     with pytest.raises(DataError, match="no file"):
         read_prediction_file(tmp_path / "q.csv")
     with pytest.raises(DataError, match="unknown ending"):
         read_prediction_file(write_csv(tmp_path / "p.xls", "x"))
+
+
+def write_sets(path: Path, *rows: dict[str, object]) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def test_sets_of_labels_with_the_thresholds_that_the_answers_tell(tmp_path: Path) -> None:
+    path = write_sets(
+        tmp_path / "p.jsonl",
+        {"id": "a", "target": ["cat", "dog"], "prediction": ["cat"], "p_cat": 0.3, "p_dog": 0.6, "camera": "x"},
+        {"id": "b", "target": [], "prediction": [], "p_cat": 0.2, "p_dog": 0.0, "camera": "y"},
+        {"id": "c", "target": None, "prediction": ["dog"], "p_cat": 0.1, "p_dog": 1.0, "camera": "y"},
+    )
+    found = read_prediction_file(path)
+    test = found.predictions["test"]
+    assert isinstance(test, MultiLabelPredictions)
+    assert test.label_names == ("cat", "dog")
+    assert test.targets.tolist() == [[1, 1], [0, 0], [UNKNOWN, UNKNOWN]]
+    assert test.predicted.tolist() == [[1, 0], [0, 0], [0, 1]], "cat from 0.3 on, dog above 0.6"
+    assert test.is_known.tolist() == [True, True, False]
+    assert found.columns["test"] == {"camera": ["x", "y", "y"]}
+    assert found.notes == ()
+
+
+def test_answers_that_no_threshold_gives_are_counted(tmp_path: Path) -> None:
+    rows = [{"target": ["a"], "prediction": ["a"] if p < 0.5 else [], "p_a": p} for p in (0.2, 0.4, 0.7)]
+    found = read_prediction_file(write_sets(tmp_path / "p.jsonl", *rows))
+    assert found.notes == ("in 3 rows no threshold for each label gives the answer; the threshold is judged",)
+    assert found.predictions["test"].predicted.tolist() == [[0], [0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"target": ["a"], "prediction": ["a"]}], "sets of labels without probabilities"),
+        ([{"target": ["a"], "p_a": 0.1}, {"target": ["b"], "p_a": 0.1}], "target 'b' of '2'"),
+        ([{"target": ["a"], "p_a": 1.3}], "rows have probabilities that are NaN, empty, or not from 0 to 1"),
+        ([{"target": ["a"], "p_a": None}], "rows have probabilities that are NaN"),
+    ],
+)
+def test_sets_that_cannot_be_judged(tmp_path: Path, rows: list[dict[str, object]], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read_prediction_file(write_sets(tmp_path / "p.jsonl", *rows))
