@@ -11,6 +11,7 @@ __all__ = ["h_score", "log_evidence", "one_hot"]
 
 _ROUNDS: Final = 50
 _CLOSE_ENOUGH: Final = 1e-4  # relative change of the precisions' ratio
+_EXACT: Final = 1e-9  # share of a target's square that counts as nothing
 
 
 def one_hot(targets: NDArray[np.integer[Any]], *, n_classes: int) -> NDArray[np.float64]:
@@ -48,7 +49,8 @@ def log_evidence(features: NDArray[np.floating[Any]], targets: NDArray[np.floati
     x, y = np.asarray(features, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     n, n_features = x.shape
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
-    squares = singular**2  # (rank,)
+    is_there = singular > max(n, n_features) * np.finfo(np.float64).eps * singular.max(initial=0.0)
+    left, squares = left[:, is_there], singular[is_there] ** 2  # (rank,)
     inside = (left.T @ y) ** 2  # (rank, n_columns)
     outside = np.maximum((y**2).sum(axis=0) - inside.sum(axis=0), 0.0)
     return float(
@@ -66,18 +68,21 @@ def _of_column(squares: NDArray[np.float64], z: NDArray[np.float64], rest: float
     rest : squared length of the target outside of them.
     """
     alpha, beta = 1.0, 1.0
-    tiny = np.finfo(np.float64).tiny
+    total = float(z.sum()) + rest
+    if not total:  # a class without an example: nothing to explain
+        total = 1.0
+    least = _EXACT * total  # features that hold the target itself would have no noise, and evidence without end
     for _ in range(_ROUNDS):
         ratio = alpha / beta
         gamma = float((squares / (squares + ratio)).sum())
         length = float((squares * z / (squares + ratio) ** 2).sum())  # of the mean weights, squared
-        residual = float((z * ratio**2 / (squares + ratio) ** 2).sum()) + rest
-        alpha, beta = gamma / max(length, tiny), (n - gamma) / max(residual, tiny)
+        residual = max(float((z * ratio**2 / (squares + ratio) ** 2).sum()) + rest, least)
+        alpha, beta = max(gamma, _EXACT) / max(length, least), max(n - gamma, _EXACT) / residual
         if abs(alpha / beta - ratio) <= _CLOSE_ENOUGH * ratio:
             break
     ratio = alpha / beta
     length = float((squares * z / (squares + ratio) ** 2).sum())
-    residual = float((z * ratio**2 / (squares + ratio) ** 2).sum()) + rest
+    residual = max(float((z * ratio**2 / (squares + ratio) ** 2).sum()) + rest, least)
     log_determinant = float(np.log(alpha + beta * squares).sum()) + (n_features - len(squares)) * np.log(alpha)
     evidence = (
         n_features * np.log(alpha)

@@ -44,6 +44,16 @@ def test_logme_prefers_features_that_know_the_classes() -> None:
     assert log_evidence(x, one_hot(targets, n_classes=3)) > log_evidence(noise, one_hot(targets, n_classes=3)) + 0.2
 
 
+@pytest.mark.filterwarnings("error")
+def test_features_that_hold_the_classes_exactly_are_best_and_finite() -> None:
+    x, targets = data(60, 8)
+    columns = one_hot(targets, n_classes=4)  # of the fourth class there is no example
+    exact = np.concatenate([columns, columns], axis=1)
+    assert np.isfinite(log_evidence(exact, columns))
+    assert log_evidence(exact, columns) > log_evidence(x, columns) + 1
+    assert np.isfinite(log_evidence(np.zeros((60, 3)), columns))
+
+
 @pytest.mark.parametrize(("n", "d"), [(60, 8), (20, 40)])
 def test_h_score_is_the_trace_of_between_over_shrunk_covariance(n: int, d: int) -> None:
     x, targets = data(n, d)
