@@ -113,7 +113,7 @@ def judge_overfitting(
         sentence = f"Yes: {told}, and new answers surprise it more than they did before, by {moved:.2f}."
         return Claim("overfits", _OVERFITS, "yes", strength_of_p(p_value), sentence, evidence, test, p_value, n)
     if moved < 0 and harm.p_value <= ALPHA:
-        sentence = f"No: it remembers, as {told}; but new answers have gained as well, {-moved:.2f}."
+        sentence = f"No: new answers gained {-moved:.2f} nats a token, though {told}."
         return Claim("overfits", _OVERFITS, "no", strength_of_p(harm.p_value), sentence, *arguments)
     sentence = f"Can't tell: {told}, and whether new answers gained or lost does not show."
     return Claim("overfits", _OVERFITS, "can't tell", "none", sentence, *arguments)
