@@ -17,6 +17,7 @@ from torch import nn
 from graft.core.devices import choose_precision
 from graft.core.errors import DataError
 from graft.core.seeds import derive_seed
+from graft.core.threads import flushed_denormals
 from graft.training.averaging import WeightAverage
 from graft.training.batches import Batches, Prefetched
 from graft.training.checkpoints import (
@@ -165,6 +166,7 @@ def train(
 
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng([at] if at.type == "cuda" else []))
+        stack.enter_context(flushed_denormals())
         stop = stack.enter_context(stop_on_signals())
         write = stack.enter_context(step_log(log if processes.is_main else None, keep=first))
         show = stack.enter_context(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from graft.core.threads import Workers, each_with_threads, with_threads
+from graft.core.threads import Workers, each_with_threads, flushed_denormals, with_threads
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +67,24 @@ def test_the_first_error_is_raised_when_all_have_ended() -> None:
     with Workers(2) as workers, pytest.raises(ValueError, match="broken"):
         workers.all([fail, lambda: ended.append(1)])
     assert ended == [1]
+
+
+def test_denormals_are_zero_inside_alone_even_after_an_error() -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot take denormal numbers for zero")
+
+    def smallest() -> float:
+        return float(torch.full((1,), 1e-39).mul(1.0))
+
+    def fail() -> None:
+        with flushed_denormals():
+            assert smallest() == 0.0
+            with flushed_denormals():
+                assert smallest() == 0.0
+            assert smallest() == 0.0
+            raise ValueError("any")
+
+    assert smallest() > 0.0
+    with pytest.raises(ValueError, match="any"):
+        fail()
+    assert smallest() > 0.0
