@@ -102,10 +102,10 @@ def test_kinds_of_example_and_distortions_are_judged_by_exact_sets(colours: Path
     assert "exactly their own labels" in claims["shift:distortions"]["sentence"]
     seen = metrics["learning_curve"]["observed"]
     assert 0.0 < seen[0]["accuracy"] < seen[-1]["accuracy"] < 1.0
-    assert "exactly the right labels" in claims["more_labels"]["sentence"]
+    assert "exact label sets" in claims["more_labels"]["sentence"]
     report = (colours / "report.html").read_text(encoding="utf-8")
     for words in (
-        "Exactly the right labels of the frozen network",
+        "Exact label sets of the frozen network",
         "Corruptions by severity",
         "Exact label sets by kind",
     ):

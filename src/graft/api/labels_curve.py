@@ -87,6 +87,6 @@ def labels_curve(embedded: Embedded, head: HeadFit, config: FitConfig) -> Learni
         resampled.sizes,
         resampled.accuracy,
         n_now=len(train),
-        figure="exactly the right labels" if train.is_multi_label else "",
+        figure="exact label sets" if train.is_multi_label else "",
         seed=config.seed,
     )
