@@ -17,8 +17,16 @@ from graft.api.config import FitConfig
 from graft.api.own_way import refuse_options, seconds_of_loop, where_of
 from graft.api.report_speech import keep_worst
 from graft.api.speech_data import divide, load_recogniser, prepare
-from graft.api.speech_decoding import decided_decoding
-from graft.api.speech_facts import contents, strategy_facts, suspects, wav, write_predictions
+from graft.api.speech_decoding import asked_beam, decided_decoding
+from graft.api.speech_facts import (
+    beside_untouched,
+    contents,
+    ended_early,
+    strategy_facts,
+    suspects,
+    wav,
+    write_predictions,
+)
 from graft.api.speech_shift import judge_corrupted_speech
 from graft.api.speech_sizes import judge_hours
 from graft.api.speech_training import evaluated, kept_network, most_samples, transcripts_of, tuned_on
@@ -29,7 +37,7 @@ from graft.core.files import write_json
 from graft.core.memory import seconds_since_process_start
 from graft.core.processes import Processes
 from graft.core.run_folder import Run
-from graft.core.text import counted
+from graft.core.text import counted, percent
 from graft.data.manifests import ManifestColumns
 from graft.data.transcript_form import COMPARED
 from graft.data.transcripts import read_transcribed
@@ -39,6 +47,7 @@ from graft.methods.where import Where, training_precision
 from graft.report.places import title_of
 from graft.report.speech import print_speech, write_speech_report
 from graft.report.use import use_of
+from graft.report.wording import duration
 from graft.tasks.speech_recognition import SpeechRecognition
 from graft.tasks.speech_saved import save_speech
 
@@ -86,7 +95,8 @@ def fit_speech(
     with run.phase("decode"):
         ready = prepare(parts, task, config, folder / "training", say=say)
         for name in ready.rows:
-            say(f"{name}: {counted(len(ready.rows[name]), 'utterance')}, {ready.hours(name):.2f} hours")
+            say(f"{name}: {counted(len(ready.rows[name]), 'utterance')}, {duration(3600 * ready.hours(name))}")
+        beam = asked_beam(task, ready, config, say=say)
     most = most_samples(float(ready.facts["splits"]["train"]["seconds"]), task, config)
     precision = training_precision(model.network, choose_device(config.device), wanted=config.precision)
 
@@ -99,7 +109,7 @@ def fit_speech(
             untouched = {name: heard_by(model.network, name) for name in ("valid", "test") if name in ready.rows}
             shown = evaluated(ready, untouched["valid"], "valid", config) if "valid" in untouched else None
             if shown is not None:
-                say(f"the untouched checkpoint: {shown.wer.value:.1%} of words wrong on valid")
+                say(f"the untouched checkpoint: {percent(shown.wer.value)} of words wrong on valid")
     with run.phase("fine-tuning"):
         tuned = tuned_on(
             ready.rows["train"],
@@ -111,15 +121,18 @@ def fit_speech(
             where=where_of(config, folder / "training" / "speech", run, processes, console=console),
             max_seconds=seconds_of_loop(deadline, config),
         )
+        if early := ended_early(tuned):
+            say(early)
         network, kept, why = kept_network(ready, task, tuned, untouched, heard_by, config)
         say(why)
     with run.phase("decoding"):
         final = SpeechRecognition(model.with_network(network))
-        final, decoding = decided_decoding(final, ready, config, most=most, precision=precision, say=say)
+        final, decoding = decided_decoding(final, ready, beam, most=most, precision=precision, say=say)
     with run.phase("save"):
         facts = {"decoding": decoding} if decoding else None
         saved = save_speech(final, folder / "model", contents=contents(ready, final), facts=facts)
-        say(f"saved model reloaded: texts of {counted(saved['n_examples'], 'utterance')} are equal")
+        by = ", by the best letter of each frame" if decoding else ""
+        say(f"saved model reloaded: texts of {counted(saved['n_examples'], 'utterance')} are equal{by}")
     with run.phase("evaluation"):
         heard = {
             name: hear(final, network, ready.examples, rows, most=most, precision=precision)
@@ -162,7 +175,10 @@ def fit_speech(
             run_seconds=seconds_since_process_start(),
         )
         if untouched:
-            metrics["baselines"]["zero-shot"] = evaluated(ready, untouched["test"], "test", config).as_dict()
+            alike = untouched["test"]
+            if decoding:  # by the same beam, so that the fine-tuning alone is between them
+                alike = hear(final, model.network, ready.examples, ready.rows["test"], most=most, precision=precision)
+            metrics["baselines"]["zero-shot"] = beside_untouched(ready, heard["test"], alike, config)
     with run.phase("report"):
         write_predictions(folder / "predictions.parquet", ready, heard)
         write_json(folder / "strategy.json", metrics["strategy"])

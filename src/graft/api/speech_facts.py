@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graft.api.config import FitConfig
 from graft.api.speech_data import SpeechData
+from graft.api.speech_training import evaluated, transcripts_of
 from graft.core.files import atomic_path
+from graft.core.text import counted, percent
+from graft.evaluation.speech import compare_transcripts, paired_p_value
 from graft.methods.speech import Heard, SpeechTuned
 from graft.tasks.speech_recognition import SpeechRecognition
 
-__all__ = ["contents", "strategy_facts", "suspects", "wav", "write_predictions"]
+__all__ = [
+    "beside_untouched", "contents", "ended_early", "strategy_facts", "suspects", "wav", "write_predictions",
+]  # fmt: skip
 
 _CHECKED = 3  # utterances on which the saved model is compared
 
@@ -39,6 +45,27 @@ def strategy_facts(tuned: SpeechTuned, kept: str, why: str) -> dict[str, Any]:
     return facts
 
 
+def ended_early(tuned: SpeechTuned) -> str:
+    """Return a sentence where training ended before the steps that were announced; empty else."""
+    if tuned.training is None or tuned.training.ended_by == "steps":
+        return ""
+    why = {"patience": "word errors on valid had stopped falling", "time": "the time was up"}
+    ended = tuned.training.ended_by
+    return f"ended after {counted(tuned.training.n_steps, 'step')}: {why.get(ended, ended)}"
+
+
+def beside_untouched(ready: SpeechData, heard: Heard, untouched: Heard, config: FitConfig) -> dict[str, Any]:
+    """Return the figures of the untouched checkpoint on test, with the kept network's lead and whether it is chance."""
+    mine, theirs = (transcripts_of(ready, one, "test") for one in (heard, untouched))
+    difference = compare_transcripts(mine, theirs, seed=config.seed)
+    paired = {
+        "difference": difference.as_dict(),
+        "p_value": paired_p_value(mine, theirs, seed=config.seed),
+        "test": "signs of the utterances' differences turned at random",
+    }
+    return {**evaluated(ready, untouched, "test", config).as_dict(), "paired": paired}
+
+
 def _loss_against_words(history: list[dict[str, Any]], best_step: int) -> str:
     """Return a sentence where held-out loss and word errors chose different weights; empty where they agree."""
     by_loss = min(history, key=lambda line: line["log_loss"], default=None)
@@ -46,9 +73,9 @@ def _loss_against_words(history: list[dict[str, Any]], best_step: int) -> str:
     if by_loss is None or best is None or by_loss["step"] == best_step:
         return ""
     return (
-        f"Loss and word errors are two claims: from step {by_loss['step']} to step {best_step} the held-out loss went"
-        f" from {by_loss['log_loss']:.3f} to {best['log_loss']:.3f} while {by_loss['wer']:.1%} of words wrong became"
-        f" {best['wer']:.1%}. The weights were chosen by words."
+        f"Loss and word errors are two claims: the held-out loss was least at step {by_loss['step']}"
+        f" ({by_loss['log_loss']:.3f}, with {percent(by_loss['wer'])} of words wrong), the fewest words were wrong at"
+        f" step {best_step} ({percent(best['wer'])}, at a loss of {best['log_loss']:.3f}). Words decide."
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.core.errors import DataError
+from graft.core.seeds import generator
 from graft.core.types import Estimate
 from graft.evaluation.bootstrap import bca_bootstrap
 from graft.evaluation.intervals import NoInterval
@@ -24,10 +25,12 @@ __all__ = [
     "compare_transcripts",
     "error_rate",
     "evaluate_speech",
+    "paired_p_value",
 ]
 
 FEWEST_CLUSTERS: Final = 10  # speakers or recordings under which a bootstrap over them says too little
 _NOTHING = ErrorCounts(0, 0, 0, 0)
+_ALL_SIGNS = 12  # utterances that differ, up to which all ways to turn their signs are counted
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,51 @@ def compare_transcripts(a: Transcripts, b: Transcripts, *, seed: int = 0, level:
     numbers = np.unique(a.clusters, return_inverse=True)[1]
     gaps = [first.errors - second.errors for first, second in pairs]
     return _by_clusters(gaps, [first.n for first, _ in pairs], numbers, name=a.cluster_name, seed=seed, level=level)
+
+
+def paired_p_value(a: Transcripts, b: Transcripts, *, n_draws: int = 9_999, seed: int = 0) -> float:
+    """Return how often chance makes as large a difference of word errors on the same utterances, two-sided.
+
+    Parameters
+    ----------
+    a, b : of the same utterances in the same order.
+    n_draws : of signs, where there are more than 2^12 ways to set them.
+
+    Raises
+    ------
+    DataError
+        As `compare_transcripts`.
+
+    Notes
+    -----
+    The sign of each utterance's difference is turned over at random (Fisher's randomisation test). It speaks of further
+    utterances of these speakers: for others there is no test under ten of them.
+
+    Examples
+    --------
+    >>> said = tuple("abcdef")
+    >>> right = Transcripts(said, said, said, np.arange(6), "speaker")
+    >>> wrong = Transcripts(said, said, ("x",) * 6, np.arange(6), "speaker")
+    >>> paired_p_value(right, wrong)
+    0.03125
+    """
+    if a.ids != b.ids or a.said != b.said:
+        raise DataError("transcripts of other utterances", expected="the same utterances with the same texts, in order")
+    gaps = np.array(
+        [
+            word_errors(said, first).errors - word_errors(said, second).errors
+            for said, first, second in zip(a.said, a.heard, b.heard, strict=True)
+        ],
+        dtype=np.int64,
+    )
+    gaps = gaps[gaps != 0]
+    if not gaps.size:
+        return 1.0
+    if gaps.size <= _ALL_SIGNS:
+        signs = 1 - 2 * ((np.arange(2**gaps.size)[:, None] >> np.arange(gaps.size)) & 1)
+        return float((np.abs(signs @ gaps) >= abs(gaps.sum())).mean())
+    signs = 1 - 2 * generator(seed, "word errors", len(gaps)).integers(0, 2, (n_draws, gaps.size))
+    return float((1 + (np.abs(signs @ gaps) >= abs(gaps.sum())).sum()) / (n_draws + 1))
 
 
 def _rate(

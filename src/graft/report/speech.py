@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from graft.core.files import write_text
-from graft.core.text import percent
+from graft.core.text import counted, percent
+from graft.evaluation.claims import ALPHA
 from graft.evaluation.speech import Transcripts
 from graft.evaluation.word_errors import align, word_errors
 from graft.report import wording as w
@@ -56,7 +57,7 @@ def write_speech_report(
         rows=_figure_rows(metrics),
         words=metrics["test"]["words"],
         history=list(metrics["strategy"].get("history") or [])[:60],
-        best_step=metrics["strategy"].get("best_step"),
+        best_step=metrics["strategy"].get("best_step") if metrics["strategy"].get("kept") != "untouched" else None,
         corrupted=_corrupted_rows(metrics.get("corruptions") or {}),
         n_corrupted=(metrics.get("corruptions") or {}).get("n"),
         plain_corrupted=_percent(metrics["corruptions"]["plain"]["wer"]) if metrics.get("corruptions") else "",
@@ -76,11 +77,12 @@ def speech_sentences(metrics: Mapping[str, Any]) -> list[str]:
     """Return what the run came to, in sentences."""
     test, strategy = metrics["test"], metrics["strategy"]
     found = [
-        f"{_percent(test['wer'])} of words are wrong on {test['n_utterances']} utterances of {test['n_clusters']}"
-        f" {test['clusters']}s that training did not hear; of characters {_percent(test['cer'])}."
+        f"{_percent(test['wer'])} of words are wrong on {counted(test['n_utterances'], 'utterance')} of"
+        f" {counted(test['n_clusters'], test['clusters'])} that training did not hear; of characters"
+        f" {_percent(test['cer'], is_brief=True)}."
     ]
     if zero := metrics["baselines"].get("zero-shot"):
-        found.append(f"The untouched checkpoint: {_percent(zero['wer'])} of words wrong on the same utterances.")
+        found.append(_beside_untouched(zero, test, strategy))
     else:
         found.append("The untouched checkpoint could not be judged: its head for these letters is new.")
     found.append(f"Kept: {strategy['why']}.")
@@ -94,13 +96,31 @@ def speech_sentences(metrics: Mapping[str, Any]) -> list[str]:
                 if chosen["n_words"]
                 else ""
             )
-            + f"; by the best letter of each frame {_percent(greedy['wer'])} of words are wrong."
+            + "; by the best letter of each frame, as transformers.pipeline decodes,"
+            + f" {_percent(greedy['wer'], is_brief=True)} of words are wrong."
         )
     if told := strategy.get("loss_against_words"):
         found.append(told)
     if more := metrics.get("more_data"):
         found.append(f"{more['question']} {more['sentence']}")
     return found
+
+
+def _beside_untouched(zero: Mapping[str, Any], test: Mapping[str, Any], strategy: Mapping[str, Any]) -> str:
+    """Return what the untouched checkpoint makes of the same utterances, and whether the kept network is better."""
+    rate = _percent(zero["wer"], is_brief=True)
+    if strategy.get("kept") == "untouched":
+        return "This is the untouched checkpoint, as fine-tuning did not help."
+    told = f"The untouched checkpoint, decoded alike: {rate} of words wrong on the same utterances"
+    paired = zero.get("paired")
+    if paired is None:
+        return f"{told}."
+    p_value = w.p_value(paired["p_value"])
+    if paired["p_value"] > ALPHA:
+        return f"{told}: chance alone may make such a difference ({p_value})."
+    if test["wer"]["value"] < zero["wer"]["value"]:
+        return f"{told}: fine-tuning paid, on further utterances of these speakers too ({p_value})."
+    return f"{told}: fine-tuning made it worse ({p_value}), which valid did not show."
 
 
 def worst_rows(transcripts: Transcripts) -> list[int]:
@@ -146,7 +166,8 @@ def print_error_rates(metrics: Mapping[str, Any], *, console: Console) -> None:
         f"of {words['n']} words {words['substituted']} heard as others, {words['deleted']} missed,"
         f" {words['inserted']} heard that nobody said; {percent(figures['exact_utterances'])} of the utterances without"
         " an error",
-        f"rests on {figures['n_utterances']} utterances of {figures['n_clusters']} {figures['clusters']}s;"
+        f"rests on {counted(figures['n_utterances'], 'utterance')} of"
+        f" {counted(figures['n_clusters'], figures['clusters'])};"
         f" {metrics['decoding']} decoding; compared: {metrics['compared']}",
     ):
         console.print(line, markup=False, highlight=False, emoji=False)
@@ -161,7 +182,8 @@ def _figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             "wer": _percent(figures["wer"]),
             "cer": _percent(figures["cer"]),
             "exact": percent(figures["exact_utterances"]),
-            "rests_on": f"{figures['n_utterances']} utterances of {figures['n_clusters']} {figures['clusters']}s",
+            "rests_on": f"{counted(figures['n_utterances'], 'utterance')} of"
+            f" {counted(figures['n_clusters'], figures['clusters'])}",
         }
         for name, figures in named.items()
         if figures
@@ -176,9 +198,12 @@ def _corrupted_rows(corruptions: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _percent(figure: Mapping[str, Any]) -> str:
+def _percent(figure: Mapping[str, Any], *, is_brief: bool = False) -> str:
+    """Return a rate with its interval, or why it has none; `is_brief`: that was said before."""
     if figure["value"] is None:
         return str(figure["method"])
+    if figure["low"] is None and is_brief:
+        return percent(figure["value"])
     if figure["low"] is None:
         return f"{percent(figure['value'])} ({figure['method'].partition(': ')[2]})"
     return f"{percent(figure['value'])} ({percent(figure['low'])} to {percent(figure['high'])})"

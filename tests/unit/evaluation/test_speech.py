@@ -10,7 +10,7 @@ import pytest
 from graft.core.errors import DataError
 from graft.core.types import Estimate
 from graft.evaluation.intervals import NoInterval
-from graft.evaluation.speech import Transcripts, error_rate, evaluate_speech
+from graft.evaluation.speech import Transcripts, error_rate, evaluate_speech, paired_p_value
 from graft.evaluation.word_errors import align, count_errors, word_errors
 
 
@@ -69,3 +69,36 @@ def test_interval_over_speakers_and_none_of_few() -> None:
     assert few.as_dict()["wer"]["value"] == pytest.approx(few.words.rate)
     with pytest.raises(DataError):
         evaluate_speech(Transcripts((), (), (), np.zeros(0, np.int64)))
+
+
+def two_models(random: np.random.Generator, n: int, *, lead: float) -> tuple[Transcripts, Transcripts]:
+    said = ("one two three four five",) * n
+    a, b = (
+        tuple(" ".join(word if random.random() < right else "x" for word in text.split()) for text in said)
+        for right in (0.6 + lead, 0.6)
+    )
+    ids, speakers = tuple(f"u{i}" for i in range(n)), np.zeros(n, np.int64)
+    return Transcripts(ids, said, a, speakers, "speaker"), Transcripts(ids, said, b, speakers, "speaker")
+
+
+def test_chance_alone_is_called_a_difference_in_one_of_twenty() -> None:
+    random = np.random.default_rng(5)
+    found = [paired_p_value(*two_models(random, 30, lead=0.0), n_draws=499) for _ in range(400)]
+    assert np.mean(np.array(found) <= 0.05) <= 0.075  # 5 % and two standard errors
+    assert paired_p_value(*two_models(random, 60, lead=0.2)) < 0.01
+
+
+def test_all_signs_are_counted_where_they_are_few() -> None:
+    from scipy.stats import permutation_test
+
+    a, b = two_models(np.random.default_rng(2), 9, lead=0.1)
+    gaps = [
+        word_errors(s, x).errors - word_errors(s, y).errors for s, x, y in zip(a.said, a.heard, b.heard, strict=True)
+    ]
+    theirs = permutation_test(
+        (gaps, [0] * len(gaps)), lambda x, y, axis: (x - y).sum(axis=axis), permutation_type="samples", vectorized=True
+    ).pvalue
+    assert paired_p_value(a, b) == pytest.approx(theirs)
+    assert paired_p_value(a, a) == 1.0
+    with pytest.raises(DataError, match="other utterances"):
+        paired_p_value(a, Transcripts(a.ids[:-1], a.said[:-1], a.heard[:-1], a.clusters[:-1]))
