@@ -52,7 +52,8 @@ class SpeechComparison:
         gap = self.difference
         if gap["low"] is None:
             rates = " and ".join(w.percent(figures["wer"]["value"]) for figures in self.figures)
-            return f"{a} and {b} have {rates} of words wrong; an interval for the difference is {gap['method'].removeprefix('no interval: ')}."
+            why = gap["method"].removeprefix("no interval: ")
+            return f"{a} and {b} have {rates} of words wrong; an interval for the difference is {why}."
         span = f"{_points(gap['low'])} to {_points(gap['high'])} points"
         if gap["low"] <= 0 <= gap["high"]:
             return f"No difference shows between {a} and {b}: {span} of words wrong."
