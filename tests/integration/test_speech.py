@@ -163,6 +163,8 @@ def test_a_run_is_judged_on_other_speech(run: Path, tmp_path: Path, capsys: pyte
     assert json.loads((tmp_path / "f.json").read_text())["test"]["n_clusters"] == 12
     with pytest.raises(DataError, match="has no split valid"):
         graft.evaluate(run, table, split="valid")
+    own = run.parent / "data" / "table.csv"
+    assert graft.evaluate(run, own)["n_learned"] > 10 > metrics.get("n_learned", 0)
 
 
 def test_data_are_checked_and_a_wrong_transcript_is_found(tmp_path: Path) -> None:

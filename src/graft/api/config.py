@@ -109,7 +109,7 @@ class FitConfig:
     learning_rate
         Highest rate of fine-tuning (default: by architecture and strategy).
     epochs
-        Passes over the training examples in fine-tuning.
+        Passes over the training examples in fine-tuning; speech to letters takes five for each.
     fewest_steps
         Optimizer steps of fine-tuning that few examples get at least.
     micro_batch_size

@@ -12,9 +12,11 @@ from graft.api.own_way import count_own_test, judged_split
 from graft.api.speech_data import prepare
 from graft.api.speech_training import transcripts_of
 from graft.core.devices import choose_device
+from graft.core.text import counted
 from graft.data.manifests import ManifestColumns
 from graft.data.transcript_form import COMPARED
 from graft.data.transcripts import read_transcribed
+from graft.data.utterances import Utterances
 from graft.evaluation.speech import evaluate_speech
 from graft.methods.speech import hear
 from graft.methods.speech_decoding import decoded_as_told
@@ -50,8 +52,9 @@ def evaluate_speech_run(
     Returns
     -------
     dict
-        ``{"<split>": figures, "headline": "wer", "compared", "log_loss", "decoding", "noun"}``. When the data is the
-        run's own test split, the run counts one more reading of it.
+        ``{"<split>": figures, "headline": "wer", "compared", "log_loss", "decoding", "noun"}``, and ``"n_learned"``
+        where so many have name and text of ones that the run trained on or chose by. When the data is the run's own
+        test split, the run counts one more reading of it.
 
     Raises
     ------
@@ -82,4 +85,22 @@ def evaluate_speech_run(
         "decoding": "greedy" if task.search is None else "beam",
         "noun": "utterances",
     }
+    if n_learned := _learned_from(run, part):
+        metrics["n_learned"] = n_learned
+        say(
+            f"{n_learned:,} of {counted(len(part), 'utterance')} have name and text of ones that this run trained on or"
+            " chose by: if they are the same, the figures flatter"
+        )
     return metrics | count_own_test(run, part.fingerprint, say=say)
+
+
+def _learned_from(run: Path, part: Utterances) -> int:
+    """Return how many utterances, by name and text, the run trained on or chose by; 0 where it kept no predictions."""
+    import pyarrow.parquet as parquet
+
+    file = run / "predictions.parquet"
+    if not file.is_file():
+        return 0
+    kept = parquet.read_table(file, columns=["id", "split", "target"]).to_pylist()
+    learned = {(row["id"], row["target"]) for row in kept if row["split"] != "test"}
+    return sum((item.id, item.text) in learned for item in part)

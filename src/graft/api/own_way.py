@@ -58,10 +58,11 @@ def refuse_options(
         raise UsageError(f"{processes.n} processes for {noun}", expected="one process", fix="start graft fit by itself")
     for flag in absent:
         if value := getattr(config, flag):
+            shown = "" if value is True else f" {value}"
             raise UsageError(
-                f"--{flag.replace('_', '-')} {value} for {noun}",
+                f"--{flag.replace('_', '-')}{shown} for {noun}",
                 expected="an option that it has",
-                fix=f"leave it away (Python: {flag}=None)",
+                fix=f"leave it away (Python: {flag}={False if value is True else None})",
             )
 
 

@@ -79,6 +79,12 @@ def utterances_of(table: Table, columns: ManifestColumns) -> dict[str, Utterance
         base = str(cell.get("path") or f"row {row + 1}") if isinstance(cell, dict) else str(cell)
         if isinstance(cell, bytes):
             base = f"row {row + 1}"
+        if first < 0 or (last is not None and last <= first):
+            raise DataError(
+                f"{table.place(row)}: a part from {first:g} s to {'its end' if last is None else f'{last:g} s'}",
+                expected="a start from 0 on, before the end, in seconds",
+                fix="correct the row; where times are in other units, give them in seconds",
+            )
         name = f"{base}@{first:g}-{last:g}" if start is not None and last is not None else base
         counts[name] = counts.get(name, 0) + 1
         item = Utterance(

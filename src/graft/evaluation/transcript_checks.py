@@ -20,6 +20,8 @@ CLIPPED_SHARE: Final = 0.01
 _FAR: Final = 5.0  # robust standard deviations
 _FEWEST: Final = 20  # utterances from which on it can be said what is usual
 _FEWEST_SECONDS: Final = 0.1
+_MOST_LETTERS_A_SECOND: Final = 40.0  # a fast speaker says about 20
+_NOT_HELD_OUT = "No split is held out."
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,21 @@ def check_transcripts(rows: Sequence[Spoken]) -> list[Finding]:
             "with unusually few or many letters for their length: perhaps another text, or wrong times",
             "letters a second",
         ),
+        _simple(rows, "impossible", _is_impossible, "whose transcript has more letters than anyone can say, or the"
+                " recogniser can write, in its time", "every transcript can be said in its time"),
         _wrong(rows),
     ]  # fmt: skip
 
 
+def _is_impossible(row: Spoken) -> bool:
+    letters = len(row.text.replace(" ", ""))
+    is_too_long_to_write = row.heard is not None and np.isinf(row.heard.loss)
+    return row.is_sound and (letters > _MOST_LETTERS_A_SECOND * row.seconds or is_too_long_to_write)
+
+
 def _copies_across(rows: Sequence[Spoken]) -> Finding:
+    if all(row.split == "train" for row in rows):
+        return Finding("copies_across_splits", "not checked", _NOT_HELD_OUT)
     first = {row.digest: row for row in rows if row.split == "train" and row.is_sound}
     found = [row for row in rows if row.split != "train" and row.is_sound and row.digest in first]
     if not found:
@@ -147,6 +159,8 @@ def _speakers(rows: Sequence[Spoken]) -> Finding:
     if not splits:
         text = "No speakers are named: whether one is on both sides of a split is not known."
         return Finding("groups", "not checked", text)
+    if len({row.split for row in rows}) < 2:
+        return Finding("groups", "not checked", _NOT_HELD_OUT)
     both = sorted(name for name, where in splits.items() if "train" in where and len(where) > 1)
     if not both:
         return Finding("groups", "ok", f"None of {counted(len(splits), 'speaker')} is on both sides of a split.")
@@ -160,7 +174,7 @@ def _texts_across(rows: Sequence[Spoken]) -> Finding:
     held_out = [row for row in rows if row.split != "train" and row.text]
     found = [row for row in held_out if row.text in learned]
     if not held_out:
-        return Finding("sentences", "not checked", "No split is held out.")
+        return Finding("sentences", "not checked", _NOT_HELD_OUT)
     share = len(found) / len(held_out)
     text = (
         f"{100 * share:.0f}{THIN}% of the held-out sentences are said in train word for word: its language model knows"
@@ -175,7 +189,7 @@ def _simple(rows: Sequence[Spoken], check: str, is_found: Callable[[Spoken], boo
     if not found:
         return Finding(check, "ok", f"{fine[0].upper()}{fine[1:]}.")
     suspects = tuple(Suspect(row.id, row.split, label=row.error) for row in found)
-    severity = "warning" if check in ("silent", "unreadable") else "note"
+    severity = "warning" if check in ("silent", "unreadable", "impossible") else "note"
     return Finding(check, severity, f"{counted(len(found), 'recording')} {told}.", len(found), suspects)
 
 

@@ -29,6 +29,7 @@ _NAMES = {
     "silent": "Silent recordings",
     "clipped": "Clipped recordings",
     "empty": "Empty transcripts",
+    "impossible": "Transcripts too long",
     "length": "Lengths",
     "speaking_rate": "Letters a second",
     "passages": "Passages of both sides",

@@ -49,3 +49,15 @@ def test_what_is_spoiled_is_named() -> None:
 def test_few_utterances_and_unnamed_speakers_are_not_judged() -> None:
     found = findings([replace(row, speaker="", heard=None) for row in rows(8)])
     assert found["groups"][0] == found["length"][0] == found["label_errors"][0] == "not checked"
+
+
+def test_transcripts_that_cannot_be_said_in_their_time_are_named() -> None:
+    spoken = rows(60)
+    spoken[3] = replace(spoken[3], text="seven " * 80, seconds=2.0)
+    spoken[4] = replace(spoken[4], heard=Heard("", float("inf")))
+    assert findings(spoken)["impossible"] == ("warning", ["u3", "u4"])
+
+
+def test_without_a_held_out_split_nothing_is_said_of_both_sides() -> None:
+    found = findings([replace(row, split="train") for row in rows(60)])
+    assert {found[name][0] for name in ("copies_across_splits", "groups", "sentences")} == {"not checked"}
