@@ -82,6 +82,7 @@ def pretrain_speech(
     from graft.api.speech_data import divide, prepare
     from graft.backbones.vocabulary import letters_of
     from graft.core.process import prepare_process
+    from graft.core.text import counted, percent
     from graft.data.manifests import ManifestColumns
     from graft.data.transcript_form import COMPARED
     from graft.data.transcripts import TranscribedSplits, read_transcribed
@@ -133,6 +134,12 @@ def pretrain_speech(
     for path in model.iterdir():
         shutil.move(path, out / path.name)
     history: list[Any] = [] if tuned.training is None else [dict(line) for line in tuned.training.history]
+    if tuned.training is not None and history:
+        ended = {"steps": "all passes", "time": "the time was up"}.get(tuned.training.ended_by, tuned.training.ended_by)
+        say(
+            f"{counted(history[-1]['step'], 'step')} ({ended}): {percent(history[-1]['wer'])} of words wrong in"
+            f" {counted(len(ready.rows['valid']), 'held-out utterance')}, by the best letter of each frame"
+        )
     shutil.rmtree(work)
     write_json(
         out / "pretrain.json",

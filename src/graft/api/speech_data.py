@@ -171,7 +171,7 @@ def prepare(
         for why, is_out in reasons.items():
             if n := int((is_out & is_left).sum()):
                 first = whole[int(own[np.flatnonzero(is_out & is_left)[0]])].id
-                notes.append(f"{split}: {counted(n, 'utterance')} left out, which {why}, for example {first}")
+                notes.append(f"{split}: {counted(n, 'utterance')} left out, as they {why}, for example {first}")
             is_left &= ~is_out
         rows[split] = own[is_left].astype(np.int64)
         if not len(rows[split]):
