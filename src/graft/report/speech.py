@@ -85,7 +85,7 @@ def speech_sentences(metrics: Mapping[str, Any]) -> list[str]:
         found.append(_beside_untouched(zero, test, strategy))
     else:
         found.append("The untouched checkpoint could not be judged: its head for these letters is new.")
-    found.append(f"Kept: {strategy['why']}.")
+    found.append(f"{strategy['why'][:1].upper()}{strategy['why'][1:]}.")
     if chosen := metrics.get("decoding"):
         greedy = metrics["baselines"]["greedy decoding"]
         found.append(
@@ -116,6 +116,8 @@ def _beside_untouched(zero: Mapping[str, Any], test: Mapping[str, Any], strategy
     if paired is None:
         return f"{told}."
     p_value = w.p_value(paired["p_value"])
+    if test["wer"]["value"] == zero["wer"]["value"]:
+        return f"{told}: as many."
     if paired["p_value"] > ALPHA:
         return f"{told}: chance alone may make such a difference ({p_value})."
     if test["wer"]["value"] < zero["wer"]["value"]:
