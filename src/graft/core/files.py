@@ -76,7 +76,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary name beside `folder` for a new folder; on success it takes the place of `folder`.
 
-    On any error it is removed, and `folder` stays as it was.
+    On any error it is removed, and `folder` stays as it was. Whoever may read the folder may read what is in it: some
+    libraries write their files for the owner alone.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -85,6 +86,10 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    readable = partial.stat().st_mode & 0o666
+    for path in partial.rglob("*"):
+        if path.is_file() and path.stat().st_mode & readable != readable:
+            path.chmod(path.stat().st_mode | readable)
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)

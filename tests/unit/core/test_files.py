@@ -111,3 +111,14 @@ def test_json_without_a_meaning_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert names(tmp_path) == []
+
+
+def test_a_new_folder_is_readable_as_the_folder_is(tmp_path: Path) -> None:
+    """safetensors writes weights for the owner alone; who deploys them is often another user."""
+    with atomic_folder(tmp_path / "model") as partial:
+        (partial / "below").mkdir(parents=True)
+        partial.chmod(0o750)
+        for name in ("weights", "below/weights"):
+            (partial / name).write_text("x")
+            (partial / name).chmod(0o600)
+    assert [(tmp_path / "model" / name).stat().st_mode & 0o777 for name in ("weights", "below/weights")] == [0o640] * 2
