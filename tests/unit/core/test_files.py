@@ -9,6 +9,7 @@ import pytest
 from graft.core.errors import ResourceError
 from graft.core.files import (
     as_resource_error,
+    atomic_folder,
     atomic_path,
     hash_bytes,
     hash_file,
