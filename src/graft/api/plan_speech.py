@@ -29,6 +29,7 @@ from graft.methods.where import Where, training_precision
 from graft.report import wording as w
 from graft.report.plan_table import print_short_plan
 from graft.tasks.speech_recognition import SpeechRecognition
+from graft.training.duration_order import DurationOrder
 
 __all__ = ["plan_speech", "print_speech_plan"]
 
@@ -86,7 +87,6 @@ def plan_speech(data: str, config: FitConfig, folder: Path, *, began: float, sho
                 folder / name,
                 most=most,
                 n_train=n["train"],
-                mean_s=mean_s,
                 beside_s=start_s + looks_s,
                 limit_s=limit_s,
             )
@@ -128,12 +128,12 @@ def _method(
     *,
     most: int,
     n_train: int,
-    mean_s: float,
     beside_s: float,
     limit_s: float | None,
 ) -> MethodPlan:
     settings = settings_of(config)
-    n_batches = max(1.0, n_train * mean_s * task.model.sampling_rate_hz / most)
+    lengths = np.resize(ready.examples.waveforms.lengths[ready.rows["train"]], n_train)  # as of the sample, over again
+    n_batches = float(DurationOrder(lengths, most=most, seed=config.seed).n_batches)
     n_steps = settings.bounded(round(settings.epochs * PASSES[task.model.family] * n_batches))
     few = FineTuning(learning_rate=1e-5, epochs=0.01, fewest_steps=_STEPS, most_steps=_STEPS, augmentation="light")
     began = time.perf_counter()
