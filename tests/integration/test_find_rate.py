@@ -40,6 +40,7 @@ def test_a_rate_is_found_and_a_second_call_runs_nothing(
     assert found["selection"]["n_candidates"] == 5
     assert found["selection"]["corrected"]["value"] <= found["selection"]["plain"] + 0.1
     assert "corrected for the choice" in told.out.replace("\n", " ")
+    assert "runs of 10 steps are too short to tell rates apart" in " ".join(told.out.split())
     page = (tmp_path / "lr" / "report.html").read_text(encoding="utf-8")
     assert page.count("<circle") >= 5
     assert "http" not in page.replace("http-equiv", "")

@@ -135,7 +135,8 @@ def race_before_contest(
         found = search_rate(
             first, bed, executor=executor, journal=journal, seconds_left=spare, seed=config.seed, say=say
         )
-        told = f"learning rate {found.learning_rate:.2g} (prior {found.prior:.2g}): {found.why}"
+        reasons = "; ".join([found.why, *found.doubts])
+        told = f"learning rate {found.learning_rate:.2g} (prior {found.prior:.2g}): {reasons}"
         finalists = [with_rate(first, found.learning_rate), *methods[1:]]
     note = f"race of {len(found.race.standings)}, {found.race.n_steps:,} steps: {told}"
     if found.selection is not None:
