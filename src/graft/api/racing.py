@@ -142,6 +142,7 @@ def race_before_contest(
     if found.selection is not None:
         value = found.selection.corrected.value
         note += f"; held-out accuracy {percent(found.selection.plain)}, corrected for the choice {percent(value)}"
+        note += " (it did not flatter)" if value >= found.selection.plain else ""
     say(note)
     return Raced(finalists, {"kind": kind, **found.as_dict()}, (note,), measured)
 

@@ -76,11 +76,14 @@ def corrected_sentence(selection: Mapping[str, Any] | None) -> str:
     if not selection:
         return ""
     corrected = selection["corrected"]
-    return (
+    value, span = f"corrected for the choice {w.percent(corrected['value'])}", w.interval(corrected)
+    told = (
         f"The leader of {selection['n_candidates']} was right on {w.percent(selection['plain'])} of the held-out"
-        f" examples it was chosen by; corrected for the choice {w.percent(corrected['value'])}"
-        f" ({w.interval(corrected)})."
+        " examples it was chosen by; "
     )
+    if corrected["value"] >= selection["plain"]:
+        return f"{told}the choice did not flatter it ({value}, {span})."
+    return f"{told}{value} ({span})."
 
 
 def _reasons(race: Mapping[str, Any]) -> list[str]:
