@@ -66,6 +66,13 @@ def test_two_processes_and_python_find_the_same(forty: Path, checkpoint: Path, t
     assert one.facts["method"] == "lora"
 
 
+@pytest.mark.parametrize("verb", ["find-lr", "fit"])
+def test_a_command_that_ends_at_once_leaves_no_folder(here: Run, forty: Path, tmp_path: Path, verb: str) -> None:
+    told = here(verb, forty, "--model", tmp_path / "none", "--out", tmp_path / "new" / "run", "--offline")
+    assert told.code in (2, 4), told.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_head_has_no_rate(here: Run, forty: Path, checkpoint: Path, tmp_path: Path) -> None:
     told = here("find-lr", forty, "--model", checkpoint, "--out", tmp_path / "lr", "--strategy", "head")
     assert told.code == 2

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from graft.core.errors import ResourceError
+from graft.core.errors import DataError, ResourceError, UsageError
 from graft.core.files import (
     as_resource_error,
     atomic_path,
+    gone_if_in_vain,
     hash_bytes,
     hash_file,
     hash_json,
@@ -111,3 +112,35 @@ def test_json_without_a_meaning_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert names(tmp_path) == []
+
+
+def in_vain(folder: Path, name: str = "", *, error: Exception | None = None) -> None:
+    """Make a folder with a log and another file in it, and fail."""
+    error = error or UsageError("the test")
+    with pytest.raises(type(error)), gone_if_in_vain(folder, holding={"log.txt"}):
+        fail_in(folder, name, error)
+
+
+def fail_in(folder: Path, name: str, error: Exception) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for own in filter(None, ["log.txt", name]):
+        (folder / own).write_text("")
+    raise error
+
+
+def test_a_folder_made_in_vain_is_gone(tmp_path: Path) -> None:
+    in_vain(tmp_path / "a" / "b")
+    assert names(tmp_path) == []
+    in_vain(tmp_path / "a", error=DataError("the test"))
+    assert names(tmp_path) == []
+
+
+def test_what_was_computed_or_there_before_stays(tmp_path: Path) -> None:
+    in_vain(tmp_path / "a", "result.npy")
+    assert names(tmp_path / "a") == ["log.txt", "result.npy"]
+    in_vain(tmp_path / "b", error=ResourceError("the disk is full"))
+    in_vain(tmp_path / "b")
+    assert names(tmp_path / "b") == ["log.txt"], "it was there"
+    (tmp_path / "c").mkdir()
+    in_vain(tmp_path / "c" / "d")
+    assert names(tmp_path / "c") == []
