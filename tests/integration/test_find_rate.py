@@ -40,6 +40,7 @@ def test_a_rate_is_found_and_a_second_call_runs_nothing(
     assert found["selection"]["n_candidates"] == 5
     assert found["selection"]["corrected"]["value"] <= found["selection"]["plain"] + 0.1
     assert "corrected for the choice" in told.out.replace("\n", " ")
+    assert "runs of 10 steps are too short to tell rates apart" in " ".join(told.out.split())
     page = (tmp_path / "lr" / "report.html").read_text(encoding="utf-8")
     assert page.count("<circle") >= 5
     assert "http" not in page.replace("http-equiv", "")
@@ -63,6 +64,13 @@ def test_two_processes_and_python_find_the_same(forty: Path, checkpoint: Path, t
     two = graft.find_learning_rate(forty, out=tmp_path / "two", jobs=2, **common)
     assert one.learning_rate == two.learning_rate
     assert one.facts["method"] == "lora"
+
+
+@pytest.mark.parametrize("verb", ["find-lr", "fit"])
+def test_a_command_that_ends_at_once_leaves_no_folder(here: Run, forty: Path, tmp_path: Path, verb: str) -> None:
+    told = here(verb, forty, "--model", tmp_path / "none", "--out", tmp_path / "new" / "run", "--offline")
+    assert told.code in (2, 4), told.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_head_has_no_rate(here: Run, forty: Path, checkpoint: Path, tmp_path: Path) -> None:

@@ -126,6 +126,14 @@ def test_no_test_split_is_said_and_made(finished: Path) -> None:
     assert "5-fold cross-validation on train" in log
 
 
+def test_folds_are_told_once_as_they_are(checkpoint: Path, tmp_path: Path) -> None:
+    fit(make_folders(tmp_path / "few", 4), checkpoint, tmp_path / "run", cache=str(tmp_path / "cache"))
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "choices are made by cross-validation on train" in log
+    assert "3 folds, as the smallest class has 3 examples" in log
+    assert "5-fold" not in log
+
+
 def fit(data: object, checkpoint: Path, out: Path, **options: Any) -> package.api.fit.FitResult:
     options = {"strategy": "head", **options}
     return package.fit(

@@ -68,6 +68,7 @@ def test_fit_takes_the_first_and_the_report_says_so(here: Run, forty: Path, mode
         "fit", forty, "--model", models, "--out", run, "--cache", tmp_path / "cache", "--strategy", "head", *QUICK
     )
     assert told.code == 0, told.err
+    assert " ".join(told.out.split()).count("held out before models are ranked") == 1
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert Path(metrics["ranking"]["best"]).name == "seeing"
     report = (run / "report.html").read_text(encoding="utf-8")

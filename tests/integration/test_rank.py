@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from graft.api.rank import overrun
 from small_things import make_checkpoint
 
 
@@ -44,11 +46,23 @@ def test_rank_holds_a_test_split_out_where_none_is_given(
     assert "only candidate" in found["told"][0]
 
 
+def test_a_budget_that_was_overrun_is_told() -> None:
+    def ranking(seconds: float) -> Any:
+        standings = [SimpleNamespace(name="one", seconds=0.8 * seconds), SimpleNamespace(name="two", seconds=1.0)]
+        return SimpleNamespace(seconds=seconds, standings=standings)
+
+    assert overrun(ranking(20.0), 20.0) is None
+    told = "the ranking took 27 s of 20 s: one alone took 22 s, a look at a network is not broken off"
+    assert overrun(ranking(27.0), 20.0) == told
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (("--budget", "soon"), 2, "--budget soon"),
+        (("--budget", "5"), 2, "--budget 5 (Python: budget=)"),
         (("--models", "nobody/has-this", "--offline"), 2, "no pretrained model of pictures is left"),
+        (("--models", "nobody/has-this", "--offline"), 2, "left out: nobody/has-this (not on this disk)"),
         (("--catalog", "--licence", "no-such-licence"), 2, "no pretrained model of pictures is left"),
     ],
 )
@@ -59,3 +73,7 @@ def test_what_cannot_be_ranked_is_said(
     assert told.code == code
     assert said in told.err
     assert "To fix" in told.err or "Expected" in told.err
+    advice = "or leave"
+    assert (advice in told.err) == ("--offline" in words or "--licence" in words)
+    assert f"{advice} --offline away" in told.err or "--offline" not in words
+    assert f"{advice} --licence away" in told.err or "--licence" not in words

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["STRATEGIES", "refuse_wrong_values", "seconds_of"]
 
 STRATEGIES = ("auto", "head", "lp-ft", "full", "partial", "lora", "gradual", "contrastive")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh])")
 
 
 def refuse_wrong_values(config: FitConfig) -> None:
@@ -87,17 +87,17 @@ def refuse_wrong_values(config: FitConfig) -> None:
 
 
 def seconds_of(duration: str) -> float | None:
-    """Return the seconds of a time such as ``"90s"``, ``"10m"``, ``"1h"`` or ``"90"``; None where it is none.
+    """Return the seconds of a time such as ``"90s"``, ``"10m"`` or ``"1h"``; None where it is none, or has no unit.
 
     Examples
     --------
-    >>> seconds_of("10m"), seconds_of("1.5h"), seconds_of("soon")
-    (600.0, 5400.0, None)
+    >>> seconds_of("10m"), seconds_of("1.5h"), seconds_of("soon"), seconds_of("90")
+    (600.0, 5400.0, None, None)
     """
     found = _DURATION.fullmatch(str(duration).strip().lower())
     if found is None or float(found[1]) <= 0:
         return None
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def _is_share(text: str) -> bool:

@@ -17,7 +17,7 @@ from graft.core.processes import Processes
 from graft.core.text import counted
 from graft.data.dataset import LabeledDataset
 from graft.data.duplicates import SplitOverlap
-from graft.data.splitting import stratified_split
+from graft.data.splitting import feasible_folds, stratified_split
 from graft.data.traits import Traits
 
 __all__ = ["divide"]
@@ -83,7 +83,9 @@ def divide(
             copies=copies[parts["train"]],
         )
     if "valid" not in result.splits:
-        notes.append(f"no validation split needed: choices are made by {config.folds}-fold cross-validation on train")
+        n_folds = feasible_folds(result.splits["train"].labels, config.folds, groups=result.groups)
+        how = f"{n_folds}-fold cross-validation" if n_folds == config.folds else "cross-validation"  # the head says why
+        notes.append(f"no validation split needed: choices are made by {how} on train")
     for note in notes:
         say(note)
     return replace(result, notes=(*embedded.notes, *notes))

@@ -14,7 +14,7 @@ from graft.api.config import FitConfig
 from graft.api.config_values import seconds_of
 from graft.api.gathering import gather_options
 from graft.core.errors import UsageError
-from graft.core.files import write_json
+from graft.core.files import gone_if_in_vain, write_json
 from graft.core.process import prepare_process
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ def find_learning_rate(
     from graft.selection.trials_executors import executor_for
 
     executor = executor_for(n_jobs=chosen.jobs, ray_address=chosen.ray_address, device=chosen.device)
-    found = _searched(str(data), chosen, executor, has_range_test=range_test, say=say, console=console)
     folder = Path(chosen.out)
+    with gone_if_in_vain(folder / "trials", holding={"journal.log"}):
+        found = _searched(str(data), chosen, executor, has_range_test=range_test, say=say, console=console)
     facts = {"data": str(data), "model": chosen.model, "batch_size": chosen.batch_size, **found.as_dict()}
     write_json(folder / "learning_rate.json", facts)
     from graft.report.rate_page import print_rates, write_rate_page

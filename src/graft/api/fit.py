@@ -176,10 +176,11 @@ def _run(
     deadline = tuning.Deadline.of(config)
     with uncollected(), run.phase("data"):
         splits = read_as_told(data, task_name, config)
+        notes = splits.notes
         if ranking is not None:
-            splits, _ = hold_out_test(splits, config)
+            splits, _ = hold_out_test(splits, config)  # what it notes the ranking has said
         deciding.refuse_for_label_sets(splits, config)
-        for note in splits.notes:
+        for note in notes:
             say(note)
         splits, reviewed = corrected(splits, config, say=say)
         n_files = sum(len(part.content_hashes()) for part in splits.present().values())

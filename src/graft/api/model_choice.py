@@ -57,7 +57,7 @@ def choose_model(
         When no candidate is left, or several processes would each choose.
     """
     from graft.api.candidates import as_config, entry_of
-    from graft.api.rank import ranked
+    from graft.api.rank import overrun, ranked
 
     if processes.n > 1:
         raise UsageError(
@@ -75,6 +75,8 @@ def choose_model(
     )  # fmt: skip
     for sentence in found.told:
         say(sentence)
+    if (late := overrun(found, seconds)) is not None:
+        say(late)
     say(f"model: {found.best}, the first of {len(found.standings)} by {found.standings[0].signals.n:,} examples")
     left = config.time_limit if limit is None else f"{max(1.0, limit - (time.monotonic() - began)):.0f}s"
     return replace(as_config(entry_of(found.best), config), time_limit=left), found.as_dict()

@@ -15,7 +15,7 @@ from graft.core.errors import GraftError, UsageError
 from graft.core.files import read_json, write_json
 from graft.core.text import percent
 from graft.methods.arena import Arena
-from graft.methods.budget import RunBudget, n_planned_runs
+from graft.methods.budget import RunBudget, RunCost, n_planned_runs
 from graft.methods.contest import n_contest_folds
 from graft.methods.partial import Partial
 from graft.methods.prepared import FineTuningMethod
@@ -41,11 +41,19 @@ class Raced:
     methods : the finalists, the leader first; without a race what the strategy means.
     facts : JSON values of the race; None: there was none.
     notes : sentences.
+    measured : a method and what a run of it costs, where that was measured: none is measured twice.
     """
 
     methods: list[FineTuningMethod]
     facts: dict[str, Any] | None = None
     notes: tuple[str, ...] = field(default=())
+    measured: tuple[FineTuningMethod, RunCost] | None = None
+
+    def cost_of(self, method: FineTuningMethod) -> RunCost | None:
+        """Return what a run of `method` costs, whatever its rate; None: that was not measured."""
+        if self.measured is None or with_rate(self.measured[0], None) != with_rate(method, None):
+            return None
+        return self.measured[1]
 
 
 def race_before_contest(
@@ -88,11 +96,12 @@ def race_before_contest(
     first = methods[0]
     bed = trial_bed(replace(arena, where=replace(where, folder=folder)), n_splits=_N_SPLITS)
     kind, left_out, decided = config.race, "", folder / "kind.json"
+    measured = None
     earlier = where.processes.from_main(read_json(decided)["kind"] if where.resume and decided.is_file() else None)
     if earlier is not None:
         kind = str(earlier)
     elif seconds_left is not None:
-        kind, left_out = _affordable(
+        kind, left_out, measured = _affordable(
             config,
             bed,
             n_probe_folds=arena.n_folds,
@@ -103,10 +112,10 @@ def race_before_contest(
     elif kind == "all" and config.strategy != "auto":
         kind = "rate"
     if kind == "rate" and not has_rate:
-        return Raced(list(methods))
+        return Raced(list(methods), measured=measured)
     if kind == "none":
         say(left_out)
-        return Raced(list(methods), notes=(left_out,))
+        return Raced(list(methods), notes=(left_out,), measured=measured)
     if where.processes.is_main:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(decided, {"kind": kind})
@@ -126,14 +135,16 @@ def race_before_contest(
         found = search_rate(
             first, bed, executor=executor, journal=journal, seconds_left=spare, seed=config.seed, say=say
         )
-        told = f"learning rate {found.learning_rate:.2g} (prior {found.prior:.2g}): {found.why}"
+        reasons = "; ".join([found.why, *found.doubts])
+        told = f"learning rate {found.learning_rate:.2g} (prior {found.prior:.2g}): {reasons}"
         finalists = [with_rate(first, found.learning_rate), *methods[1:]]
     note = f"race of {len(found.race.standings)}, {found.race.n_steps:,} steps: {told}"
     if found.selection is not None:
         value = found.selection.corrected.value
         note += f"; held-out accuracy {percent(found.selection.plain)}, corrected for the choice {percent(value)}"
+        note += " (it did not flatter)" if value >= found.selection.plain else ""
     say(note)
-    return Raced(finalists, {"kind": kind, **found.as_dict()}, (note,))
+    return Raced(finalists, {"kind": kind, **found.as_dict()}, (note,), measured)
 
 
 def racing_methods(
@@ -165,14 +176,14 @@ def _affordable(
     n_entries: int,
     n_contenders: int,
     left: Callable[[], float],
-) -> tuple[str, str]:
-    """Return which race fits beside the whole contest: all, rate or none; and why none."""
+) -> tuple[str, str, tuple[FineTuningMethod, RunCost]]:
+    """Return which race fits beside the whole contest: all, rate or none; why none; and what a run was seen to cost."""
     may_race_all = config.strategy == "auto" and config.race in ("auto", "all")
     n_valid = 0 if len(bed.splits) > 1 else len(bed.splits[0][1])
     method = method_of(config, "lp-ft" if config.strategy == "auto" else config.strategy)
     budget = RunBudget(method, left, n_train=bed.n_train, n_valid=n_valid, soup=config.soup)
     common: dict[str, Any] = {"head": bed.head, "task": bed.task, "examples": bed.examples, "refit": bed.refit}
-    budget.measure(bed.network, start=bed.starts[0], where=bed.where, **common)
+    cost = budget.measure(bed.network, start=bed.starts[0], where=bed.where, **common)
     run_s = budget.planned_run_s()
     n_folds = n_contest_folds(bed.n_train, n_probe_folds)
     contest_s = n_planned_runs(n_folds, soup=config.soup, has_valid=n_valid > 0) * run_s
@@ -180,13 +191,14 @@ def _affordable(
     all_s = _OVERHEAD * n_strategy_runs(n_entries) * run_s / config.jobs
     seconds = bed.where.processes.from_main(left())
     if may_race_all and all_s + 2 * contest_s <= seconds:
-        return "all", ""
+        return "all", "", (method, cost)
     if rate_s + n_contenders * contest_s <= seconds:
-        return "rate", ""
-    return "none", (
+        return "rate", "", (method, cost)
+    why = (
         "no race for the learning rate: with the contest it would take about"
         f" {rate_s + n_contenders * contest_s:,.0f} s, {max(0.0, seconds):,.0f} s are left; the prior is taken"
     )
+    return "none", why, (method, cost)
 
 
 def _telling(config: FitConfig) -> dict[str, Any]:

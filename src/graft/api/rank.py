@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from graft.selection.ranking_final import ShortFinal
     from graft.selection.ranking_standing import Standing
 
-__all__ = ["Ranking", "hold_out_test", "rank", "ranked"]
+__all__ = ["Ranking", "hold_out_test", "overrun", "rank", "ranked"]
+
+_NAMED = 5  # of those left out, in an error
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,25 @@ def rank(
         began=began,
         has_final=chosen.race != "none",
         say=say,
+        say_left_out=lambda text: None,  # the table's last lines say it
     )
     if json is not None:
         write_json(Path(json), found.as_dict())
     print_ranking(found.as_dict(), console=console)
+    if (late := overrun(found, seconds)) is not None:
+        say(late)
     return found
+
+
+def overrun(found: Ranking, seconds: float) -> str | None:
+    """Return in a sentence by how much a ranking overran its budget, and why; None: it did not."""
+    if found.seconds < seconds + 1:
+        return None
+    slowest = max(found.standings, key=lambda standing: standing.seconds)
+    alone = ""
+    if slowest.seconds > 0.5 * found.seconds:
+        alone = f"{slowest.name} alone took {slowest.seconds:,.0f} s, "
+    return f"the ranking took {found.seconds:,.0f} s of {seconds:,.0f} s: {alone}a look at a network is not broken off"
 
 
 def ranked(
@@ -161,6 +177,7 @@ def ranked(
     began: float,
     has_final: bool = False,
     say: Callable[[str], None],
+    say_left_out: Callable[[str], None] | None = None,
 ) -> Ranking:
     """Return the ranking, as `rank` does, of options that are gathered already.
 
@@ -169,6 +186,7 @@ def ranked(
     has_catalog : whether Graft's own list is ranked as well.
     end, began : readings of ``time.monotonic``.
     has_final : whether the first two are fine-tuned for some steps where features can't tell them apart.
+    say_left_out : told of each that could not be looked at; None: `say`.
     """
     import numpy as np
 
@@ -194,12 +212,7 @@ def ranked(
         kind.modality, models, has_catalog=has_catalog, licences=licences, is_offline=config.offline
     )
     if not entries:
-        raise UsageError(
-            f"no pretrained model of {kind.noun}s is left: {len(left_out)} left out",
-            expected="at least one that is on disk or may be fetched, under a licence that is wanted",
-            fix="name some: graft rank --models FOLDER_OR_ID ..., graft fit --model FOLDER (Python: models=[...],"
-            " model=...); or leave --offline or --licence away",
-        )
+        raise _none_left(kind.noun, left_out, config, licences)
     standings, pairs, late = rank_candidates(
         candidates_of(entries, task_name, train, config, n_examples=len(splits.train)),
         train.labels,
@@ -209,6 +222,7 @@ def ranked(
         seconds=max(1.0, end - time.monotonic()),
         seed=config.seed,
         say=say,
+        say_left_out=say_left_out,
     )
     last = [standing for standing in standings if standing.round == standings[0].round]
     bias = None
@@ -231,6 +245,25 @@ def ranked(
         if final.is_turned:
             standings = (standings[1], standings[0], *standings[2:])
     return Ranking(standings, pairs, (*left_out, *late), tuple(told), bias, len(train), time.monotonic() - began, final)
+
+
+def _none_left(
+    noun: str, left_out: Sequence[tuple[str, str]], config: FitConfig, licences: Sequence[str]
+) -> UsageError:
+    """Return the error where no candidate is left: who was left out, why, and which options led to it."""
+    named = [f"{name} ({why})" for name, why in left_out[:_NAMED]]
+    more = len(left_out) - len(named)
+    told = ", ".join(named) + (f" and {more} more" if more else "")
+    given = [flag for flag, is_given in (("--offline", config.offline), ("--licence", bool(licences))) if is_given]
+    away = f"; or leave {' or '.join(given)} away" if given else ""
+    conditions = ["on this disk" if config.offline else "on this disk or to be fetched"]
+    conditions += ["under a licence that is wanted"] if licences else []
+    return UsageError(
+        f"no pretrained model of {noun}s is left{f'; left out: {told}' if told else ''}",
+        expected=f"at least one that is {' and '.join(conditions)}",
+        fix="name others: graft rank --models FOLDER_OR_ID ..., graft fit --model FOLDER (Python: models=[...],"
+        f" model=...){away}",
+    )
 
 
 def hold_out_test(splits: Splits, config: FitConfig) -> tuple[Splits, Any]:

@@ -167,6 +167,7 @@ def tune(
                 soup=config.soup,
                 is_greedy=config.soup_kind == "greedy",
                 seconds_left=seconds_left if is_bounded else None,
+                cost=raced.cost_of(method),
                 is_cut_short=deadline.limit_s is not None,
                 is_kept_anyway=not is_auto,
                 say=say,

@@ -111,8 +111,9 @@ def find_head_on(network: nn.Module, inputs: Mapping[str, Tensor], *, label: str
             hook.remove()
     found = [name for name, y in outputs.items() if y.shape == logits.shape and torch.equal(y, logits)]
     if len(found) != 1:
+        candidates = f" (candidates: {', '.join(found)})" if found else ""
         raise ModelError(
-            f"{label} does not end in one linear layer (candidates: {', '.join(found) or 'none'})",
+            f"{label} does not end in one linear layer{candidates}",
             expected="a classification network whose logits are the output of one nn.Linear",
             fix="choose a model whose transformers class is ...ForImageClassification with a linear classifier",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from torch import nn
 
 from graft.backbones.catalog import Backbone
 from graft.backbones.heads import FeatureNetwork, Head, find_head
+from graft.backbones.language_models import language_model_name
 from graft.backbones.licences import stated_licence
 from graft.backbones.picture_source import PictureSource
 from graft.backbones.preprocessing import Preprocessing
@@ -271,8 +273,12 @@ def as_model_error(model: str, error: Exception, *, is_local: bool, kind: str) -
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     models, processor = _EXAMPLES[kind]
     if "Unrecognized configuration class" in str(error):
+        language = language_model_name(first)
+        what = f"a language model ({language})" if language else f"not a model of {kind} classification"
+        own = re.search(r"(\w+)Config'>", first)
+        more = f", which does not classify {kind}s" if language else f" ({own[1]})" if own else ""
         return ModelError(
-            f"{model} is not a model of {kind} classification: {first[:160]}",
+            f"{model} is {what}{more}",
             expected="a checkpoint whose architecture transformers offers for it as ...For...Classification",
             fix=f"choose a model of {kind}s, for example {models}",
         )

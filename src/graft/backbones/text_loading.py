@@ -12,6 +12,7 @@ from torch import nn
 
 from graft.backbones.catalog import Backbone
 from graft.backbones.heads import Head, find_head_on
+from graft.backbones.language_models import language_model_name
 from graft.backbones.licences import stated_licence
 from graft.backbones.loading import as_model_error, hash_weights, quiet_transformers
 from graft.backbones.sentence_body import SentenceBody, encoder_folder, read_sentence_body, write_sentence_body
@@ -144,7 +145,7 @@ def load_text_model(
     own_length = None if body is None else body.max_tokens
     tokens = Tokens(tokenizer, label=model, max_tokens=_length(max_tokens, own_length, tokenizer, network.config))
     sample = tokens.collate([tokens.encode("one"), tokens.encode("and two more")])
-    head = find_head_on(network, sample, label=model)
+    head = _head(network, sample, label=model)
     family = family_of_text(network)
     random = _random_layers(model, lacking, head=head.name, family=family)
     n_parameters = sum(p.numel() for name, p in network.named_parameters() if not name.startswith(head.name + "."))
@@ -163,6 +164,21 @@ def load_text_model(
         body=body, folder=folder if folder.is_dir() else None,
         notes=tuple(_notes(network, family, body, random=random)),
     )  # fmt: skip
+
+
+def _head(network: Any, sample: Any, *, label: str) -> Head:
+    """Return the head; of a language model it is told what it is, not what it lacks."""
+    try:
+        return find_head_on(network, sample, label=label)
+    except ModelError as error:
+        if (language := language_model_name(type(network).__name__)) is None:
+            raise
+        raise ModelError(
+            f"{label} is a language model ({language}), which writes texts and does not classify them",
+            expected="a text encoder",
+            fix="choose one, for example sentence-transformers/all-MiniLM-L6-v2; or fine-tune this one on answers, with"
+            " --task text-generation (Python: task='text-generation')",
+        ) from error
 
 
 def _loaded(model: str, label_names: Sequence[str], **where: Any) -> tuple[Any, list[str], Any]:

@@ -8,17 +8,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from graft.core.errors import ResourceError
+from graft.core.errors import DataError, ModelError, ResourceError, UsageError
 
 __all__ = [
     "as_resource_error",
     "atomic_folder",
     "atomic_path",
+    "gone_if_in_vain",
     "hash_bytes",
     "hash_file",
     "hash_json",
@@ -127,3 +128,24 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Return the value that a JSON file holds."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def gone_if_in_vain(folder: Path, *, holding: Collection[str]) -> Iterator[None]:
+    """Remove a folder that the body made, where an error of the user's ends it before anything was computed.
+
+    Parameters
+    ----------
+    folder : one that is there before the body stays as it is. New parents of it go too, if nothing else is in them.
+    holding : names of files that are no result; with any other the folder stays.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        yield
+    except (UsageError, DataError, ModelError):
+        if made and folder.is_dir() and all(path.is_dir() or path.name in holding for path in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+            for parent in made[1:]:
+                with contextlib.suppress(OSError):  # something is in it
+                    parent.rmdir()
+        raise

@@ -19,7 +19,7 @@ from typing import Any
 import tomli_w
 
 from graft.core.errors import UsageError
-from graft.core.files import as_resource_error, read_json, write_json, write_text
+from graft.core.files import as_resource_error, gone_if_in_vain, read_json, write_json, write_text
 from graft.core.memory import peak_memory_mib
 from graft.core.processes import Processes
 from graft.core.version import VERSION
@@ -109,15 +109,18 @@ class Run:
     ) -> Iterator[Run]:
         """Yield the run: of the main process the one in `folder`, of the others one in a temporary folder each.
 
+        A folder that is new goes again where an error ends the run before anything is computed.
+
         Raises
         ------
         UsageError, ResourceError
             As `open` does.
         """
         if processes.is_main:
-            run = cls.open(folder, config, resume=resume, overwrite=overwrite)
-            run.is_resumed = processes.from_main(run.is_resumed)
-            yield run
+            with gone_if_in_vain(folder, holding=_BEFORE_ALL):
+                run = cls.open(folder, config, resume=resume, overwrite=overwrite)
+                run.is_resumed = processes.from_main(run.is_resumed)
+                yield run
             return
         is_resumed = processes.from_main(None)
         with tempfile.TemporaryDirectory(prefix="graft-process-") as own:

@@ -27,6 +27,8 @@ __all__ = [
 _FEWEST_STEPS = 50  # of a run that is cut short by a time limit; with fewer it is not worth its time
 _STEPS = 4  # of which the first is not counted
 _BATCHES = 2  # that the frozen part is measured on
+_MEASURING = 0.1  # of the time left, after which no further step is measured
+_TOO_MUCH = 0.5  # of the time left: a single step that would take so much is not tried
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,14 @@ class RunCost:
 
 
 def measure_cost(
-    method: FineTuningMethod, network: nn.Module, *, n_rows: int, where: Where, **common: Any
+    method: FineTuningMethod,
+    network: nn.Module,
+    *,
+    n_rows: int,
+    where: Where,
+    n_steps: int = _STEPS,
+    max_seconds: float | None = None,
+    **common: Any,
 ) -> tuple[RunCost, FineTuned]:
     """Return what a run costs by a run of four steps, of which the first is left out; and that run.
 
@@ -52,15 +61,20 @@ def measure_cost(
     ----------
     n_rows : training examples; where the frozen part's output is cached, that of two batches of them is computed.
     where : with a folder, into which the step log and cached activations go.
+    n_steps : at most so many; where there is but one, it is the measure.
+    max_seconds : after these no further step is begun; one is always done. None: no bound.
     **common : what `fine_tune` takes.
     """
     assert where.folder is not None
     n = min(n_rows, _BATCHES * method.settings.batch_size) if getattr(method, "is_cached", False) else n_rows
-    done = fine_tune(method, network, rows=np.arange(n), n_steps=_STEPS, where=where, **common)
+    done = fine_tune(
+        method, network, rows=np.arange(n), n_steps=n_steps, max_seconds=max_seconds, where=where, **common
+    )
     step_s = 0.0
     if where.processes.is_main:
         lines = (where.folder / "steps.jsonl").read_text().splitlines()
-        step_s = max(float(np.median(np.diff([json.loads(line)["seconds"] for line in lines]))), 1e-4)
+        ends = [float(json.loads(line)["seconds"]) for line in lines]
+        step_s = max(float(np.median(np.diff(ends))) if len(ends) > 1 else ends[0], 1e-4)
     return where.processes.from_main(RunCost(step_s, done.frozen_s / n)), done
 
 
@@ -164,20 +178,44 @@ class RunBudget:
     def measure(self, network: nn.Module, *, where: Where, **common: Any) -> RunCost:
         """Return what a run costs, measured on real examples; what is written is removed.
 
-        A run on as few examples as can be comes first: libraries are loaded in it.
+        A run on as few examples as can be comes first: libraries are loaded in it. Whole steps follow until a tenth of
+        the time left is used up, at least one. Where the few examples say, twice, that a single whole step would take
+        more than half of the time left, none is tried, and what they say is the cost.
         """
         processes, n = where.processes, min(self._n_train, max(2, where.processes.n))
         with TemporaryDirectory() as name:
             folder = Path(name) if where.folder is None else where.folder / "measured"
             alone = replace(where, folder=folder, checkpoint_every_s=None, resume=False, console=None)
             try:
-                fine_tune(self._method, network, rows=np.arange(n), n_steps=1, where=alone, **common)
-                self.cost, _ = measure_cost(self._method, network, n_rows=self._n_train, where=alone, **common)
+                self.cost = self._foretold(network, n, where=alone, **common)
+                left = self._left()
+                if self._whole_step_s() > _TOO_MUCH * left:  # without what the first run had to load
+                    self.cost = self._foretold(network, n, where=alone.inside("again"), **common)
+                    left = self._left()
+                if self._whole_step_s() <= _TOO_MUCH * left:
+                    self.cost, _ = measure_cost(
+                        self._method,
+                        network,
+                        n_rows=self._n_train,
+                        where=alone,
+                        max_seconds=_MEASURING * left,
+                        **common,
+                    )
                 processes.wait()
             finally:
                 if processes.is_main:
                     shutil.rmtree(folder, ignore_errors=True)
         return self.cost
+
+    def _foretold(self, network: nn.Module, n: int, **common: Any) -> RunCost:
+        """Return the cost of whole steps as one step on `n` examples foretells it."""
+        cost, _ = measure_cost(self._method, network, n_rows=n, n_steps=1, **common)
+        return RunCost(cost.step_s * min(self._n_train, self._method.settings.batch_size) / n, cost.frozen_s)
+
+    def _whole_step_s(self) -> float:
+        """Return what measuring one whole step takes, the frozen part's pass before it included."""
+        n_seen = min(self._n_train, _BATCHES * self._method.settings.batch_size)
+        return self.cost.step_s + n_seen * self.cost.frozen_s
 
     def planned_run_s(self) -> float:
         """Return what one run on all training examples takes."""

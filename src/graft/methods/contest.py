@@ -21,7 +21,7 @@ from torch import nn
 
 from graft.core.errors import UsageError
 from graft.methods.arena import Arena
-from graft.methods.budget import RunBudget, fewest_steps
+from graft.methods.budget import RunBudget, RunCost, fewest_steps
 from graft.methods.contest_runs import ContestJob, gather_evidence, run_last
 from graft.methods.fine_tuning import FineTuned
 from graft.methods.kept_network import mixed_network, why_no_adapter, with_head
@@ -80,6 +80,7 @@ def hold_contest(
     soup: int = 1,
     is_greedy: bool = False,
     seconds_left: Callable[[], float] | None = None,
+    cost: RunCost | None = None,
     is_cut_short: bool = True,
     is_kept_anyway: bool = False,
     say: Callable[[str], None] = lambda text: None,
@@ -93,6 +94,7 @@ def hold_contest(
     alphas : shares to choose from; (1.0,): no interpolation.
     soup : runs whose weights are averaged; greedily by held-out loss or all.
     seconds_left : of the budget for all of this; None: no bound.
+    cost : of a run, where it was measured before; None: with a bound on time it is measured.
     is_cut_short : runs may be shortened to fit the budget; False: what does not fit whole is left out.
     is_kept_anyway : the user named the method: the last run is made whatever the verdict says.
 
@@ -113,8 +115,9 @@ def hold_contest(
         say(told)
     budget = None
     if seconds_left is not None:
-        budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=arena.n_valid, soup=soup)
-        cost = budget.measure(network, start=arena.start, where=arena.where, **arena.common)
+        budget = RunBudget(method, seconds_left, n_train=n_train, n_valid=arena.n_valid, soup=soup, cost=cost)
+        if cost is None:
+            cost = budget.measure(network, start=arena.start, where=arena.where, **arena.common)
         n_affordable, ratio = budget.affordable(len(splits))
         splits = splits[:n_affordable]
         planned = method.settings.n_steps(n_train)

@@ -45,7 +45,7 @@ def print_rates(facts: Mapping[str, Any], *, console: Console) -> None:
     losses = [min(row["log_loss"], 50.0) for row in standings]
     low, high = min(losses), max(losses)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-    for name in ("rate", "steps", "log-loss", "± s.e.", "accuracy"):
+    for name in ("rate", "steps", "log-loss", "± s.e. of\nthe difference", "accuracy"):
         table.add_column(name, justify="right")
     table.add_column("")
     best = facts["standings"][0]["name"]
@@ -65,6 +65,8 @@ def print_rates(facts: Mapping[str, Any], *, console: Console) -> None:
     console.print(
         Text(f"learning rate {facts['learning_rate']:.2g} (prior {facts['prior']:.2g}): {facts['why']}", style="bold")
     )
+    for doubt in facts.get("doubts", ()):
+        console.print(Text(f"But {w.plain(doubt)}."))
     if told := corrected_sentence(facts.get("selection")):
         console.print(Text(told))
     console.print(

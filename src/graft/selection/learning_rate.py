@@ -24,8 +24,8 @@ from graft.selection.trials import TrialBed, with_rate
 from graft.selection.trials_executors import Executor
 
 __all__ = [
-    "CLEAR", "FACTORS", "RATE_RUNGS", "RateSearch", "chosen_rate", "larger_first", "prior_of", "rate_contestants",
-    "search_rate", "vertex_rate",
+    "CLEAR", "FACTORS", "RATE_RUNGS", "RateSearch", "chosen_rate", "doubts_of", "larger_first", "prior_of",
+    "rate_contestants", "search_rate", "vertex_rate",
 ]  # fmt: skip
 
 FACTORS: Final = (0.1, 1 / 3, 1.0, 3.0, 10.0)
@@ -33,6 +33,7 @@ RATE_RUNGS: Final = (Rung(0.1, n_kept=3), Rung(0.4))
 
 CLEAR: Final = 1.645  # standard errors: a one-sided test at 5 %
 _LOST: Final = 0.99  # of the loss of knowing nothing
+_FEW_STEPS: Final = 10  # up to which a run that starts at the probe is the better the less it changes
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class RateSearch:
         no parabola.
     selection : how far having been chosen flatters the leader's accuracy; None with one contestant.
     ceiling : the range test, whose ceiling no contestant passes; None: it was not run.
+    doubts : half sentences, what speaks against trusting the rate, see `doubts_of`.
     """
 
     method: str
@@ -60,6 +62,7 @@ class RateSearch:
     curvature: float | None = None
     selection: SelectionBias | None = None
     ceiling: RangeTest | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def n_steps(self) -> int:
@@ -73,6 +76,7 @@ class RateSearch:
             "prior": self.prior,
             "learning_rate": self.learning_rate,
             "why": self.why,
+            "doubts": list(self.doubts),
             "curvature": self.curvature,
             "n_steps": self.n_steps,
             "ended_by": self.race.ended_by,
@@ -133,8 +137,10 @@ def search_rate(
         seconds_left=seconds_left, say=say,
     )  # fmt: skip
     rate, curvature, why = chosen_rate(race.standings, rate_of, centre=own)
+    doubts = doubts_of(race.standings, rate_of, chosen=rate, is_capped=len(contestants) < len(factors))
     if race.ended_by == "time":  # runs of one short length favour small rates
         rate, curvature, why = rate_of[own], None, "the budget ended the race before it could tell"
+        doubts = ()
     return RateSearch(
         method=method.name,
         prior=centre,
@@ -144,6 +150,7 @@ def search_rate(
         curvature=curvature,
         selection=race.selection(seed=seed),
         ceiling=ceiling,
+        doubts=doubts,
     )
 
 
@@ -168,6 +175,37 @@ def chosen_rate(
     if own.log_loss_difference <= CLEAR * own.standard_error:
         return rate_of[centre], None, "no other rate was clearly ahead of it"
     return vertex_rate(standings, rate_of)
+
+
+def doubts_of(
+    standings: Sequence[Standing], rate_of: Mapping[str, float], *, chosen: float, is_capped: bool = False
+) -> tuple[str, ...]:
+    """Return in half sentences what speaks against trusting the chosen rate.
+
+    Parameters
+    ----------
+    standings : the leader of the last rung first.
+    rate_of : by name of the contestant, all that were tried.
+    chosen : what is recommended.
+    is_capped : whether larger rates were left out because a range test came apart there.
+    """
+    leader, rates = standings[0], sorted(rate_of.values())
+    last = [one for one in standings[1:] if one.rung == leader.rung]
+    told = []
+    if len(rates) > 1 and chosen == rates[0]:
+        told.append(f"{chosen:.2g} is the smallest of the {len(rates)} rates tried, the best may lie below")
+    if len(rates) > 1 and chosen == rates[-1] and not is_capped:
+        told.append(f"{chosen:.2g} is the largest of the {len(rates)} rates tried, the best may lie above")
+    if leader.n_steps <= _FEW_STEPS:
+        steps = "a single step" if leader.n_steps == 1 else f"{leader.n_steps} steps"
+        told.append(f"runs of {steps} are too short to tell rates apart, more --epochs make longer ones")
+    if tied := sorted(rate_of[one.name] for one in last if one.log_loss_difference <= one.standard_error):
+        others = " and ".join(f"{rate:.2g}" for rate in tied)
+        told.append(
+            f"{rate_of[leader.name]:.2g}, of least loss, is tied with {others}: within one standard error of the"
+            " difference"
+        )
+    return tuple(told)
 
 
 def larger_first(bed: TrialBed) -> Order:

@@ -66,6 +66,7 @@ def rank_candidates(
     most_examples: int = 5_000,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
+    say_left_out: Callable[[str], None] | None = None,
 ) -> tuple[tuple[Standing, ...], tuple[PairedLoss, ...], tuple[tuple[str, str], ...]]:
     """Return the candidates from best to worst, the paired comparisons, and who was left out with the reason.
 
@@ -76,6 +77,7 @@ def rank_candidates(
     seconds : for all of it. Where it runs out, those not yet seen are left out, small ones being seen first; a further
         round is begun only if, by what the last one took, it can end in time.
     most_examples : of the last round.
+    say_left_out : told of each that could not be looked at; None: `say`.
 
     Notes
     -----
@@ -103,8 +105,8 @@ def rank_candidates(
             except Exception as error:  # of whatever kind: the others are still to be ranked
                 first_error = first_error or error
                 again = f" (in round {number}: it stands where round {number - 1} put it)" if number > 1 else ""
-                left_out.append((candidate.name, reason_of(error) + again))
-                say(f"{candidate.name} left out: {left_out[-1][1]}")
+                left_out.append((candidate.name, _without_name(reason_of(error), candidate.name) + again))
+                (say_left_out or say)(f"{candidate.name} left out: {left_out[-1][1]}")
         standings |= own
         if number > 1 and len(own) < len(alive):
             say(f"round {number}: {len(own)} of {len(alive)} got {len(rows):,} examples")
@@ -183,6 +185,17 @@ def reason_of(error: Exception) -> str:
     """Return in half a sentence why something could not be done."""
     first = str(error).strip().splitlines()
     return error.got if isinstance(error, GraftError) else f"{type(error).__name__}: {first[0] if first else ''}"
+
+
+def _without_name(reason: str, name: str) -> str:
+    """Return a reason that stands behind the name already: without it.
+
+    Examples
+    --------
+    >>> _without_name("models/one is a language model", "models/one")
+    'a language model'
+    """
+    return reason.removeprefix(f"{name} is ").removeprefix(f"{name} ").replace(f"the folder {name} ", "the folder ")
 
 
 def _as_model_error(left_out: tuple[str, str]) -> ModelError:

@@ -128,6 +128,15 @@ def test_a_model_of_text_is_refused(tmp_path: Path) -> None:
     assert "is not a model of picture classification" in refusal(tmp_path / "bert")
 
 
+def test_a_language_model_is_named_in_one_short_sentence(tmp_path: Path) -> None:
+    from transformers import LlamaConfig
+
+    LlamaConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1).save_pretrained(tmp_path / "llama")
+    text = refusal(tmp_path / "llama")
+    assert "is a language model (Llama), which does not classify pictures" in text
+    assert "Unrecognized" not in text
+
+
 def test_a_hub_id_without_a_network_says_so() -> None:
     text = refusal("nobody/no-such-model", is_offline=True)
     assert "'nobody/no-such-model' is not on this disk and could not be fetched" in text

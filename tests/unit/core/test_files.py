@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from graft.core.errors import ResourceError
+from graft.core.errors import DataError, ResourceError, UsageError
 from graft.core.files import (
     as_resource_error,
     atomic_folder,
     atomic_path,
+    gone_if_in_vain,
     hash_bytes,
     hash_file,
     hash_json,
@@ -123,3 +124,35 @@ def test_a_new_folder_is_readable_as_the_folder_is(tmp_path: Path) -> None:
             (partial / name).write_text("x")
             (partial / name).chmod(0o600)
     assert [(tmp_path / "model" / name).stat().st_mode & 0o777 for name in ("weights", "below/weights")] == [0o640] * 2
+
+
+def in_vain(folder: Path, name: str = "", *, error: Exception | None = None) -> None:
+    """Make a folder with a log and another file in it, and fail."""
+    error = error or UsageError("the test")
+    with pytest.raises(type(error)), gone_if_in_vain(folder, holding={"log.txt"}):
+        fail_in(folder, name, error)
+
+
+def fail_in(folder: Path, name: str, error: Exception) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for own in filter(None, ["log.txt", name]):
+        (folder / own).write_text("")
+    raise error
+
+
+def test_a_folder_made_in_vain_is_gone(tmp_path: Path) -> None:
+    in_vain(tmp_path / "a" / "b")
+    assert names(tmp_path) == []
+    in_vain(tmp_path / "a", error=DataError("the test"))
+    assert names(tmp_path) == []
+
+
+def test_what_was_computed_or_there_before_stays(tmp_path: Path) -> None:
+    in_vain(tmp_path / "a", "result.npy")
+    assert names(tmp_path / "a") == ["log.txt", "result.npy"]
+    in_vain(tmp_path / "b", error=ResourceError("the disk is full"))
+    in_vain(tmp_path / "b")
+    assert names(tmp_path / "b") == ["log.txt"], "it was there"
+    (tmp_path / "c").mkdir()
+    in_vain(tmp_path / "c" / "d")
+    assert names(tmp_path / "c") == []

@@ -153,3 +153,43 @@ def test_traces_of_a_failure_are_removed(small: Small, tmp_path: Path, monkeypat
     with pytest.raises(ValueError, match="the test"):
         measured(small, LPFT(settings()), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def slow(step_s: float, clock: list[float], begun: list[int], *, loading_s: float = 0.0) -> Any:
+    """Return a `fine_tune` whose steps take `step_s` a batch of 8, the first of all `loading_s` more."""
+
+    def run(
+        method: Any, *_: Any, rows: Any, n_steps: int, max_seconds: float | None, where: Where, **__: Any
+    ) -> FineTuned:
+        began, ends = clock[0], list[float]()
+        while len(ends) < n_steps and (not ends or max_seconds is None or ends[-1] < max_seconds):
+            clock[0] += step_s * min(len(rows), 8) / 8 + (0.0 if begun else loading_s)
+            begun.append(len(rows))
+            ends.append(clock[0] - began)
+        assert where.folder is not None
+        where.folder.mkdir(parents=True, exist_ok=True)
+        (where.folder / "steps.jsonl").write_text("".join(f'{{"seconds": {end}}}\n' for end in ends))
+        return FineTuned(None, None, 0.1, 1)  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("step_s", "loading_s", "expected"),
+    [
+        (0.1, 0.0, [2, 42, 42, 42, 42]),
+        (14.0, 0.0, [2, 42]),  # one whole step uses up more than a tenth of the time left
+        (0.1, 20.0, [2, 2, 42, 42, 42, 42]),  # what was slow was the loading of libraries
+        (80.0, 0.0, [2, 2]),  # no whole step is tried
+    ],
+)
+def test_measuring_ends_where_it_takes_too_much_of_the_time_left(
+    step_s: float, loading_s: float, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, begun = [0.0], list[int]()
+    monkeypatch.setattr(graft.methods.budget, "fine_tune", slow(step_s, clock, begun, loading_s=loading_s))
+    budget = RunBudget(LPFT(settings()), lambda: 100.0 - clock[0], n_train=42)
+    cost = budget.measure(None, where=Where(device="cpu", folder=tmp_path))  # type: ignore[arg-type]
+    assert begun == expected
+    assert cost.step_s == pytest.approx(step_s)
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
 from graft.methods.rates import batch_factor
 from graft.methods.settings import FineTuning
-from graft.selection.learning_rate import FACTORS, chosen_rate, larger_first, rate_contestants, vertex_rate
+from graft.selection.learning_rate import FACTORS, chosen_rate, doubts_of, larger_first, rate_contestants, vertex_rate
 from graft.selection.learning_rate_range import read_curve
 from graft.selection.race import Standing
 from graft.selection.trials import with_rate
@@ -115,3 +115,21 @@ def test_the_largest_rates_that_are_not_lost_go_on() -> None:
 
 def standing_of(name: str, loss: float) -> Standing:
     return Standing(name, 0.0, 1, 40, loss, 0.5, loss, 0.0, 0.0, (loss,), 1.0)
+
+
+def doubts(chosen: float, *, n_steps: int = 40, gap: float = 0.1, error: float = 0.01, **more: bool) -> str:
+    rates = {"a": 1e-4, "b": 1e-3, "c": 1e-2}
+    first = Standing("b", 1e-3, 1, n_steps, 1.0, 0.5, 1.0, 0.0, 0.0, (1.0,), 1.0)
+    second = Standing("a", 1e-4, 1, n_steps, 1 + gap, 0.5, 1 + gap, gap, error, (1 + gap,), 1.0)
+    third = Standing("c", 1e-2, 0, 4, 9.0, 0.5, 9.0, 0.0, 0.0, (9.0,), 1.0)  # of another rung: no tie
+    return "; ".join(doubts_of([first, second, third], rates, chosen=chosen, **more))
+
+
+def test_what_speaks_against_a_rate_is_said() -> None:
+    assert not doubts(1e-3)
+    assert doubts(1e-4) == "0.0001 is the smallest of the 3 rates tried, the best may lie below"
+    assert doubts(1e-2) == "0.01 is the largest of the 3 rates tried, the best may lie above"
+    assert not doubts(1e-2, is_capped=True)
+    assert "runs of 4 steps are too short" in doubts(1e-3, n_steps=4)
+    assert "runs of a single step are too short" in doubts(1e-3, n_steps=1)
+    assert doubts(1e-3, gap=0.01, error=0.02).startswith("0.001, of least loss, is tied with 0.0001")

@@ -40,7 +40,7 @@ def race_facts(race: Mapping[str, Any] | None) -> dict[str, Any] | None:
         }
         for row in race["standings"]
     ]
-    told = [race["why"]] if isinstance(race["why"], str) else list(race["why"])
+    told = _reasons(race)
     return {
         "is_rate": race["kind"] == "rate",
         "figure": _figure(race) if race["kind"] == "rate" else None,
@@ -60,7 +60,7 @@ def rate_sentence(strategy: Mapping[str, Any] | None) -> str | None:
     if not strategy or "settings" not in strategy or strategy.get("strategy") == "head":
         return None
     if race := strategy.get("race"):
-        told = [race["why"]] if isinstance(race["why"], str) else list(race["why"])
+        told = _reasons(race)
         text = f"{len(race['standings'])} candidates raced in short runs, {w.count(race['n_steps'])} steps: "
         text += "; ".join(w.plain(why) for why in told) + "."
         if "prior" in race:
@@ -76,11 +76,20 @@ def corrected_sentence(selection: Mapping[str, Any] | None) -> str:
     if not selection:
         return ""
     corrected = selection["corrected"]
-    return (
+    value, span = f"corrected for the choice {w.percent(corrected['value'])}", w.interval(corrected)
+    told = (
         f"The leader of {selection['n_candidates']} was right on {w.percent(selection['plain'])} of the held-out"
-        f" examples it was chosen by; corrected for the choice {w.percent(corrected['value'])}"
-        f" ({w.interval(corrected)})."
+        " examples it was chosen by; "
     )
+    if corrected["value"] >= selection["plain"]:
+        return f"{told}the choice did not flatter it ({value}, {span})."
+    return f"{told}{value} ({span})."
+
+
+def _reasons(race: Mapping[str, Any]) -> list[str]:
+    """Return why, and what speaks against trusting it."""
+    told = [race["why"]] if isinstance(race["why"], str) else list(race["why"])
+    return [*told, *race.get("doubts", ())]
 
 
 def _figure(race: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -74,7 +74,9 @@ def corrected_choice(bias: Mapping[str, Any] | None) -> str | None:
     if not bias:
         return None
     own = bias["corrected"]
-    return (
-        f"The best of {bias['n_candidates']} has {percent(bias['plain'])} out of fold; corrected for the choice"
-        f" {percent(own['value'])} ({100 * own['low']:.1f} to {100 * own['high']:.1f})."
-    )
+    value = f"corrected for the choice {percent(own['value'])}"
+    span = f"{100 * own['low']:.1f} to {100 * own['high']:.1f}"
+    told = f"The best of {bias['n_candidates']} has {percent(bias['plain'])} out of fold; "
+    if own["value"] >= bias["plain"]:
+        return f"{told}the choice did not flatter it ({value}, {span})."
+    return f"{told}{value} ({span})."
