@@ -93,19 +93,15 @@ def _figures(
 
     from graft.core.types import MultiLabelPredictions
     from graft.evaluation import evaluate, evaluate_multi_label, find_slices, judge
+    from graft.evaluation.slices import truth_columns
 
     test, train = parts[chosen], parts.get("train")
     evaluation: Any
     if isinstance(test, MultiLabelPredictions):
         is_known = test.is_known
-        own = {
-            f"the label {name}": ["given" if t == 1 else None for t in test.targets[:, i]]
-            for i, name in enumerate(test.label_names)
-        }
         evaluation = evaluate_multi_label(test, baselines=others, seed=seed)
     else:
         is_known = test.targets >= 0
-        own = {"class": [None if t < 0 else test.label_names[int(t)] for t in test.targets]}
         counts = None
         if train is not None:
             counts = np.bincount(train.targets[train.targets >= 0], minlength=len(test.label_names))
@@ -116,7 +112,7 @@ def _figures(
         valid=next((parts[name] for name in _HELD_OUT if name in parts), None),
         baselines=others,
         shift={name: p for name, p in parts.items() if name not in ("train", *_HELD_OUT, chosen)},
-        slices={**own, **columns},
+        slices={**truth_columns(test), **columns},
         evaluation=evaluation,
         has_probabilities=has_probabilities,
         seed=seed,

@@ -161,7 +161,8 @@ def read_predictions(folder: Path) -> dict[str, AnyPredictions]:
     import numpy as np
     import pyarrow.parquet as parquet
 
-    from graft.core.types import UNKNOWN, MultiLabelPredictions, Predictions
+    from graft.core.types import MultiLabelPredictions, Predictions
+    from graft.data.prediction_sets import label_sets_of
 
     path = folder / "predictions.parquet"
     try:
@@ -179,12 +180,7 @@ def read_predictions(folder: Path) -> dict[str, AnyPredictions]:
         rows = [i for i, s in enumerate(splits) if s == split]
         own = [ids[i] for i in rows]
         if is_multi_label:
-            truth = np.zeros((len(rows), len(names)), np.uint8)
-            for k, i in enumerate(rows):
-                if targets[i] is None:
-                    truth[k] = UNKNOWN
-                else:
-                    truth[k, [place[name] for name in targets[i]]] = 1
+            truth = label_sets_of(path, [targets[i] for i in rows], own, names, what="target")
             odds = np.clip(p[rows], 1e-12, 1 - 1e-7)
             cut = np.array(0.5 if decision.get("thresholds") is None else decision["thresholds"])
             found[split] = MultiLabelPredictions(own, truth, np.log(odds / (1 - odds)), names, split, cut)

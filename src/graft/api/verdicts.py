@@ -24,7 +24,7 @@ from graft.evaluation.evaluate import evaluate
 from graft.evaluation.judge import Candidates, judge
 from graft.evaluation.learning_curve import LearningCurve
 from graft.evaluation.similarity import FeatureChange, compare_features
-from graft.evaluation.slices import find_slices
+from graft.evaluation.slices import find_slices, truth_columns
 from graft.methods.head_only import HeadFit
 from graft.tasks.base import Task
 
@@ -166,18 +166,8 @@ def feature_clusters(features: NDArray[np.float32], *, seed: int = 0) -> NDArray
 
 def _columns(embedded: Embedded, test: AnyPredictions, *, seed: int) -> dict[str, list[Any]]:
     """Return what slices are made of: the true class or each label, clusters of features, and plain traits."""
-    columns: dict[str, list[Any]]
-    if isinstance(test, MultiLabelPredictions):
-        columns = {
-            f"the label {label}": ["given" if own == 1 else None for own in test.targets[:, i]]
-            for i, label in enumerate(test.label_names)
-        }
-        counts = np.where(test.is_known, (test.targets == 1).sum(axis=1), -1)
-        names = []
-        columns["the number of labels"] = [None if n < 0 else str(n) for n in counts]
-    else:
-        names = [None if t < 0 else test.label_names[int(t)] for t in test.targets]
-        columns = {"class": names}
+    columns: dict[str, list[Any]] = dict(truth_columns(test))
+    names = columns.get("class", [])
     matrix = embedded.features["test"].matrix
     if len(matrix) >= 2 * _A_CLUSTER:
         cluster = feature_clusters(matrix, seed=seed)

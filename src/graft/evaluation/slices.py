@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError
 from graft.core.text import percent
-from graft.core.types import Estimate
+from graft.core.types import Estimate, MultiLabelPredictions, Predictions
 from graft.evaluation.claims import ALPHA, Claim, strength_of_p, unsigned_points
 from graft.evaluation.comparisons import holm
 from graft.evaluation.distributions import hypergeometric_at_most
 from graft.evaluation.intervals import NoInterval, proportion
 
-__all__ = ["Slice", "benjamini_hochberg", "find_slices", "judge_slices"]
+__all__ = ["Slice", "benjamini_hochberg", "find_slices", "judge_slices", "truth_columns"]
 
 FEWEST: Final = 10
 """Examples that a slice needs to be looked at."""
@@ -59,6 +59,25 @@ class Slice:
             "p_value": self.p_value,
             "adjusted_p_value": self.adjusted_p_value,
         }
+
+
+def truth_columns(predictions: Predictions | MultiLabelPredictions) -> dict[str, list[str | None]]:
+    """Return what the truth itself makes slices of: the class; or each label, given or not told, and their number.
+
+    Examples
+    --------
+    >>> truth_columns(Predictions(["a", "b"], np.array([1, -1]), np.zeros((2, 2)), ("cat", "dog")))
+    {'class': ['dog', None]}
+    """
+    names = predictions.label_names
+    if isinstance(predictions, Predictions):
+        return {"class": [None if t < 0 else names[int(t)] for t in predictions.targets]}
+    columns: dict[str, list[str | None]] = {
+        f"the label {name}": ["given" if own == 1 else None for own in predictions.targets[:, i]]
+        for i, name in enumerate(names)
+    }
+    counts = np.where(predictions.is_known, (predictions.targets == 1).sum(axis=1), -1)
+    return columns | {"the number of labels": [None if n < 0 else str(n) for n in counts]}
 
 
 def find_slices(
