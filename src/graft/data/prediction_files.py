@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from graft.core.errors import DataError, did_you_mean
 from graft.core.types import MultiLabelPredictions, Predictions
-from graft.data.prediction_sets import holds_sets, label_sets_of, log_odds, thresholds_of
+from graft.data.prediction_sets import holds_sets, label_sets_of, log_odds, probabilities_in, thresholds_of
 
 __all__ = ["PredictionFile", "read_prediction_file"]
 
@@ -197,15 +197,7 @@ def _place(file: Path, value: str | None, known: Mapping[str, int], example: str
 def _log_probabilities(
     file: Path, table: Mapping[str, list[Any]], names: tuple[str, ...], ids: list[str]
 ) -> NDArray[np.float64]:
-    lacking = [name for name in names if _PREFIX + name not in table]
-    if lacking:
-        raise DataError(
-            f"{file}: no column {_PREFIX + lacking[0]!r}", expected=f"one for each of {len(names)} labels", fix=_FIX
-        )
-    try:
-        p = np.array([table[_PREFIX + name] for name in names], dtype=np.float64).T
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{file}: probabilities that are no numbers ({error})", expected="0 to 1", fix=_FIX) from error
+    p = probabilities_in(file, table, names)
     is_odd = ~np.isfinite(p).all(axis=1) | (p < -1e-9).any(axis=1) | (p > 1 + 1e-6).any(axis=1)
     total = np.where(is_odd, 1.0, np.nan_to_num(p).sum(axis=1))
     for bad, what in (

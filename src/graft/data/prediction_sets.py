@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from graft.core.errors import DataError, did_you_mean
 from graft.core.types import UNKNOWN
 
-__all__ = ["holds_sets", "label_sets_of", "log_odds", "thresholds_of"]
+__all__ = ["holds_sets", "label_sets_of", "log_odds", "probabilities_in", "thresholds_of"]
 
 _FIX = (
-    "docs/predictions-file.md tells the form of label sets: lists of labels, none for an empty list, null where unknown"
+    "docs/predictions-file.md tells the form; label sets are lists, empty for no label, null where they are not known"
 )
 
 
@@ -55,6 +55,25 @@ def label_sets_of(
     return found
 
 
+def probabilities_in(file: Path, table: Mapping[str, Sequence[Any]], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the columns ``p_<label>`` as they are: (n_examples, n_labels).
+
+    Raises
+    ------
+    DataError
+        When a column is missing, or a value is no number.
+    """
+    lacking = [name for name in names if f"p_{name}" not in table]
+    if lacking:
+        raise DataError(
+            f"{file}: no column 'p_{lacking[0]}'", expected=f"one for each of {len(names)} labels", fix=_FIX
+        )
+    try:
+        return np.array([table[f"p_{name}"] for name in names], dtype=np.float64).T
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: probabilities that are no numbers ({error})", expected="0 to 1", fix=_FIX) from error
+
+
 def log_odds(file: Path, table: Mapping[str, Sequence[Any]], names: Sequence[str], ids: Sequence[str]) -> NDArray[Any]:
     """Return (n_examples, n_labels) log-odds of the columns ``p_<label>``.
 
@@ -63,15 +82,7 @@ def log_odds(file: Path, table: Mapping[str, Sequence[Any]], names: Sequence[str
     DataError
         When a column is missing, or a value is no number from 0 to 1.
     """
-    lacking = [name for name in names if f"p_{name}" not in table]
-    if lacking:
-        raise DataError(
-            f"{file}: no column 'p_{lacking[0]}'", expected=f"one for each of {len(names)} labels", fix=_FIX
-        )
-    try:
-        p = np.array([table[f"p_{name}"] for name in names], dtype=np.float64).T
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{file}: probabilities that are no numbers ({error})", expected="0 to 1", fix=_FIX) from error
+    p = probabilities_in(file, table, names)
     is_odd = ~((p >= 0) & (p <= 1 + 1e-6)).all(axis=1)
     if is_odd.any():
         first = int(is_odd.argmax())
