@@ -14,6 +14,7 @@ from rich.text import Text
 
 from graft.core.errors import DataError
 from graft.core.files import write_text
+from graft.core.text import counted
 from graft.evaluation.speech import Transcripts, compare_transcripts, evaluate_speech
 from graft.evaluation.word_errors import align, word_errors
 from graft.report import wording as w
@@ -65,8 +66,8 @@ class SpeechComparison:
         """What the answer rests on."""
         figures = self.figures[0]
         told = [
-            f"{w.count(figures['n_utterances'])} test utterances of {w.count(figures['n_clusters'])}"
-            f" {figures['clusters']}s; the draws of {figures['clusters']}s are the same for both.",
+            f"{counted(figures['n_utterances'], 'test utterance')} of"
+            f" {counted(figures['n_clusters'], figures['clusters'])}; the draws of {figures['clusters']}s are the same for both.",
             f"Fewer errors: {w.quoted(self.names[0])} in {w.count(self.n_better[0])} utterances,"
             f" {w.quoted(self.names[1])} in {w.count(self.n_better[1])}.",
         ]
