@@ -67,7 +67,8 @@ class SpeechComparison:
         figures = self.figures[0]
         told = [
             f"{counted(figures['n_utterances'], 'test utterance')} of"
-            f" {counted(figures['n_clusters'], figures['clusters'])}; the draws of {figures['clusters']}s are the same for both.",
+            f" {counted(figures['n_clusters'], figures['clusters'])}; the draws of {figures['clusters']}s are the same"
+            " for both.",
             f"Fewer errors: {w.quoted(self.names[0])} in {w.count(self.n_better[0])} utterances,"
             f" {w.quoted(self.names[1])} in {w.count(self.n_better[1])}.",
         ]
