@@ -153,7 +153,7 @@ def ran(data: Path, folder: Path, arm: str, args: Any) -> Iterator[dict[str, Any
     Of the fine-tuned also what the untouched encoder hears. The weights of the language model are chosen by `fit` on
     the speaker held out; those of the others are the usual ones.
     """
-    quick: dict[str, Any] = {"epochs": 0.1, "fewest_steps": 3} if args.quick else {}
+    quick: dict[str, Any] = {"epochs": 0.5, "fewest_steps": 3} if args.quick else {}
     silent = Console(quiet=True)
     with open(data, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -173,7 +173,7 @@ def ran(data: Path, folder: Path, arm: str, args: Any) -> Iterator[dict[str, Any
         model = folder / ("run" if arm == "tuned" else arm)
         if arm == "beside":
             data = written_beside(data, rows, args)
-            quick = quick or {"epochs": 1.8, "patience": 20, "ema_decay": 0.98}
+            quick = quick or {"epochs": 9.0, "patience": 20, "ema_decay": 0.98}
         fit(
             data, model=str(args.encoder), out=model, strategy="full", overwrite=True, console=silent,
             language_model="train", corruptions="none", augmentation=args.augmentation, **quick,

@@ -43,7 +43,7 @@ def main() -> None:
                 "--batch-seconds",
                 "20",
             ]
-            command += ["--epochs", "0.01", "--fewest-steps", "30", "--strategy", "full", "--corruptions", "none"]
+            command += ["--epochs", "0.05", "--fewest-steps", "30", "--strategy", "full", "--corruptions", "none"]
             cells.append({"what": f"fit, {n} utterances", "peak_mib": peak(graft(*command)), "n": n})
         for length in minutes:
             file = recording(folder / f"{length}.wav", length)

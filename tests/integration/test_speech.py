@@ -17,7 +17,7 @@ from graft.data.transcript_form import COMPARED
 from graft.tasks.finding import find_task
 from small_speech import make_ctc, make_utterances, make_whisper
 
-OPTIONS: dict[str, Any] = {"epochs": 0.1, "fewest_steps": 4, "precision": "fp32", "batch_seconds": 8}
+OPTIONS: dict[str, Any] = {"epochs": 0.5, "fewest_steps": 4, "precision": "fp32", "batch_seconds": 8}
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +290,7 @@ def test_pretraining_goes_on_from_an_earlier_encoder(tmp_path: Path) -> None:
     from graft.cli.pretrain import pretrain
 
     table = make_utterances(tmp_path / "data", 12, n_speakers=6, rate=8_000)
-    options: dict[str, Any] = {"epochs": 0.1, "batch_seconds": 2.0, "augmentation": "light"}
+    options: dict[str, Any] = {"epochs": 0.5, "batch_seconds": 2.0, "augmentation": "light"}
     first = pretrain_speech(table, out=tmp_path / "first", max_seconds=2.0, **options)
     again = pretrain_speech(table, out=tmp_path / "again", init=first, max_seconds=1.0, learning_rate=1e-12, **options)
     old, new = load_file(first / "model.safetensors"), load_file(again / "model.safetensors")

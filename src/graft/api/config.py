@@ -109,7 +109,7 @@ class FitConfig:
     learning_rate
         Highest rate of fine-tuning (default: by architecture and strategy).
     epochs
-        Passes over the training examples in fine-tuning; speech to letters takes five for each.
+        Passes over the training examples in fine-tuning (default: 6; for speech to letters 30).
     fewest_steps
         Optimizer steps of fine-tuning that few examples get at least.
     micro_batch_size
@@ -240,7 +240,7 @@ class FitConfig:
     ray_address: str | None = None
     time_limit: str | None = None
     learning_rate: float | None = None
-    epochs: float = 6.0
+    epochs: float | None = None
     fewest_steps: int = 100
     micro_batch_size: int | None = None
     optimizer: str = "adamw"

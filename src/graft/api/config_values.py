@@ -64,7 +64,7 @@ def refuse_wrong_values(config: FitConfig) -> None:
         ("soup_kind", config.soup_kind in ("uniform", "greedy"), "uniform or greedy"),
         ("wise", config.wise == "auto" or _is_share(config.wise), "auto, or a share from 0 to 1"),
         ("learning_rate", config.learning_rate is None or config.learning_rate > 0, "a number above 0, such as 2e-4"),
-        ("epochs", config.epochs > 0, "above 0"),
+        ("epochs", config.epochs is None or config.epochs > 0, "above 0"),
         ("fewest_steps", config.fewest_steps >= 1, "1 or more"),
         ("last_k_blocks", config.last_k_blocks >= 1, "1 or more"),
         ("lora_rank", config.lora_rank >= 1, "1 or more"),

@@ -43,7 +43,7 @@ def method_of(config: FitConfig, strategy: str) -> FineTuningMethod:
     """Return the method that a strategy's name and the options mean."""
     settings = FineTuning(
         learning_rate=config.learning_rate,
-        epochs=config.epochs,
+        epochs=FineTuning.epochs if config.epochs is None else config.epochs,
         fewest_steps=config.fewest_steps,
         batch_size=config.batch_size,
         micro_batch_size=config.micro_batch_size,

@@ -68,7 +68,7 @@ def refuse_options(
 
 def settings_from(config: FitConfig, names: Sequence[str]) -> FineTuning:
     """Return the settings of the loop that some of the options give."""
-    settings: Any = {name: getattr(config, name) for name in names}
+    settings: Any = {name: value for name in names if (value := getattr(config, name)) is not None}
     return FineTuning(**settings, evaluations=10)
 
 

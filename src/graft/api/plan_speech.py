@@ -24,7 +24,7 @@ from graft.data.manifests import ManifestColumns
 from graft.data.transcripts import read_transcribed
 from graft.data.utterances import Utterances
 from graft.methods.settings import FineTuning
-from graft.methods.speech import PASSES, fine_tune_speech, hear
+from graft.methods.speech import fine_tune_speech, hear
 from graft.methods.where import Where, training_precision
 from graft.report import wording as w
 from graft.report.plan_table import print_short_plan
@@ -131,10 +131,10 @@ def _method(
     beside_s: float,
     limit_s: float | None,
 ) -> MethodPlan:
-    settings = settings_of(config)
+    settings = settings_of(config, task.model.family)
     lengths = np.resize(ready.examples.waveforms.lengths[ready.rows["train"]], n_train)  # as of the sample, over again
     n_batches = float(DurationOrder(lengths, most=most, seed=config.seed).n_batches)
-    n_steps = settings.bounded(round(settings.epochs * PASSES[task.model.family] * n_batches))
+    n_steps = settings.bounded(round(settings.epochs * n_batches))
     few = FineTuning(learning_rate=1e-5, epochs=0.01, fewest_steps=_STEPS, most_steps=_STEPS, augmentation="light")
     began = time.perf_counter()
     try:

@@ -106,7 +106,7 @@ def pretrain_speech(
     ready = prepare(parts, task, config, work, say=say)
     settings = FineTuning(
         learning_rate=learning_rate,
-        epochs=epochs / 5.0,  # CTC takes five times the passes, see `graft.methods.speech`
+        epochs=epochs,
         augmentation=augmentation,  # type: ignore[arg-type]
         ema_decay=0.99,
         evaluations=8,

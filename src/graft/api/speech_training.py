@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from graft.data.transcript_form import COMPARED
 from graft.evaluation.claims import ALPHA
 from graft.evaluation.speech import SpeechEvaluation, Transcripts, evaluate_speech, paired_p_value
 from graft.methods.settings import FineTuning
-from graft.methods.speech import Heard, SpeechTuned, fine_tune_speech
+from graft.methods.speech import EPOCHS, Heard, SpeechTuned, fine_tune_speech
 from graft.methods.where import Where
 from graft.tasks.speech_recognition import SpeechRecognition
 
@@ -25,13 +26,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def settings_of(config: FitConfig) -> FineTuning:
-    """Return the settings of the loop that the options give."""
+def settings_of(config: FitConfig, family: str) -> FineTuning:
+    """Return the settings of the loop that the options give; passes where none are named are those of the family."""
     names = (
         "learning_rate", "epochs", "fewest_steps", "micro_batch_size", "optimizer", "weight_decay", "schedule",
         "warmup_fraction", "ema_decay", "l2_sp", "augmentation", "patience",
     )  # fmt: skip
-    return settings_from(config, names)
+    settings = settings_from(config, names)
+    return settings if config.epochs is not None else replace(settings, epochs=EPOCHS[family])
 
 
 def most_samples(train_seconds: float, task: SpeechRecognition, config: FitConfig) -> int:
@@ -62,7 +64,7 @@ def tuned_on(
         held_out_rows=held_out,
         held_out_texts=[] if held_out is None else said_in(ready, "valid"),
         strategy="full" if config.strategy == "auto" else config.strategy,
-        settings=settings_of(config),
+        settings=settings_of(config, task.model.family),
         lora_rank=config.lora_rank,
         most=most,
         max_seconds=max_seconds,

@@ -27,12 +27,12 @@ from graft.training.loop import Training
 from graft.training.optimizers import ParameterGroup
 from graft.training.utterances import SpeechDistortion, UtteranceBatches, UtteranceExamples
 
-__all__ = ["PASSES", "Heard", "SpeechTuned", "fine_tune_speech", "hear", "speech_rate"]
+__all__ = ["EPOCHS", "Heard", "SpeechTuned", "fine_tune_speech", "hear", "speech_rate"]
 
 _CTC_RATE, _WHISPER_RATE = 1e-4, 1e-5  # of base-size networks: the usual ones of wav2vec 2.0 and Whisper
 _HEAD_FACTOR = 5.0
-PASSES: Final = {"ctc": 5.0, "seq2seq": 1.0}
-"""Times the passes that were asked for, by family: CTC takes 30 over the data where others take 6."""
+EPOCHS: Final = {"ctc": 30.0, "seq2seq": 6.0}
+"""Passes over the utterances by default, by family."""
 _WARM_UP_STEPS = 300
 
 
@@ -141,7 +141,8 @@ def fine_tune_speech(
     UsageError
         When the strategy is none of these, or is not one of this family.
     """
-    where, settings, family = where or Where(), settings or FineTuning(), task.model.family
+    where, family = where or Where(), task.model.family
+    settings = settings or FineTuning(epochs=EPOCHS[family])
     if strategy not in ("full", "head", "lora") or (strategy == "head" and family == "seq2seq"):
         raise UsageError(
             f"--strategy {strategy} for speech recognition with a {'CTC' if family == 'ctc' else 'Whisper'} network",
@@ -177,7 +178,7 @@ def fine_tune_speech(
     how = SpeechDistortion.for_strength(settings.augmentation)
     learner = SpeechRecognition(task.model, mask_share=how.mask_share)
     batches = UtteranceBatches(examples, rows, most=most, how=how, seed=seed)
-    n_steps = settings.bounded(round(settings.epochs * PASSES[family] * batches.order.n_batches))
+    n_steps = settings.bounded(round(settings.epochs * batches.order.n_batches))
     recipe = settings.recipe(n_steps, learning_rate=rate, seed=seed)
     say(
         f"{n_steps:,} steps of {batches.batch_size} utterances in the mean, {batches.order.padding():.1%} of them"

@@ -44,7 +44,7 @@ def test_loss_falls_and_the_convolutions_stay(tmp_path: Path, name: str, strateg
     task, examples, texts = made(tmp_path, name)
     rows = np.arange(12)
     before = hear(task, task.build(), examples, rows, most=MOST, precision=FP32)
-    settings = FineTuning(learning_rate=3e-3, fewest_steps=12, epochs=0.1, augmentation="light", evaluations=2)
+    settings = FineTuning(learning_rate=3e-3, fewest_steps=12, epochs=0.5, augmentation="light", evaluations=2)
     found = fine_tune_speech(
         task, examples, rows[:9], held_out_rows=rows[9:], held_out_texts=texts[9:], strategy=strategy,
         settings=settings, most=MOST, where=Where(precision="fp32"),
@@ -65,7 +65,7 @@ def test_loss_falls_and_the_convolutions_stay(tmp_path: Path, name: str, strateg
 
 def test_resumed_run_is_the_same(tmp_path: Path) -> None:
     task, examples, _ = made(tmp_path, "wav2vec2")
-    settings = FineTuning(learning_rate=1e-3, fewest_steps=6, epochs=0.1)
+    settings = FineTuning(learning_rate=1e-3, fewest_steps=6, epochs=0.5)
 
     def run(where: Where, given: UtteranceExamples = examples) -> Any:
         return fine_tune_speech(
