@@ -16,9 +16,10 @@ from graft.core.errors import DataError
 from graft.core.files import write_text
 from graft.core.text import counted
 from graft.evaluation.speech import Transcripts, compare_transcripts, evaluate_speech
-from graft.evaluation.word_errors import align, word_errors
+from graft.evaluation.word_errors import word_errors
 from graft.report import wording as w
 from graft.report.html import environment, style
+from graft.report.speech import aligned_words
 
 __all__ = ["SpeechComparison", "compare_recognisers", "print_speech_comparison", "write_speech_comparison"]
 
@@ -121,7 +122,7 @@ def compare_recognisers(a: Transcripts, b: Transcripts, *, names: tuple[str, str
             {
                 "id": w.clipped(first.ids[i], 120),
                 "errors": (errors[0][i], errors[1][i]),
-                "edits": [align(one.said[i].split(), one.heard[i].split())[:120] for one in (first, second)],
+                "edits": [aligned_words(one.said[i], one.heard[i]) for one in (first, second)],
             }
             for i in order
         ),

@@ -12,12 +12,13 @@ from rich.console import Console
 from graft.core.files import write_text
 from graft.core.text import counted, percent
 from graft.evaluation.claims import ALPHA
-from graft.evaluation.speech import Transcripts
-from graft.evaluation.word_errors import align, word_errors
+from graft.evaluation.speech import FEWEST_CLUSTERS, Transcripts
+from graft.evaluation.word_errors import Edit, align, word_errors
 from graft.report import wording as w
 from graft.report.html import environment, style
 
 __all__ = [
+    "aligned_words",
     "print_error_rates",
     "print_speech",
     "speech_sentences",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _SHOWN = 20
+_SHOWN_WORDS = 120
 _MOST_SOUND_BYTES = 2_000_000
 
 
@@ -56,13 +58,15 @@ def write_speech_report(
         sentences=speech_sentences(metrics),
         rows=_figure_rows(metrics),
         words=metrics["test"]["words"],
+        fewest=FEWEST_CLUSTERS,
         history=list(metrics["strategy"].get("history") or [])[:60],
         best_step=metrics["strategy"].get("best_step") if metrics["strategy"].get("kept") != "untouched" else None,
-        corrupted=_corrupted_rows(metrics.get("corruptions") or {}),
-        n_corrupted=(metrics.get("corruptions") or {}).get("n"),
-        plain_corrupted=_percent(metrics["corruptions"]["plain"]["wer"]) if metrics.get("corruptions") else "",
+        corrupted=_corrupted(metrics.get("corruptions") or {}),
         worst=worst_utterances(transcripts, sound),
-        suspects=metrics.get("suspects", []),
+        suspects=[
+            {**one, **{key: w.clipped(one[key], 200) for key in ("id", "said", "heard")}}
+            for one in metrics.get("suspects", ())
+        ],
         sizes=(metrics.get("more_data") or {}).get("evidence", {}).get("observed", []),
         compared=metrics["compared"],
         splits=manifest["splits"],
@@ -144,11 +148,17 @@ def worst_utterances(transcripts: Transcripts, sound: Callable[[int], bytes]) ->
                 "id": w.clipped(transcripts.ids[i], 120),
                 "errors": count.errors,
                 "n": count.n,
-                "edits": align(transcripts.said[i].split(), transcripts.heard[i].split())[:120],
+                "edits": aligned_words(transcripts.said[i], transcripts.heard[i]),
                 "sound": base64.b64encode(wav).decode() if wav and left > 0 else "",
             }
         )
     return found
+
+
+def aligned_words(said: str, heard: str) -> list[Edit]:
+    """Return the first words of an utterance as said and as heard, without signs that would move those around them."""
+    edits = align(said.split(), heard.split())[:_SHOWN_WORDS]
+    return [Edit(edit.kind, w.clipped(edit.said, 80), w.clipped(edit.heard, 80)) for edit in edits]
 
 
 def print_speech(metrics: Mapping[str, Any], *, console: Console) -> None:
@@ -181,8 +191,8 @@ def _figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {
             "name": name,
-            "wer": _percent(figures["wer"]),
-            "cer": _percent(figures["cer"]),
+            "wer": _percent(figures["wer"], is_brief=True),
+            "cer": _percent(figures["cer"], is_brief=True),
             "exact": percent(figures["exact_utterances"]),
             "rests_on": f"{counted(figures['n_utterances'], 'utterance')} of"
             f" {counted(figures['n_clusters'], figures['clusters'])}",
@@ -192,12 +202,23 @@ def _figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _corrupted_rows(corruptions: Mapping[str, Any]) -> list[dict[str, Any]]:
-    levels = [str(severity) for severity in corruptions.get("severities", ())]
-    return [
-        {"name": name, "cells": [_percent(by[level]["wer"]) if level in by else "no time" for level in levels]}
-        for name, by in corruptions.get("by", {}).items()
-    ]
+def _corrupted(corruptions: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how many utterances were made worse, their words wrong as they are, and a row a corruption."""
+    if not corruptions:
+        return None
+
+    def cell(by: Mapping[str, Any], level: str) -> str:
+        return _percent(by[level]["wer"], is_brief=True) if level in by else "no time"
+
+    levels = [str(severity) for severity in corruptions["severities"]]
+    return {
+        "n": corruptions["n"],
+        "plain": _percent(corruptions["plain"]["wer"], is_brief=True),
+        "rows": [
+            {"name": w.clipped(name, 80), "cells": [cell(by, level) for level in levels]}
+            for name, by in corruptions["by"].items()
+        ],
+    }
 
 
 def _percent(figure: Mapping[str, Any], *, is_brief: bool = False) -> str:
