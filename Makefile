@@ -22,7 +22,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## the figures of docs/experiments.md; about an hour and a half on 2 cores
+bench: $(STAMP)  ## most figures of docs/experiments.md; nine hours or more on 2 cores
 	$(BIN)/python bench/run_all.py
 
 $(STAMP): pyproject.toml constraints.txt

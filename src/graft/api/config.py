@@ -96,7 +96,8 @@ class FitConfig:
         What to train: auto (head first, then lp-ft, and contrastive for few texts a class, kept only if better on
         held-out examples), head (frozen network, new last layer), lp-ft (head, then all layers), full (all layers,
         fresh head), partial (last blocks), lora (low-rank updates), gradual (block after block), contrastive (all
-        layers by contrast between examples, then the head).
+        layers by contrast between examples, then the head). Of conversations: lora (auto) or full; of
+        transcribed speech: full (auto), lora or head.
     race
         Short runs before the contest: auto (all, or rate, where a --time-limit leaves time for it), none, rate (which
         learning rate) or all (with strategy auto: which strategy, distortion and rate).
@@ -131,7 +132,7 @@ class FitConfig:
     lora_rank
         Rank of the updates of strategy lora.
     adapter
-        Kind of updates of strategy lora for language models: lora or dora.
+        Kind of updates of strategy lora for language models: lora, dora, or qlora (weights in 4 bits; extra gpu).
     packing
         Several conversations in a row, of which none sees another: auto (where it saves places), on or off.
     gradient_checkpointing
@@ -179,7 +180,7 @@ class FitConfig:
     engine
         How the frozen network runs: auto, eager, compile or openvino.
     precision
-        Auto, bf16 or fp32.
+        Auto, bf16, fp32, or fp16 on a GPU.
     device
         Auto, cpu, cuda or cuda:N.
     batch_size

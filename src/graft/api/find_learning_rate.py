@@ -20,16 +20,9 @@ from graft.core.process import prepare_process
 if TYPE_CHECKING:
     from graft.selection.learning_rate import RateSearch
 
-__all__ = ["FindRateConfig", "FoundRate", "find_learning_rate"]
+__all__ = ["FoundRate", "find_learning_rate"]
 
 _NOT_TOLD = ("jobs", "ray_address", "time_limit", "out", "workers", "cache", "offline")  # no result depends on them
-
-
-@dataclass(frozen=True, kw_only=True)
-class FindRateConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
-    __doc__ = FitConfig.__doc__
-
-    out: str = "learning-rate"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from graft.api.config_parts import FOR_CHECK, part_of
 if TYPE_CHECKING:
     from graft.api.config import FitConfig as CheckConfig
 else:
-    CheckConfig = part_of("CheckConfig", FOR_CHECK, out="checks")
+    CheckConfig = part_of(
+        "CheckConfig", FOR_CHECK, out="checks", told={"out": "Folder of checks.json and corrections.csv, made by it."}
+    )
 
 __all__ = ["check"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from graft.api.config_parts import FOR_CHECK, FOR_RANK
+from graft.api.config_parts import FOR_CHECK, FOR_FIND_RATE, FOR_RANK
 from graft.api.gathering import read_config_file
 from graft.core.errors import UsageError
 
 __all__ = ["with_config_file"]
 
-_READ = {"check": FOR_CHECK, "rank": FOR_RANK}
+_READ = {"check": FOR_CHECK, "find-lr": FOR_FIND_RATE, "rank": FOR_RANK}
 
 
 def with_config_file(arguments: Sequence[str]) -> list[str]:

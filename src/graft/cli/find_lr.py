@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from graft.api.find_learning_rate import FindRateConfig
+from graft.api.config_parts import FOR_FIND_RATE, part_of
+
+if TYPE_CHECKING:
+    from graft.api.config import FitConfig as FindRateConfig
+else:
+    FindRateConfig = part_of(
+        "FindRateConfig",
+        FOR_FIND_RATE,
+        out="learning-rate",
+        told={
+            "out": "Folder of the search; called again with it, the search goes on.",
+            "task": "Auto (found from the data), image-, text- or audio-classification.",
+        },
+    )
 
 __all__ = ["find_lr"]
 
@@ -22,7 +35,8 @@ def find_lr(
 ) -> None:
     """Find the learning rate of a strategy by short runs; the test split is not read, no model is kept.
 
-    Called again with the same folder and options it goes on where it was.
+    Of examples with classes or labels; transcribed speech and conversations have no search. Called again with the same
+    folder and options it goes on where it was.
 
     Parameters
     ----------

@@ -21,13 +21,14 @@ def fit(
     resume: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Fine-tune a pretrained model on labelled pictures, texts or recordings; evaluate it; write model and report.
+    """Fine-tune a pretrained model on labelled examples, transcripts or conversations; write model, evaluation, report.
 
     Parameters
     ----------
     data
-        Folder with a class a subfolder (train/valid/test above it are understood), table (CSV, JSONL, Parquet) with
-        path and label columns, saved Hugging Face dataset, or hub id.
+        Folder with a class a subfolder (train/valid/test above it are understood), table (CSV, TSV, JSONL, Parquet)
+        with a path or text and a label column, recordings with their transcripts, conversations (JSONL), saved Hugging Face
+        dataset, or hub id.
     config
         TOML file of options; flags given here win over it.
     resume

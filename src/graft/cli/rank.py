@@ -12,7 +12,11 @@ from graft.api.config_parts import FOR_RANK, part_of
 if TYPE_CHECKING:
     from graft.api.config import FitConfig as RankConfig
 else:
-    RankConfig = part_of("RankConfig", FOR_RANK)
+    RankConfig = part_of(
+        "RankConfig",
+        FOR_RANK,
+        told={"task": "Auto (found from the data), image-, text- or audio-classification."},
+    )
 
 __all__ = ["rank"]
 
@@ -32,7 +36,7 @@ def rank(
     config: Path | None = None,
     json: Path | None = None,
 ) -> None:
-    """Say which of several pretrained models to begin with on these data.
+    """Say which of several pretrained models to begin with on these data: examples with classes.
 
     Heads on frozen features are compared. Where these can't tell the first two apart, both are fine-tuned for a quarter
     of the steps if the budget allows (--race none: never). The test split is not read. With --offline only models on

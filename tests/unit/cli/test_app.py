@@ -43,6 +43,8 @@ def test_the_help_of_fit_shows_every_option(capsys: pytest.CaptureFixture[str]) 
         ("check", "--lora-rank", ["--out"]),
         ("rank", "--generations", ["--models", "--budget", "--race", "--epochs"]),
         ("rank", "--lora-rank", ["--offline"]),
+        ("find-lr", "--generations", ["--out", "--lora-rank", "--epochs", "--jobs", "--ray-address"]),
+        ("find-lr", "--more-data", ["--range-test"]),
     ],
 )
 def test_a_verb_shows_and_takes_what_it_reads(
@@ -52,7 +54,7 @@ def test_a_verb_shows_and_takes_what_it_reads(
     text = capsys.readouterr().out
     assert all(known in text for known in read)
     assert flag not in text
-    assert run([verb, "data", "--model" if verb == "check" else "--models", "m", flag, "3"]) == 2
+    assert run([verb, "data", "--models" if verb == "rank" else "--model", "m", flag, "3"]) == 2
     assert f"Unknown option: {flag}" in capsys.readouterr().err
 
 
