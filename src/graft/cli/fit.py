@@ -27,8 +27,8 @@ def fit(
     ----------
     data
         Folder with a class a subfolder (train/valid/test above it are understood), table (CSV, TSV, JSONL, Parquet)
-        with a path or text and a label column, recordings with their transcripts, conversations (JSONL), saved Hugging Face
-        dataset, or hub id.
+        with a path or text and a label column, recordings with their transcripts, conversations (JSONL), saved Hugging
+        Face dataset, or hub id.
     config
         TOML file of options; flags given here win over it.
     resume
