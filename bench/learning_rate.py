@@ -56,6 +56,7 @@ from graft.methods.where import Where, training_precision  # noqa: E402
 from graft.selection.learning_rate import RateSearch, prior_of  # noqa: E402
 from graft.selection.learning_rate_range import range_test  # noqa: E402
 from graft.selection.trials import with_rate  # noqa: E402
+from graft.training.divergence import DivergedError  # noqa: E402
 from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
 from learning_rate_tasks import draw  # noqa: E402
 from picture_bed import small_checkpoint  # noqa: E402
@@ -112,15 +113,18 @@ def ground(name: str, seed: int, folder: Path) -> Bed:
 
 
 def right_at(bed: Bed, rate: float, seed: int) -> tuple[np.ndarray, float]:
-    """Return which test examples a whole run at a rate names rightly, and the seconds of its training."""
+    """Return which test examples a whole run at a rate names rightly (none if it comes apart), and its seconds."""
     ground = bed.ground
     model, task = ground.embedded.model, ground.embedded.task
     began = time.process_time()
-    done = fine_tune(
-        with_rate(bed.method, rate), model.network, head=model.head.name, start=(ground.head.weights, ground.head.bias),
-        task=task, examples=ground.examples, rows=np.arange(ground.n_train), seed=derive_seed(seed, "truth"),
-        where=Where(device="cpu"),
-    )  # fmt: skip
+    try:
+        done = fine_tune(
+            with_rate(bed.method, rate), model.network, head=model.head.name,
+            start=(ground.head.weights, ground.head.bias), task=task, examples=ground.examples,
+            rows=np.arange(ground.n_train), seed=derive_seed(seed, "truth"), where=Where(device="cpu"),
+        )  # fmt: skip
+    except DivergedError:
+        return np.zeros(len(bed.tests), bool), time.process_time() - began
     return right_of(bed, done.network), time.process_time() - began
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def test_a_rate_is_found_and_a_second_call_runs_nothing(
     assert len(rates) == 5
     assert max(rates) / min(rates) == pytest.approx(100)
     assert min(rates) <= found["learning_rate"] <= max(rates)
-    assert found["selection"]["n_candidates"] == 5
+    assert 2 <= found["selection"]["n_candidates"] <= 5  # without those that larger rates left behind, not losses
     assert found["selection"]["corrected"]["value"] <= found["selection"]["plain"] + 0.1
     assert "corrected for the choice" in told.out.replace("\n", " ")
     assert "runs of 10 steps are too short to tell rates apart" in " ".join(told.out.split())
@@ -50,6 +51,12 @@ def test_a_rate_is_found_and_a_second_call_runs_nothing(
     assert again.code == 0, again.err
     assert [path.stat().st_mtime_ns for path in trials] == times
     assert read_json(tmp_path / "lr" / "learning_rate.json")["learning_rate"] == found["learning_rate"]
+    changed = shutil.copytree(forty, tmp_path / "forty")
+    first = sorted(changed.glob("*/*"))[0]
+    shutil.copy(sorted(changed.glob("*/*"))[-1], first)
+    here("find-lr", changed, *words[2:])
+    other = here("find-lr", changed, *words[2:])
+    assert other.code == 2, "a rate of other pictures is not this one's"
     other = here(*words, "--batch-size", 7)
     assert other.code == 2
     assert "trials of a race with other data, model or options" in other.err
@@ -91,7 +98,8 @@ def test_a_race_precedes_the_contest_where_it_is_asked_for(
     names = [row["name"] for row in race["standings"]]
     assert {name.split(",")[0].split(" ")[0] for name in names} == {"lora", "partial", "lp-ft", "full"}
     assert {"none", "light", "medium", "strong"} <= {name.split(", ")[1].split(" at ")[0] for name in names}
-    assert race["selection"]["n_candidates"] == len(names) > 10
+    assert len(names) > 10
+    assert len(names) - 3 <= race["selection"]["n_candidates"] <= len(names)  # not those left behind for larger rates
     assert found["method"] in names[0] or found.get("contenders")
     page = (tmp_path / "all" / "report.html").read_text(encoding="utf-8")
     assert 'id="race"' in page

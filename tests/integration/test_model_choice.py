@@ -10,11 +10,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from graft.api.config import FitConfig
+from graft.api.model_choice import choose_model
 from graft.core.errors import UsageError
 from graft.core.processes import Processes
+from graft.core.run_folder import Run
 from small_things import make_folders
 
-Run = Callable[..., Any]
+Here = Callable[..., Any]
 QUICK = ("--workers", 0, "--device", "cpu", "--precision", "fp32")
 
 
@@ -46,7 +49,7 @@ def models(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_better_one_is_first_and_the_test_split_is_left_alone(
-    here: Run, forty: Path, models: Path, tmp_path: Path
+    here: Here, forty: Path, models: Path, tmp_path: Path
 ) -> None:
     told = here("rank", forty, "--models", models, "--json", tmp_path / "r.json", "--cache", tmp_path / "cache", *QUICK)
     assert told.code == 0, told.err
@@ -62,7 +65,7 @@ def test_the_better_one_is_first_and_the_test_split_is_left_alone(
     assert "seeing is better than every other" in " ".join(told.out.split())
 
 
-def test_fit_takes_the_first_and_the_report_says_so(here: Run, forty: Path, models: Path, tmp_path: Path) -> None:
+def test_fit_takes_the_first_and_the_report_says_so(here: Here, forty: Path, models: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     told = here(
         "fit", forty, "--model", models, "--out", run, "--cache", tmp_path / "cache", "--strategy", "head", *QUICK
@@ -85,14 +88,36 @@ def test_fit_takes_the_first_and_the_report_says_so(here: Run, forty: Path, mode
 
 
 def test_several_processes_do_not_each_choose(models: Path) -> None:
-    from graft.api.config import FitConfig
-    from graft.api.model_choice import choose_model
-
     with pytest.raises(UsageError, match="2 processes"):
-        choose_model("data", FitConfig(model=str(models), out="run"), Processes(0, 2), say=print)
+        choose_model(
+            "data", FitConfig(model=str(models), out="run"), Run(Path("run"), {}, is_resumed=False), Processes(0, 2),
+            say=print,
+        )  # fmt: skip
 
 
-def test_other_verbs_want_one_model(here: Run, forty: Path, models: Path) -> None:
+def test_a_resumed_run_keeps_its_model_and_a_limit_counts_the_ranking_once(
+    forty: Path, models: Path, tmp_path: Path
+) -> None:
+    config = FitConfig(
+        model=str(models), out=str(tmp_path), time_limit="1000s", device="cpu", workers=0, race="none",
+        cache=str(tmp_path / "cache"),
+    )  # fmt: skip
+    told: list[str] = []
+    chosen, ranking = choose_model(
+        str(forty), config, Run(tmp_path, {}, is_resumed=False), Processes(), say=told.append
+    )
+    assert chosen.time_limit == "1000s", "the clock runs from the start of the process, the ranking's time included"
+    assert Path(chosen.model).name == "seeing"
+    kept = json.loads((tmp_path / "ranking.json").read_text(encoding="utf-8"))
+    assert kept["best"] == ranking["best"]
+    kept["best"] = str(models / "blind")
+    (tmp_path / "ranking.json").write_text(json.dumps(kept), encoding="utf-8")
+    again, _ = choose_model(str(forty), config, Run(tmp_path, {}, is_resumed=True), Processes(), say=told.append)
+    assert Path(again.model).name == "blind", "what the run has begun with"
+    assert told[-1].endswith("as the run has begun")
+
+
+def test_other_verbs_want_one_model(here: Here, forty: Path, models: Path) -> None:
     for verb, model in (("plan", "auto"), ("check", models)):
         told = here(verb, forty, "--model", model, "--offline")
         assert told.code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
+
+import graft
+from graft.api import tuning
+from graft.core.errors import Interrupted, UsageError
 
 LAB = Path(__file__).parent / "kill_lab.py"
 
@@ -119,3 +125,31 @@ def test_resuming_a_run_that_never_began_begins_it(pictures: Path, checkpoint: P
     told = here("fit", pictures, "--model", checkpoint, "--out", tmp_path / "run", "--workers", 0, "--resume")
     assert told.code == 0
     assert (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_run_does_not_go_on_with_other_data(
+    pictures: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folds that are done would be joined with folds of other examples."""
+    data = shutil.copytree(pictures, tmp_path / "data")
+    options: dict[str, Any] = {
+        "model": str(checkpoint), "out": tmp_path / "run", "cache": str(tmp_path / "cache"), "strategy": "lp-ft",
+        "workers": 0, "console": Console(quiet=True), "fewest_steps": 8, "epochs": 0.5,
+    }  # fmt: skip
+
+    def stopped(*given: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "race_before_contest", stopped)
+        with pytest.raises(Interrupted):
+            graft.fit(data, **options)
+    first, last = sorted(data.glob("*/*"))[0], sorted(data.glob("*/*"))[-1]
+    kept = first.read_bytes()
+    first.write_bytes(last.read_bytes())
+    with pytest.raises(UsageError, match="begun with other examples"):
+        graft.fit(data, resume=True, **options)
+    first.write_bytes(kept)
+    done = graft.fit(data, resume=True, **options)
+    assert done.metrics["strategy"]["kept"] == "lp-ft"
+    assert not (tmp_path / "run" / "training" / "identity.json").exists()

@@ -37,7 +37,10 @@ def wanted_entries(
     """
     known = {entry.id: entry for entry in read_catalog(modality)}
     own = [known.get(name) or CatalogEntry(id=name, modality=modality) for model in models for name in _inside(model)]
-    entries = {entry.id: entry for entry in (*own, *(known.values() if has_catalog else ()))}
+    entries: dict[str, CatalogEntry] = {}
+    for entry in (*own, *(known.values() if has_catalog else ())):  # a folder may be named in several ways
+        folder = Path(entry.id)
+        entries.setdefault(str(folder.resolve()) if folder.is_dir() else entry.id, entry)
     wanted = {licence.lower() for licence in licences}
     memory = available_memory()
     kept, left_out = [], []
@@ -64,7 +67,13 @@ def entry_of(name: str) -> CatalogEntry:
 
 
 def candidates_of(
-    entries: Sequence[CatalogEntry], task_name: str, train: LabeledDataset, config: FitConfig, *, n_examples: int
+    entries: Sequence[CatalogEntry],
+    task_name: str,
+    train: LabeledDataset,
+    config: FitConfig,
+    *,
+    n_examples: int,
+    unreadable: set[int],
 ) -> list[Candidate]:
     """Return the candidates, none of which is loaded yet; their features go through the cache.
 
@@ -72,19 +81,26 @@ def candidates_of(
     ----------
     n_examples : of the whole job: the engine is chosen for these in every round, so that a later one finds in the cache
         what an earlier one computed.
+    unreadable : grows by the rows of train that could not be read.
     """
     known = {entry.id: (entry.parameters, entry.accuracy, entry.source.partition(",")[0])
              for entry in entries if entry.accuracy is not None}  # fmt: skip
     published = published_decades(known)
 
     def opener(entry: CatalogEntry) -> Callable[[], Opened]:
-        return lambda: _opened(entry, task_name, train, config, n_examples=n_examples)
+        return lambda: _opened(entry, task_name, train, config, n_examples=n_examples, unreadable=unreadable)
 
     return [Candidate(entry.id, entry.parameters, opener(entry), published.get(entry.id, 0.0)) for entry in entries]
 
 
 def _opened(
-    entry: CatalogEntry, task_name: str, train: LabeledDataset, config: FitConfig, *, n_examples: int
+    entry: CatalogEntry,
+    task_name: str,
+    train: LabeledDataset,
+    config: FitConfig,
+    *,
+    n_examples: int,
+    unreadable: set[int],
 ) -> Opened:
     """Return a candidate's model in memory, with its way to features.
 
@@ -98,9 +114,11 @@ def _opened(
     extractor = extractor_for(model, config, say=lambda text: None, console=None)
 
     def embed(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return extractor.run(train.select(rows), n_examples=n_examples).matrix
+        features = extractor.run(train.select(rows), n_examples=n_examples)
+        unreadable.update(rows[~features.is_readable].tolist())
+        return features.matrix
 
-    return Opened(model.backbone.n_parameters, embed, tuple(source.blocks), source.scalings)
+    return Opened(model.backbone.n_parameters, embed, tuple(source.blocks), source.scalings, unreadable)
 
 
 def as_config(entry: CatalogEntry, config: FitConfig) -> FitConfig:

@@ -15,12 +15,13 @@ from graft.api.embedding import Embedded
 from graft.core.errors import DataError
 from graft.core.processes import Processes
 from graft.core.text import counted
-from graft.data.dataset import LabeledDataset
+from graft.data.dataset import LabeledDataset, Splits
 from graft.data.duplicates import SplitOverlap
+from graft.data.joining import join_groups
 from graft.data.splitting import feasible_folds, stratified_split
 from graft.data.traits import Traits
 
-__all__ = ["divide"]
+__all__ = ["divide", "hold_out_test"]
 
 
 def divide(
@@ -103,3 +104,25 @@ def _divided(traits: Mapping[str, Traits], parts: Mapping[str, NDArray[np.int64]
     if "train" not in traits:
         return traits
     return {**traits, **{name: traits["train"].select(rows) for name, rows in parts.items()}}
+
+
+def hold_out_test(splits: Splits, config: FitConfig) -> tuple[Splits, NDArray[np.int64]]:
+    """Return the splits with a test, held out where none is given, and the groups of train.
+
+    Examples of equal content share a group, as those do that the user says belong together. A fit whose model a ranking
+    chose takes the same test: no example of it had a part in the choice.
+    """
+    train = splits.train
+    _, groups = np.unique(train.content_hashes(), return_inverse=True)
+    groups = np.asarray(groups, dtype=np.int64)
+    if train.groups is not None:
+        groups = join_groups(groups, train.groups)
+    if splits.test is not None:
+        return splits, groups
+    shares = {"train": 1 - config.test_fraction, "test": config.test_fraction}
+    rows = stratified_split(train.labels, groups=groups, fractions=shares, seed=config.seed)
+    note = (
+        f"no test split given: {len(rows['test']):,} of {len(train):,} examples are held out before models are ranked"
+    )
+    parts = {name: train.select(rows[name]) for name in ("train", "test")}
+    return replace(splits, **parts, notes=(*splits.notes, note)), groups[rows["train"]]

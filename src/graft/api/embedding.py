@@ -217,10 +217,10 @@ def embed(
         seconds={"engine": extractor.seconds_engine, "forward": seconds_forward},
         n_computed=n_computed,
     )
-    return _without_unreadable(embedded, unreached, say=say)
+    return without_unreadable(embedded, unreached, say=say)
 
 
-def _without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say: Callable[[str], None]) -> Embedded:
+def without_unreadable(embedded: Embedded, unreached: Mapping[str, int], *, say: Callable[[str], None]) -> Embedded:
     """Drop examples that could not be read, or not in time, and say how many."""
     splits, features, views, notes = (
         dict(embedded.splits),

@@ -14,19 +14,21 @@ from rich.console import Console
 from graft.api.candidates import as_config
 from graft.api.config import FitConfig
 from graft.api.contenders import method_of
-from graft.api.embedding import Embedded, extractor_for, load_task
+from graft.api.embedding import Embedded, extractor_for, load_task, without_unreadable
 from graft.api.trial_ground import ground_on
 from graft.backbones.catalog import CatalogEntry
 from graft.core.seeds import generator
 from graft.data.dataset import LabeledDataset
 from graft.methods.prepared import FineTuningMethod
 from graft.selection.ranking import first_rows
-from graft.selection.ranking_final import ShortFinal, hold_final
+from graft.selection.ranking_final import FINAL_SHARE, ShortFinal, hold_final
+from graft.selection.ranking_standing import Standing
 from graft.selection.trials import TrialBed
 
 __all__ = ["final_of"]
 
 _MOST_EXAMPLES = 2_000
+_PASSES_A_STEP = 3  # forward passes that a training step costs an example: one forward, two backward
 
 
 def final_of(
@@ -36,15 +38,17 @@ def final_of(
     config: FitConfig,
     *,
     groups: NDArray[np.int64] | None,
+    standings: Sequence[Standing],
     end: float,
     say: Callable[[str], None],
 ) -> ShortFinal | None:
-    """Return what a short fine-tuning run of two models says; None where the budget ended it.
+    """Return what a short fine-tuning run of two models says; None where the budget has no time for it.
 
     Parameters
     ----------
     entries : of the first and the second.
     groups : (n_examples,), examples of train that share a fold.
+    standings : of the two: what looking at them took says what the final will take.
     end : reading of ``time.monotonic`` at the end of the budget.
     """
     order = generator(config.seed, "ranking", len(train)).permutation(len(train))
@@ -57,10 +61,20 @@ def final_of(
             yield entry.id, method, _bed(entry, task_name, some, config, own, method, folder / str(number))
 
     with TemporaryDirectory(prefix="graft-rank-") as name:
-        found = hold_final(beds(Path(name)), seconds_left=lambda: end - time.monotonic())
+        expected = max(_expected_s(standing, method, len(rows)) for standing in standings)
+        found = hold_final(beds(Path(name)), seconds_left=lambda: end - time.monotonic(), expected_s=expected)
     if found is None:
         say(f"no final of {entries[0].id} and {entries[1].id}: the budget has no time for both")
     return found
+
+
+def _expected_s(standing: Standing, method: FineTuningMethod, n: int) -> float:
+    """Return the seconds that a model's part of the final will take at least: load it, embed what is new, train."""
+    if standing.examples_per_s is None:
+        return standing.seconds
+    n_steps = FINAL_SHARE * method.settings.n_steps(n)
+    n_passes = n - standing.signals.n + _PASSES_A_STEP * n_steps * method.settings.batch_size
+    return standing.seconds + max(0.0, n_passes) / standing.examples_per_s
 
 
 def _bed(
@@ -88,5 +102,6 @@ def _bed(
         engine=extractor.engine_label,
         seconds={},
     )
+    embedded = without_unreadable(embedded, {}, say=lambda text: None)
     ground = ground_on(embedded, own, folder, say=lambda text: None, console=console)
     return ground.bed(n_splits=1)

@@ -13,7 +13,7 @@ from rich.console import Console
 from graft.api.config import FitConfig
 from graft.api.config_values import seconds_of
 from graft.api.gathering import gather_options
-from graft.core.errors import UsageError
+from graft.core.errors import Interrupted, UsageError
 from graft.core.files import gone_if_in_vain, write_json
 from graft.core.process import prepare_process
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from graft.selection.learning_rate import RateSearch
 
 __all__ = ["FoundRate", "find_learning_rate"]
-
-_NOT_TOLD = ("jobs", "ray_address", "time_limit", "out", "workers", "cache", "offline")  # no result depends on them
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,14 @@ def find_learning_rate(
 
     executor = executor_for(n_jobs=chosen.jobs, ray_address=chosen.ray_address, device=chosen.device)
     folder = Path(chosen.out)
-    with gone_if_in_vain(folder / "trials", holding={"journal.log"}):
-        found = _searched(str(data), chosen, executor, has_range_test=range_test, say=say, console=console)
+    try:
+        with gone_if_in_vain(folder / "trials", holding={"journal.log"}):
+            found = _searched(str(data), chosen, executor, has_range_test=range_test, say=say, console=console)
+    except (Interrupted, KeyboardInterrupt) as error:
+        raise Interrupted(
+            f"interrupted; the trials that were done are kept in {folder}",
+            fix="the same command goes on where it was",
+        ) from error
     facts = {"data": str(data), "model": chosen.model, "batch_size": chosen.batch_size, **found.as_dict()}
     write_json(folder / "learning_rate.json", facts)
     from graft.report.rate_page import print_rates, write_rate_page
@@ -122,14 +126,14 @@ def _searched(
 ) -> RateSearch:
     from graft.api.contenders import method_of
     from graft.api.learning_rates import search_on
-    from graft.api.trial_ground import prepare_ground
+    from graft.api.trial_ground import identity_of, prepare_ground
     from graft.selection.race_journal import Journal
 
     began, folder = time.monotonic(), Path(config.out)
     method = method_of(config, "lp-ft" if config.strategy == "auto" else config.strategy)
-    told = {name: value for name, value in config.as_dict().items() if name not in _NOT_TOLD}
-    journal = Journal(folder / "trials", identity={"data": data, "range_test": has_range_test, **told})
     ground = prepare_ground(data, config, folder / "trials", say=say, console=console)
+    identity = {**identity_of(ground.embedded, config), "range_test": has_range_test}
+    journal = Journal(folder / "trials", identity=identity)
     limit_s = None if config.time_limit is None else seconds_of(config.time_limit)
     return search_on(
         ground,

@@ -113,7 +113,7 @@ def fit(
             ranking = None
             if is_choice(chosen.model):
                 with run.phase("ranking"):
-                    chosen, ranking = choose_model(str(data), chosen, processes, say=say)
+                    chosen, ranking = choose_model(str(data), chosen, run, processes, say=say)
             return _run(str(data), chosen, run, folder, processes, ranking=ranking, say=say, console=talk)
         except KeyboardInterrupt as error:
             raise Interrupted(
@@ -169,9 +169,9 @@ def _run(
             verdicts,
         )
         from graft.api.check import corrected, inspect_data
+        from graft.api.dividing import hold_out_test
         from graft.api.further import further_figures
         from graft.api.labels_curve import LabelsCurve
-        from graft.api.rank import hold_out_test
         from graft.api.reading import read_as_told
     deadline = tuning.Deadline.of(config)
     with uncollected(), run.phase("data"):

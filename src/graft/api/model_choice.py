@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from graft.api.config import FitConfig
 from graft.api.config_values import seconds_of
 from graft.core.errors import UsageError
+from graft.core.files import read_json, write_json
 from graft.core.processes import Processes
+from graft.core.run_folder import Run
 
 __all__ = ["choose_model", "is_choice", "refuse_choice"]
 
@@ -47,9 +48,11 @@ def refuse_choice(model: str) -> None:
 
 
 def choose_model(
-    data: str, config: FitConfig, processes: Processes, *, say: Callable[[str], None]
+    data: str, config: FitConfig, run: Run, processes: Processes, *, say: Callable[[str], None]
 ) -> tuple[FitConfig, dict[str, Any]]:
-    """Return the options with the chosen model, the rest of a time limit, and the ranking in its JSON form.
+    """Return the options with the chosen model, and the ranking in its JSON form.
+
+    The ranking is kept in the run's folder: a resumed run goes on with the model that it has begun with.
 
     Raises
     ------
@@ -65,6 +68,11 @@ def choose_model(
             expected="one process, or a model that is named",
             fix="graft rank DATA says which; then --model THAT (Python: model='that')",
         )
+    kept = run.folder / "ranking.json"
+    if run.is_resumed and kept.is_file():
+        ranking: dict[str, Any] = read_json(kept)
+        say(f"model: {ranking['best']}, as the run has begun")
+        return as_config(entry_of(ranking["best"]), config), ranking
     began = time.monotonic()
     limit = None if config.time_limit is None else seconds_of(config.time_limit)
     seconds = _BUDGET_S if limit is None else _SHARE * limit
@@ -78,5 +86,5 @@ def choose_model(
     if (late := overrun(found, seconds)) is not None:
         say(late)
     say(f"model: {found.best}, the first of {len(found.standings)} by {found.standings[0].signals.n:,} examples")
-    left = config.time_limit if limit is None else f"{max(1.0, limit - (time.monotonic() - began)):.0f}s"
-    return replace(as_config(entry_of(found.best), config), time_limit=left), found.as_dict()
+    write_json(kept, found.as_dict())
+    return as_config(entry_of(found.best), config), found.as_dict()

@@ -10,6 +10,7 @@ from typing import Any
 from graft.api.config import FitConfig
 from graft.api.contenders import method_of
 from graft.api.embedding import Embedded
+from graft.api.trial_ground import identity_of
 from graft.backbones.depth import layer_blocks
 from graft.core.errors import GraftError, UsageError
 from graft.core.files import read_json, write_json
@@ -97,9 +98,9 @@ def race_before_contest(
     bed = trial_bed(replace(arena, where=replace(where, folder=folder)), n_splits=_N_SPLITS)
     kind, left_out, decided = config.race, "", folder / "kind.json"
     measured = None
-    earlier = where.processes.from_main(read_json(decided)["kind"] if where.resume and decided.is_file() else None)
+    earlier = where.processes.from_main(read_json(decided) if where.resume and decided.is_file() else None)
     if earlier is not None:
-        kind = str(earlier)
+        kind = str(earlier["kind"])
     elif seconds_left is not None:
         kind, left_out, measured = _affordable(
             config,
@@ -118,12 +119,14 @@ def race_before_contest(
         return Raced(list(methods), notes=(left_out,), measured=measured)
     if where.processes.is_main:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(decided, {"kind": kind})
+        write_json(decided, earlier or {"kind": kind, "is_held": False})
     executor = executor_for(n_jobs=config.jobs, ray_address=config.ray_address, device=config.device)
     journal = None
     if where.processes.is_main:
-        journal = Journal(folder, identity=_telling(config))
+        journal = Journal(folder, identity=identity_of(embedded, config))
     spare = None if seconds_left is None else lambda: 0.6 * seconds_left()
+    if earlier is not None and earlier["is_held"]:  # a rung that the budget left out then is left out now
+        spare = lambda: 0.0  # noqa: E731
     found: StrategyRace | RateSearch
     if kind == "all":
         found = race_strategies(
@@ -138,6 +141,8 @@ def race_before_contest(
         reasons = "; ".join([found.why, *found.doubts])
         told = f"learning rate {found.learning_rate:.2g} (prior {found.prior:.2g}): {reasons}"
         finalists = [with_rate(first, found.learning_rate), *methods[1:]]
+    if where.processes.is_main:
+        write_json(decided, {"kind": kind, "is_held": True})
     note = f"race of {len(found.race.standings)}, {found.race.n_steps:,} steps: {told}"
     if found.selection is not None:
         value = found.selection.corrected.value
@@ -187,8 +192,9 @@ def _affordable(
     run_s = budget.planned_run_s()
     n_folds = n_contest_folds(bed.n_train, n_probe_folds)
     contest_s = n_planned_runs(n_folds, soup=config.soup, has_valid=n_valid > 0) * run_s
-    rate_s = _OVERHEAD * n_race_runs(5, RATE_RUNGS) * run_s / config.jobs
-    all_s = _OVERHEAD * n_strategy_runs(n_entries) * run_s / config.jobs
+    n_at_once = min(config.jobs, RATE_RUNGS[0].n_kept) if config.ray_address is not None else 1  # jobs share the cores
+    rate_s = _OVERHEAD * n_race_runs(5, RATE_RUNGS) * run_s / n_at_once
+    all_s = _OVERHEAD * n_strategy_runs(n_entries) * run_s / n_at_once
     seconds = bed.where.processes.from_main(left())
     if may_race_all and all_s + 2 * contest_s <= seconds:
         return "all", "", (method, cost)
@@ -199,9 +205,3 @@ def _affordable(
         f" {rate_s + n_contenders * contest_s:,.0f} s, {max(0.0, seconds):,.0f} s are left; the prior is taken"
     )
     return "none", why, (method, cost)
-
-
-def _telling(config: FitConfig) -> dict[str, Any]:
-    """Return the options that results depend on."""
-    left_out = ("jobs", "ray_address", "time_limit", "out", "workers", "cache", "offline")
-    return {name: value for name, value in config.as_dict().items() if name not in left_out}

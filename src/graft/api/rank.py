@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,18 @@ from rich.console import Console
 from graft.api.config import FitConfig
 from graft.api.config_values import seconds_of
 from graft.api.gathering import gather_options
-from graft.core.errors import UsageError
+from graft.core.errors import Interrupted, UsageError
 from graft.core.files import write_json
 from graft.core.process import prepare_process
+from graft.core.text import counted
 
 if TYPE_CHECKING:
-    from graft.data.dataset import Splits
     from graft.evaluation.selection_bias import SelectionBias
     from graft.selection.ranking_evidence import PairedLoss
     from graft.selection.ranking_final import ShortFinal
     from graft.selection.ranking_standing import Standing
 
-__all__ = ["Ranking", "hold_out_test", "overrun", "rank", "ranked"]
+__all__ = ["Ranking", "overrun", "rank", "ranked"]
 
 _NAMED = 5  # of those left out, in an error
 
@@ -39,7 +39,8 @@ class Ranking:
     pairs : paired comparisons of those that met on the same examples.
     left_out : names and reasons.
     told : in words, who can't be told apart.
-    bias : the winner's out-of-fold accuracy, corrected for having been chosen (BBC-CV); None: nothing was chosen.
+    bias : the winner's out-of-fold accuracy, corrected for having been chosen (BBC-CV); None: nothing was chosen, or
+        the final did.
     final : what a short fine-tuning run of the first two says; None: they can be told apart without, there was no time
         for it, or it was not wanted.
     n_examples : training examples that there were; the test split is not among them.
@@ -159,11 +160,14 @@ def overrun(found: Ranking, seconds: float) -> str | None:
     """Return in a sentence by how much a ranking overran its budget, and why; None: it did not."""
     if found.seconds < seconds + 1:
         return None
+    took = f"the ranking took {found.seconds:,.0f} s of {seconds:,.0f} s"
+    if found.final is not None and found.final.seconds > 0.5 * found.seconds:
+        return f"{took}: the short fine-tuning of the first two took {found.final.seconds:,.0f} s"
     slowest = max(found.standings, key=lambda standing: standing.seconds)
     alone = ""
     if slowest.seconds > 0.5 * found.seconds:
         alone = f"{slowest.name} alone took {slowest.seconds:,.0f} s, "
-    return f"the ranking took {found.seconds:,.0f} s of {seconds:,.0f} s: {alone}a look at a network is not broken off"
+    return f"{took}: {alone}a look at a network is not broken off"
 
 
 def ranked(
@@ -191,6 +195,7 @@ def ranked(
     import numpy as np
 
     from graft.api.candidates import candidates_of, wanted_entries
+    from graft.api.dividing import hold_out_test
     from graft.api.finalists import final_of
     from graft.api.reading import read_as_told
     from graft.evaluation.selection_bias import selection_bias
@@ -213,8 +218,9 @@ def ranked(
     )
     if not entries:
         raise _none_left(kind.noun, left_out, config, licences)
+    unreadable = set[int]()
     standings, pairs, late = rank_candidates(
-        candidates_of(entries, task_name, train, config, n_examples=len(splits.train)),
+        candidates_of(entries, task_name, train, config, n_examples=len(train), unreadable=unreadable),
         train.labels,
         n_classes=len(train.label_names),
         groups=groups,
@@ -224,6 +230,9 @@ def ranked(
         say=say,
         say_left_out=say_left_out,
     )
+    if unreadable:
+        example = train.ids[min(unreadable)]
+        say(f"{counted(len(unreadable), f'unreadable {kind.noun}')} of train skipped, for example {example}")
     last = [standing for standing in standings if standing.round == standings[0].round]
     bias = None
     if len(last) > 1:
@@ -236,14 +245,17 @@ def ranked(
         by_id = {entry.id: entry for entry in entries}
         try:
             final = final_of(
-                [by_id[one.name] for one in last[:2]], task_name, train, config, groups=groups, end=end, say=say
-            )
+                [by_id[one.name] for one in last[:2]], task_name, train, config, groups=groups, standings=last[:2],
+                end=end, say=say,
+            )  # fmt: skip
+        except Interrupted:
+            raise
         except Exception as error:  # the ranking stands without it
             say(f"no final of {last[0].name} and {last[1].name}: {reason_of(error)}")
     if final is not None:
         told.append(final.told)
-        if final.is_turned:
-            standings = (standings[1], standings[0], *standings[2:])
+        if final.is_turned:  # and what was corrected is the other's accuracy
+            standings, bias = (standings[1], standings[0], *standings[2:]), None
     return Ranking(standings, pairs, (*left_out, *late), tuple(told), bias, len(train), time.monotonic() - began, final)
 
 
@@ -264,30 +276,3 @@ def _none_left(
         fix="name others: graft rank --models FOLDER_OR_ID ..., graft fit --model FOLDER (Python: models=[...],"
         f" model=...){away}",
     )
-
-
-def hold_out_test(splits: Splits, config: FitConfig) -> tuple[Splits, Any]:
-    """Return the splits with a test, held out where none is given, and the groups of train.
-
-    Examples of equal content share a group, as those do that the user says belong together. A fit whose model a ranking
-    chose takes the same test: no example of it had a part in the choice.
-    """
-    import numpy as np
-
-    from graft.data.joining import join_groups
-    from graft.data.splitting import stratified_split
-
-    train = splits.train
-    _, groups = np.unique(train.content_hashes(), return_inverse=True)
-    groups = np.asarray(groups, dtype=np.int64)
-    if train.groups is not None:
-        groups = join_groups(groups, train.groups)
-    if splits.test is not None:
-        return splits, groups
-    shares = {"train": 1 - config.test_fraction, "test": config.test_fraction}
-    rows = stratified_split(train.labels, groups=groups, fractions=shares, seed=config.seed)
-    note = (
-        f"no test split given: {len(rows['test']):,} of {len(train):,} examples are held out before models are ranked"
-    )
-    parts = {name: train.select(rows[name]) for name in ("train", "test")}
-    return replace(splits, **parts, notes=(*splits.notes, note)), groups[rows["train"]]

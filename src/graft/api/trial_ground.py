@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -24,7 +25,9 @@ from graft.selection.trials import TrialBed, trial_bed
 from graft.tasks.finding import find_task, refuse_without_classes
 from graft.training.examples import TrainingExamples
 
-__all__ = ["TrialGround", "ground_on", "prepare_ground"]
+__all__ = ["TrialGround", "ground_on", "identity_of", "prepare_ground"]
+
+_NOT_TOLD = ("jobs", "ray_address", "time_limit", "out", "workers", "cache", "offline")  # no result depends on them
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,13 @@ def prepare_ground(
     traits = read_all_traits(embedded.splits, task.kind, config)
     embedded = dividing.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
     return ground_on(embedded, config, folder, say=say, console=console)
+
+
+def identity_of(embedded: Embedded, config: FitConfig) -> dict[str, Any]:
+    """Return what the results of runs depend on: options, examples to learn from, weights of the pretrained network."""
+    options = {name: value for name, value in config.as_dict().items() if name not in _NOT_TOLD}
+    learned = {name: part.fingerprint for name, part in embedded.splits.items() if name in ("train", "valid")}
+    return {"options": options, "splits": learned, "weights": embedded.model.backbone.weights_hash}
 
 
 def ground_on(

@@ -21,6 +21,7 @@ from graft.api.embedding import Embedded, extractor_for
 from graft.api.label_names import LabelNames
 from graft.api.racing import race_before_contest
 from graft.api.training_examples import arena_of, examples_of
+from graft.api.trial_ground import identity_of
 from graft.api.tuned import Tuned
 from graft.backbones.loading import ImageModel
 from graft.backbones.pretrained import PretrainedModel
@@ -113,6 +114,7 @@ def tune(
         budget_s = AUTO_BUDGET_S
     if processes.from_main(budget_s) < 1:
         return _left_out(name, f"{name} left out: the time limit leaves no time for it", say=say)
+    _refuse_other_data(training / "identity.json", identity_of(embedded, config), run, processes)
     model.head.set(torch.from_numpy(head.weights), torch.from_numpy(head.bias))
     why = processes.from_main(str(read_json(decided)["why"]) if run.is_resumed and decided.is_file() else None)
     if why is not None:
@@ -199,6 +201,26 @@ def _leader(held: list[Contest]) -> Contest | None:
     return better[-1] if better else None
 
 
+def _refuse_other_data(kept: Path, identity: dict[str, Any], run: Run, processes: Processes) -> None:
+    """Keep what the fine-tuning depends on; raise where an earlier process began with something else.
+
+    Raises
+    ------
+    UsageError
+        When the examples to learn from, or the pretrained weights, have changed since.
+    """
+    is_other = run.is_resumed and kept.is_file() and read_json(kept) != identity
+    if processes.from_main(is_other):
+        raise UsageError(
+            "the run was begun with other examples or other pretrained weights",
+            expected="the same data, splits and model, to go on with",
+            fix="--overwrite starts anew (Python: overwrite=True)",
+        )
+    if processes.is_main:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_json(kept, identity)
+
+
 def why_not_tuned(model: PretrainedModel) -> str | None:
     """Return why the model cannot be fine-tuned; None: it can."""
     if not isinstance(model, ImageModel):
@@ -228,7 +250,7 @@ def network_logits(
 def forget(folder: Path) -> None:
     """Remove what only an unfinished run needs: pictures, activations and checkpoints; the step logs stay."""
     training = folder / "training"
-    for path in (*training.glob("**/*.npy"), *training.glob("**/*.npz"), training / "decision.json"):
+    for path in (*training.glob("**/*.np[yz]"), training / "decision.json", training / "identity.json"):
         path.unlink(missing_ok=True)
     for path in (*training.glob("**/checkpoints"), training / "race"):
         shutil.rmtree(path, ignore_errors=True)

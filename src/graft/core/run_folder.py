@@ -33,7 +33,7 @@ _OURS = (
     "config.toml", "manifest.json", "metrics.json", "predictions.parquet", "log.txt", "report.html", "leaderboard.json",
     "reads.json", "model", "model.partial", "scratch", "training", "adapter", "strategy.json", "checks.json",
     "previews.parquet",
-    "label-next.csv", "texts.parquet", "example.json",
+    "label-next.csv", "texts.parquet", "example.json", "ranking.json",
 )  # fmt: skip
 _BEFORE_ALL = {"config.toml", "log.txt"}  # what a run holds that ended before it had computed anything
 _LEFTOVERS = ".*.partial"  # what `atomic_path` leaves behind in a killed process

@@ -13,7 +13,7 @@ from rich.text import Text
 from graft.core.files import write_text
 from graft.report import wording as w
 from graft.report.html import environment, style
-from graft.report.sections.race import corrected_sentence, race_facts
+from graft.report.sections.race import corrected_sentence, race_facts, taken_name
 
 __all__ = ["print_rates", "write_rate_page"]
 
@@ -48,7 +48,7 @@ def print_rates(facts: Mapping[str, Any], *, console: Console) -> None:
     for name in ("rate", "steps", "log-loss", "± s.e. of\nthe difference", "accuracy"):
         table.add_column(name, justify="right")
     table.add_column("")
-    best = facts["standings"][0]["name"]
+    taken = taken_name(facts)
     for row, loss in zip(standings, losses, strict=True):
         length = 1 + round((_BAR - 1) * (loss - low) / max(high - low, 1e-9))
         table.add_row(
@@ -57,7 +57,7 @@ def print_rates(facts: Mapping[str, Any], *, console: Console) -> None:
             "came apart" if row["has_diverged"] else w.decimal(row["log_loss"]),
             w.decimal(row["standard_error"]),
             w.percent(row["accuracy"]),
-            Text("█" * length, style="bold" if row["name"] == best else "dim"),
+            Text("█" * length, style="bold" if row["name"] == taken else "dim"),
         )
     console.print()
     console.print(table)
@@ -67,7 +67,7 @@ def print_rates(facts: Mapping[str, Any], *, console: Console) -> None:
     )
     for doubt in facts.get("doubts", ()):
         console.print(Text(f"But {w.plain(doubt)}."))
-    if told := corrected_sentence(facts.get("selection")):
+    if told := corrected_sentence(facts):
         console.print(Text(told))
     console.print(
         Text(

@@ -18,14 +18,15 @@ from graft.evaluation.selection_bias import SelectionBias
 from graft.methods.fine_tuning import planned_rate
 from graft.methods.prepared import FineTuningMethod
 from graft.selection.learning_rate_range import RangeTest
-from graft.selection.race import Contestant, Order, Race, Rung, Standing, hold_race
+from graft.selection.race import Contestant, Order, Race, Rung, hold_race
 from graft.selection.race_journal import Journal
-from graft.selection.trials import TrialBed, with_rate
+from graft.selection.race_standings import Standing
+from graft.selection.trials import TrialBed, chance_loss, with_rate
 from graft.selection.trials_executors import Executor
 
 __all__ = [
-    "CLEAR", "FACTORS", "RATE_RUNGS", "RateSearch", "chosen_rate", "doubts_of", "larger_first", "prior_of",
-    "rate_contestants", "search_rate", "vertex_rate",
+    "CLEAR", "FACTORS", "RATE_RUNGS", "RateSearch", "chosen_rate", "doubts_of", "larger_first",
+    "prior_of", "rate_contestants", "rate_of_race", "search_rate", "vertex_rate",
 ]  # fmt: skip
 
 FACTORS: Final = (0.1, 1 / 3, 1.0, 3.0, 10.0)
@@ -136,11 +137,10 @@ def search_rate(
         contestants, bed, rungs, executor=executor, journal=journal, kept=own, order=larger_first(bed),
         seconds_left=seconds_left, say=say,
     )  # fmt: skip
-    rate, curvature, why = chosen_rate(race.standings, rate_of, centre=own)
-    doubts = doubts_of(race.standings, rate_of, chosen=rate, is_capped=len(contestants) < len(factors))
-    if race.ended_by == "time":  # runs of one short length favour small rates
-        rate, curvature, why = rate_of[own], None, "the budget ended the race before it could tell"
-        doubts = ()
+    rate, curvature, why = rate_of_race(race, rate_of, centre=own, n_lost_from=chance_loss(bed.examples.targets))
+    doubts: tuple[str, ...] = ()
+    if race.ended_by != "time":
+        doubts = doubts_of(race.standings, rate_of, chosen=rate, is_capped=len(contestants) < len(factors))
     return RateSearch(
         method=method.name,
         prior=centre,
@@ -175,6 +175,24 @@ def chosen_rate(
     if own.log_loss_difference <= CLEAR * own.standard_error:
         return rate_of[centre], None, "no other rate was clearly ahead of it"
     return vertex_rate(standings, rate_of)
+
+
+def rate_of_race(
+    race: Race, rate_of: Mapping[str, float], *, centre: str, n_lost_from: float
+) -> tuple[float, float | None, str]:
+    """Return what `chosen_rate` does; where the budget ended the race, the one in the centre, unless that is lost.
+
+    Parameters
+    ----------
+    n_lost_from : loss of knowing nothing.
+    """
+    if race.ended_by != "time":
+        return chosen_rate(race.standings, rate_of, centre=centre)
+    lost = {one.name for one in race.standings if one.has_diverged or one.log_loss >= _LOST * n_lost_from}
+    others = [rate for name, rate in rate_of.items() if name not in lost]
+    if centre not in lost or not others:  # runs of one short length favour small rates
+        return rate_of[centre], None, "the budget ended the race before it could tell"
+    return max(others), None, f"{rate_of[centre]:.2g} came apart; the budget ended the race before it could tell more"
 
 
 def doubts_of(
@@ -217,14 +235,7 @@ def larger_first(bed: TrialBed) -> Order:
     of a short run"): by its loss a rate that is ten times too small would always win. What ten steps do show is that a
     rate is far too large: its held-out loss is that of knowing nothing.
     """
-    targets = bed.examples.targets
-    if targets.ndim == 2:
-        shares = np.clip(targets.mean(axis=0), 1e-12, 1 - 1e-12)
-        chance = float(-(shares * np.log(shares) + (1 - shares) * np.log1p(-shares)).mean())
-    else:
-        counts = np.bincount(targets)
-        shares = counts[counts > 0] / len(targets)
-        chance = float(-(shares * np.log(shares)).sum())
+    chance = chance_loss(bed.examples.targets)
 
     def order(one: Contestant, loss: float) -> tuple[bool, float]:
         is_lost = not loss < _LOST * chance

@@ -17,7 +17,7 @@ import numpy as np
 from graft.core.seeds import derive_seed
 from graft.methods.fine_tuning import fine_tune
 from graft.methods.prepared import FineTuningMethod
-from graft.selection.trials import TrialBed
+from graft.selection.trials import TrialBed, chance_loss
 from graft.training.divergence import DivergedError
 from graft.training.schedules import EXPONENTIAL_SPAN
 
@@ -86,7 +86,7 @@ def range_test(method: FineTuningMethod, bed: TrialBed, *, centre: float, n_step
     found = read_curve(
         [line["learning_rate"] for line in lines],
         [line["loss"] for line in lines],
-        chance=math.log(max(2, bed.examples.n_classes)),
+        chance=chance_loss(bed.examples.targets),
         has_diverged=has_diverged,
         high=high,
     )

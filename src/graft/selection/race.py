@@ -6,9 +6,10 @@ Optimization, 2016): https://arxiv.org/abs/1502.07943
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,13 @@ from numpy.typing import NDArray
 from graft.evaluation.selection_bias import SelectionBias, selection_bias
 from graft.methods.prepared import FineTuningMethod
 from graft.selection.race_journal import Journal
+from graft.selection.race_standings import Standing, foreseen_losses, runs_of, standings_of
 from graft.selection.trials import Key, Trial, TrialBed, TrialResult
 from graft.selection.trials_executors import Executor, InTurn
 
-__all__ = ["LENGTH_POWER", "Contestant", "Order", "Race", "Rung", "Standing", "hold_race", "n_planned_runs"]
+__all__ = ["Contestant", "Order", "Race", "Rung", "hold_race", "n_planned_runs"]
 
 _FEWEST_STEPS = 4
-LENGTH_POWER: Final = 0.75
-"""Losses of one contestant over runs of a share s are taken for a + b / s to this power: short runs that start at the
-probe favour small rates and small changes, whole runs do not (docs/experiments.md, "The best rate of a short run")."""
 
 
 @dataclass(frozen=True)
@@ -49,42 +48,6 @@ class Rung:
     share: float
     n_repeats: int = 1
     n_kept: int = 1
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a contestant stands at the end.
-
-    Parameters
-    ----------
-    name : of the contestant.
-    learning_rate : the highest.
-    rung : number of the last rung that it ran, from 0.
-    n_steps : of each of its runs there.
-    log_loss, accuracy : mean over the held-out examples of that rung.
-    foreseen : log-loss of a whole run, where two lengths tell; else `log_loss`.
-    log_loss_difference, standard_error : of foreseen losses to the leader of the same rung, example by example.
-    log_losses : by rung.
-    seconds : of all its runs.
-    has_diverged : whether a run came apart.
-    """
-
-    name: str
-    learning_rate: float
-    rung: int
-    n_steps: int
-    log_loss: float
-    accuracy: float
-    foreseen: float
-    log_loss_difference: float
-    standard_error: float
-    log_losses: tuple[float, ...]
-    seconds: float
-    has_diverged: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {**self.__dict__, "log_losses": list(self.log_losses)}
 
 
 @dataclass(frozen=True)
@@ -121,15 +84,26 @@ class Race:
         """
         last = [self.results[one.name, one.n_steps, 0] for one in self.standings]
         first = {key: result for key, result in self.results.items() if key[2] == 0}
-        losses = np.stack([_foreseen(_runs(one.name, first), self.planned[one.name]) for one in self.standings], axis=1)
-        return losses, np.stack([result.is_right for result in last], axis=1)
+        losses = [foreseen_losses(runs_of(one.name, first), self.planned[one.name]) for one in self.standings]
+        return np.stack(losses, axis=1), np.stack([result.is_right for result in last], axis=1)
 
     def selection(self, *, seed: int = 0) -> SelectionBias | None:
-        """Return how far having been chosen flatters the leader's accuracy; None with a single contestant."""
+        """Return how far having been chosen flatters the leader's accuracy; None with a single contestant.
+
+        Who left early is held against the leader by runs of the length that it left by. One that had less loss there
+        was not left by its loss (`larger_first`), and had no part in a choice by it.
+        """
         losses, is_right = self.table()
-        if min(losses.shape) < 2:
+        kept = [0]
+        for i, one in enumerate(self.standings[1:], start=1):
+            same = self.results.get((self.leader.name, one.n_steps, 0))
+            if one.rung < self.leader.rung and same is not None:
+                losses[:, i] = losses[:, 0] + self.results[one.name, one.n_steps, 0].losses - same.losses
+            if losses[:, i].mean() >= losses[:, 0].mean():
+                kept.append(i)
+        if min(len(kept), len(losses)) < 2:
             return None
-        return selection_bias(is_right.astype(float), criterion=-losses, seed=seed)
+        return selection_bias(is_right[:, kept].astype(float), criterion=-losses[:, kept], seed=seed)
 
     def joined(self, other: Race) -> Race:
         """Return one leaderboard of both races, on the same bed."""
@@ -137,7 +111,7 @@ class Race:
         results = {**self.results, **other.results}
         is_short = "time" in (self.ended_by, other.ended_by)
         planned = {**self.planned, **other.planned}
-        return Race(_standings(list(names), results, planned), results, planned, "time" if is_short else "rungs")
+        return Race(standings_of(list(names), results, planned), results, planned, "time" if is_short else "rungs")
 
 
 def n_planned_runs(n_contestants: int, rungs: Sequence[Rung]) -> float:
@@ -198,7 +172,7 @@ def hold_race(
     have = processes.from_main({} if journal is None else journal.results()) | dict(known or {})
     found: dict[Key, TrialResult] = {}
     names, running = [one.name for one in contestants], list(contestants)
-    ended_by, step_s = "rungs", 0.0
+    ended_by, step_s = "rungs", 0.0  # of the wall clock, however many run at once
     for number, rung in enumerate(rungs):
         trials = [
             Trial(one.name, one.method, _n_steps(one.method, bed, rung), repeat)
@@ -211,12 +185,14 @@ def hold_race(
             say(f"the race ends after {number} of {len(rungs)} rungs: the next would take about {needed:,.0f} s")
             ended_by = "time"
             break
+        began = time.monotonic()
         for result in executor.run(bed, todo):
             have[result.key] = result
             if journal is not None and processes.is_main:
                 journal.keep(result)
         found |= {trial.key: have[trial.key] for trial in trials}
-        step_s = processes.from_main(sum(have[t.key].seconds for t in trials) / sum(t.n_steps for t in trials))
+        own_s = time.monotonic() - began if todo else sum(have[trial.key].seconds for trial in trials)
+        step_s = processes.from_main(own_s / sum(trial.n_steps for trial in todo or trials))
         by_loss = {
             one.name: float(np.mean([have[t.key].loss for t in trials if t.name == one.name])) for one in running
         }
@@ -224,7 +200,7 @@ def hold_race(
             first = sorted(running, key=lambda one: (one.name != kept, order(one, by_loss[one.name])))
             running = [one for one in running if one in first[: rung.n_kept]]
     planned = {one.name: one.method.settings.n_steps(bed.n_train) for one in contestants}
-    race = Race(_standings(names, found, planned), found, planned, ended_by)
+    race = Race(standings_of(names, found, planned), found, planned, ended_by)
     if journal is not None and processes.is_main:
         journal.close(race.standings)
     return race
@@ -233,65 +209,3 @@ def hold_race(
 def _n_steps(method: FineTuningMethod, bed: TrialBed, rung: Rung) -> int:
     planned = method.settings.n_steps(bed.n_train)
     return min(planned, max(_FEWEST_STEPS, round(rung.share * planned)))
-
-
-def _standings(
-    names: Sequence[str], found: Mapping[Key, TrialResult], planned: Mapping[str, int]
-) -> tuple[Standing, ...]:
-    """Return the lines of a leaderboard; equal losses stay in the order of `names`."""
-    runs = {name: _runs(name, found) for name in names}
-    foreseen = {name: _foreseen(runs[name], planned[name]) for name in names}
-    lengths = sorted({n_steps for by_length in runs.values() for n_steps in by_length})
-    furthest = {name: max(runs[name]) for name in names}
-    order = sorted(names, key=lambda name: (-furthest[name], float(foreseen[name].mean())))
-    lines = []
-    for name in order:
-        n_steps = furthest[name]
-        first = next(other for other in order if n_steps in runs[other] and furthest[other] == n_steps)
-        own = runs[name][n_steps]
-        is_paired = len(foreseen[name]) == len(foreseen[first])
-        difference = foreseen[name] - foreseen[first] if is_paired else np.zeros(1)
-        n, everything = len(difference), [result for some in runs[name].values() for result in some]
-        lines.append(
-            Standing(
-                name=name,
-                learning_rate=own[0].learning_rate,
-                rung=lengths.index(n_steps),
-                n_steps=n_steps,
-                log_loss=_loss(own),
-                accuracy=float(np.concatenate([result.is_right for result in own]).mean()),
-                foreseen=float(foreseen[name].mean()),
-                log_loss_difference=float(difference.mean()),
-                standard_error=float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0,
-                log_losses=tuple(_loss(runs[name][length]) for length in sorted(runs[name])),
-                seconds=sum(result.seconds for result in everything),
-                has_diverged=any(result.has_diverged for result in everything),
-            )
-        )
-    return tuple(lines)
-
-
-def _runs(name: str, found: Mapping[Key, TrialResult]) -> dict[int, list[TrialResult]]:
-    """Return a contestant's results by steps, each in the order of the repeats."""
-    runs: dict[int, list[TrialResult]] = {}
-    for key in sorted(key for key in found if key[0] == name):
-        runs.setdefault(key[1], []).append(found[key])
-    return runs
-
-
-def _foreseen(runs: Mapping[int, list[TrialResult]], planned: int) -> NDArray[np.float64]:
-    """Return the losses of a whole run, by held-out example, as the two longest runs on the same examples tell."""
-    last, *earlier = sorted(runs, reverse=True)
-    losses = _losses(runs[last])
-    if not earlier or last >= planned or len(runs[earlier[0]]) != len(runs[last]):
-        return losses
-    short, long = ((n_steps / planned) ** -LENGTH_POWER for n_steps in (earlier[0], last))
-    return losses + (long - 1) / (short - long) * (losses - _losses(runs[earlier[0]]))
-
-
-def _losses(results: Sequence[TrialResult]) -> NDArray[np.float64]:
-    return np.concatenate([result.losses for result in results]).astype(np.float64)
-
-
-def _loss(results: Sequence[TrialResult]) -> float:
-    return float(np.mean([result.loss for result in results]))

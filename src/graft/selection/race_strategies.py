@@ -14,10 +14,10 @@ from typing import Any, Final, get_args
 
 from graft.evaluation.selection_bias import SelectionBias
 from graft.methods.prepared import FineTuningMethod
-from graft.selection.learning_rate import CLEAR, RATE_RUNGS, chosen_rate, larger_first, rate_contestants
+from graft.selection.learning_rate import CLEAR, RATE_RUNGS, larger_first, rate_contestants, rate_of_race
 from graft.selection.race import Contestant, Order, Race, Rung, hold_race, n_planned_runs
 from graft.selection.race_journal import Journal
-from graft.selection.trials import Key, TrialBed, TrialResult, with_rate
+from graft.selection.trials import Key, TrialBed, TrialResult, chance_loss, with_rate
 from graft.selection.trials_executors import Executor
 from graft.training.examples import PictureExamples, Strength, TrainingExamples
 
@@ -128,7 +128,7 @@ def race_strategies(
         best, whole = by_name[name], whole.joined(race)
         why.append(f"of {len(strengths)} strengths of distortion {best.settings.augmentation} {told}")
     if has_rates and whole.ended_by == "rungs":
-        best, whole, told = _raced_rates(best, whole, hold, larger_first(bed))
+        best, whole, told = _raced_rates(best, whole, hold, larger_first(bed), chance_loss(bed.examples.targets))
         why.append(told)
     finalists = [best, *_alike(best, whole, by_name)]
     return StrategyRace(whole, tuple(finalists), tuple(why), whole.selection(seed=bed.seed))
@@ -139,15 +139,19 @@ def _clearly_first(race: Race, own: str | None) -> tuple[str, str]:
     leader = race.leader
     if own is None or own == leader.name:
         return leader.name, "had the least held-out log-loss"
-    if race.ended_by == "time":  # the least change looks best in a short run
-        return own, "stays: the budget ended the race before it could tell"
     standing = next(one for one in race.standings if one.name == own)
+    if race.ended_by == "time" and not standing.has_diverged:  # the least change looks best in a short run
+        return own, "stays: the budget ended the race before it could tell"
     is_clear = standing.rung == leader.rung and standing.log_loss_difference > CLEAR * standing.standard_error
     return (leader.name, "was clearly ahead") if is_clear else (own, "stays: no other was clearly ahead")
 
 
 def _raced_rates(
-    best: FineTuningMethod, whole: Race, hold: Callable[[Sequence[Contestant], str, Order], Race], order: Order
+    best: FineTuningMethod,
+    whole: Race,
+    hold: Callable[[Sequence[Contestant], str, Order], Race],
+    order: Order,
+    chance: float,
 ) -> tuple[FineTuningMethod, Race, str]:
     """Return the method with the best rate, the leaderboard with all rates, and what was found."""
     own = contestant_of(best)
@@ -156,7 +160,7 @@ def _raced_rates(
     field = [own if abs(float(one.method.settings.learning_rate or 0) / centre - 1) < 1e-6 else one for one in others]
     race = hold(field, own.name, order)
     rate_of = {one.name: float(one.method.settings.learning_rate or centre) for one in field}
-    rate, _, why = chosen_rate(race.standings, rate_of, centre=own.name)
+    rate, _, why = rate_of_race(race, rate_of, centre=own.name, n_lost_from=chance)
     return with_rate(best, rate), whole.joined(race), f"learning rate {rate:.2g}: {why}"
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from graft.core.errors import GraftError, ModelError
+from graft.core.errors import GraftError, Interrupted, ModelError
 from graft.core.seeds import generator
 from graft.selection.pooling_choice import choose_block
 from graft.selection.ranking_evidence import PairedLoss, compare_pairs, tied_with
@@ -75,7 +75,8 @@ def rank_candidates(
     labels : (n_examples,), class numbers; or (n_examples, n_labels), 0 or 1.
     groups : (n_examples,), examples that share a fold; None: no groups.
     seconds : for all of it. Where it runs out, those not yet seen are left out, small ones being seen first; a further
-        round is begun only if, by what the last one took, it can end in time.
+        round is begun only if, by what the last look at each took, it can end in time. A round that the time
+        ends before all of its candidates were seen counts for nothing.
     most_examples : of the last round.
     say_left_out : told of each that could not be looked at; None: `say`.
 
@@ -97,30 +98,37 @@ def rank_candidates(
     number = 0
     while True:
         number += 1
-        rows, began = first_rows(labels, n_now, order=order), time.monotonic()
+        rows = first_rows(labels, n_now, order=order)
         own: dict[str, Standing] = {}
+        failed = set[str]()
         for candidate in _in_time(alive, end, left_out if number == 1 else None):
             try:
                 own[candidate.name] = _look(candidate, rows, number, standings.get(candidate.name), ground)
+            except Interrupted:
+                raise
             except Exception as error:  # of whatever kind: the others are still to be ranked
                 first_error = first_error or error
-                again = f" (in round {number}: it stands where round {number - 1} put it)" if number > 1 else ""
+                failed.add(candidate.name)
+                again = f" (in round {number}: it stands behind those that got further)" if number > 1 else ""
                 left_out.append((candidate.name, _without_name(reason_of(error), candidate.name) + again))
                 (say_left_out or say)(f"{candidate.name} left out: {left_out[-1][1]}")
+        if number > 1 and len(own) + len(failed) < len(alive):  # scores of more examples say nothing beside others
+            say(
+                f"round {number}: {len(own)} of {len(alive)} got {len(rows):,} examples; the order stays that of round"
+                f" {number - 1}"
+            )
+            break
+        look_s = {name: one.seconds - (standings[name].seconds if number > 1 else 0.0) for name, one in own.items()}
         standings |= own
-        if number > 1 and len(own) < len(alive):
-            say(f"round {number}: {len(own)} of {len(alive)} got {len(rows):,} examples")
         names = sorted(own, key=lambda name: own[name].score)
-        pairs = [p for p in pairs if not (p.a in own and p.b in own)] + compare_pairs(
-            {name: own[name].signals.losses for name in names}, seed=seed
-        )
+        pairs = [p for p in pairs if not {p.a, p.b} <= own.keys() and not {p.a, p.b} & failed]
+        pairs += compare_pairs({name: own[name].signals.losses for name in names}, seed=seed)
         if names:
             say(f"round {number}, {len(rows):,} examples: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}")
-        took = time.monotonic() - began
         n_next = min(n_all, n_now * _GROWTH)
         tied = tied_with(names[0], pairs) if names else set()
         kept = [name for i, name in enumerate(names) if i < max(2, -(-len(names) // 2)) or name in tied]
-        ahead = 1.2 * took * (n_next / n_now - 1) * len(kept) / max(len(names), 1)
+        ahead = 1.2 * (n_next / n_now - 1) * sum(look_s[name] for name in kept)
         if n_next <= n_now or len(names) < 2 or time.monotonic() + ahead > end:
             break
         alive = [candidate for candidate in alive if candidate.name in kept]
@@ -150,6 +158,10 @@ def _look(
     began = time.perf_counter()
     features = opened.embed(rows)
     embedding_s = time.perf_counter() - began
+    n_asked = len(rows)
+    if opened.unreadable:  # the same for every model: it is the file that cannot be read
+        is_there = ~np.isin(rows, list(opened.unreadable))
+        rows, features = rows[is_there], features[is_there]
     targets = ground.labels[rows]
     if targets.ndim == 1:
         _, targets = np.unique(targets, return_inverse=True)
@@ -166,7 +178,7 @@ def _look(
         np.ascontiguousarray(features[:, block * width : (block + 1) * width]), targets, n_classes=n_present,
         groups=groups, scalings=opened.scalings, n_folds=ground.n_folds, seed=ground.seed,
     )  # fmt: skip
-    n_new = len(rows) - (before.signals.n if before else 0)
+    n_new = n_asked - (before.signals.n if before else 0)
     bonus = static_bonus(opened.n_parameters, candidate.published_decades)
     return Standing(
         name=candidate.name,

@@ -125,5 +125,8 @@ def tie_sentences(ranked: Sequence[str], pairs: Sequence[PairedLoss]) -> list[st
         if group:
             n = min(p.n for p in pairs if leader in (p.a, p.b) and (p.a in group or p.b in group))
             names = [leader, *group]
-            told.append(f"{', '.join(names[:-1])} and {names[-1]} can't be told apart at n={n:,}")
+            if all(other in tied_with(one, pairs) for one, other in combinations(names, 2)):
+                told.append(f"{', '.join(names[:-1])} and {names[-1]} can't be told apart at n={n:,}")
+            else:
+                told.append(f"{leader} can't be told from {' or '.join(group)} at n={n:,}")
     return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,7 +31,7 @@ class ShortFinal:
     standard_error : of it, example by example.
     n : held-out examples.
     n_steps : of each run.
-    seconds : of both runs.
+    seconds : of both, with what had to be done before the runs.
     """
 
     first: str
@@ -79,25 +80,38 @@ def hold_final(
     *,
     share: float = FINAL_SHARE,
     seconds_left: Callable[[], float] | None = None,
+    expected_s: float = 0.0,
 ) -> ShortFinal | None:
-    """Return the final of two models; None where there is no time for the second run.
+    """Return the final of two models; None where there is no time for both.
 
     Parameters
     ----------
     beds : name, method and bed of the first, then of the second, of the same examples and splits; the second is asked
         for when the first has run, so that no two networks need be in memory.
     share : of the planned steps; each run has the full shape, warm-up and annealing.
-    seconds_left : of the budget; the second run is begun only if it can end in time, by what the first took.
+    seconds_left : of the budget. The second is begun only if it can end in time, by what the first took; a run that
+        would take longer than there is time for is broken off, and the final with it. None: no bound.
+    expected_s : seconds that one of the two is expected to take; without twice as many left nothing is begun.
     """
     results: list[tuple[str, TrialResult, int]] = []
+    began, took = time.monotonic(), expected_s
     while len(results) < 2:
-        if results and seconds_left is not None and seconds_left() < 1.5 * results[0][1].seconds:
+        n_left = 2 - len(results)
+        if seconds_left is not None and seconds_left() < n_left * took:
             return None
+        started = time.monotonic()
         name, method, bed = next(beds)
         planned = method.settings.n_steps(bed.n_train)
         n_steps = min(planned, max(_FEWEST_STEPS, round(share * planned)))
-        results.append((name, run_trial(bed, Trial(name, method, n_steps, 0)), n_steps))
+        most = None if seconds_left is None else seconds_left() / n_left
+        if most is not None and most <= 0:
+            return None
+        result = run_trial(bed, Trial(name, method, n_steps, 0, max_seconds=most))
+        if result.is_cut:
+            return None
+        results.append((name, result, n_steps))
         del bed
+        took = time.monotonic() - started
     (first, one, n_steps), (second, other, _) = results
     difference = one.losses.astype(np.float64) - other.losses
     n = len(difference)
@@ -110,5 +124,5 @@ def hold_final(
         standard_error=float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else float("inf"),
         n=n,
         n_steps=n_steps,
-        seconds=one.seconds + other.seconds,
+        seconds=time.monotonic() - began,
     )

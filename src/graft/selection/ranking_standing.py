@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -28,12 +28,14 @@ class Opened:
         nothing.
     poolings : names of the ways of pooling, whose features stand side by side; one of them is chosen.
     scalings : of features, see `graft.solver.scaling`.
+    unreadable : rows that `embed` could not read and was told to skip; it adds to them, their features mean nothing.
     """
 
     n_parameters: int
     embed: Callable[[NDArray[np.int64]], NDArray[np.float32]]
     poolings: tuple[str, ...] = ("",)
     scalings: tuple[str, ...] = ("z-score",)
+    unreadable: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

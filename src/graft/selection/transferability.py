@@ -48,6 +48,8 @@ def log_evidence(features: NDArray[np.floating[Any]], targets: NDArray[np.floati
     """
     x, y = np.asarray(features, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     n, n_features = x.shape
+    if (is_used := y.any(axis=0)).any():  # a label that no example has says nothing of the features
+        y = y[:, is_used]
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     is_there = singular > max(n, n_features) * np.finfo(np.float64).eps * singular.max(initial=0.0)
     left, squares = left[:, is_there], singular[is_there] ** 2  # (rank,)

@@ -24,7 +24,9 @@ from graft.tasks.base import Task
 from graft.training.divergence import DivergedError
 from graft.training.examples import TrainingExamples
 
-__all__ = ["DIVERGED_LOSS", "Key", "Trial", "TrialBed", "TrialResult", "run_trial", "trial_bed", "with_rate"]
+__all__ = [
+    "DIVERGED_LOSS", "Key", "Trial", "TrialBed", "TrialResult", "chance_loss", "run_trial", "trial_bed", "with_rate",
+]  # fmt: skip
 
 DIVERGED_LOSS = 50.0  # nats an example, of a run that came apart
 _MOST_HELD_OUT, _WANTED_HELD_OUT = 1_000, 100
@@ -70,12 +72,14 @@ class Trial:
     method : with its settings, the learning rate among them.
     n_steps : of the whole schedule: a short run warms up and anneals as a long one does.
     repeat : number of the split and the seed, the same for all contestants: they see the same batches.
+    max_seconds : of its training, which then has fewer steps; None: any number.
     """
 
     name: str
     method: FineTuningMethod
     n_steps: int
     repeat: int
+    max_seconds: float | None = None
 
     @property
     def key(self) -> Key:
@@ -96,6 +100,7 @@ class TrialResult:
     learning_rate : the highest.
     seconds : of the whole trial.
     has_diverged : whether the loss or the gradient ceased to be finite.
+    is_cut : whether the time ended it before its last step.
     """
 
     key: Key
@@ -105,6 +110,7 @@ class TrialResult:
     learning_rate: float
     seconds: float
     has_diverged: bool = False
+    is_cut: bool = False
 
     @property
     def loss(self) -> float:
@@ -151,6 +157,26 @@ def _splits(arena: Arena, n_splits: int) -> list[Split]:
     return found
 
 
+def chance_loss(targets: NDArray[np.integer[Any]]) -> float:
+    """Return the loss of knowing nothing but how frequent classes are.
+
+    Parameters
+    ----------
+    targets : (n,), class numbers; or (n, n_labels), 0 or 1: the mean over labels.
+
+    Examples
+    --------
+    >>> round(chance_loss(np.array([0, 1, 0, 1])), 3), round(chance_loss(np.array([[1, 0], [0, 0]])), 3)
+    (0.693, 0.347)
+    """
+    if targets.ndim == 2:
+        shares = np.clip(targets.mean(axis=0), 1e-12, 1 - 1e-12)
+        return float(-(shares * np.log(shares) + (1 - shares) * np.log1p(-shares)).mean())
+    counts = np.bincount(targets)
+    shares = counts[counts > 0] / len(targets)
+    return float(-(shares * np.log(shares)).sum())
+
+
 def with_rate(method: FineTuningMethod, rate: float | None) -> FineTuningMethod:
     """Return the method with another learning rate in its settings; None: its prior."""
     changed: Any = method
@@ -168,6 +194,7 @@ def run_trial(bed: TrialBed, trial: Trial) -> TrialResult:
         where = where.inside(f"activations/{trial.name}-{number + 1}")
     else:
         where = replace(where, folder=None)
+    is_cut = False
     try:
         done = fine_tune(
             trial.method,
@@ -178,10 +205,12 @@ def run_trial(bed: TrialBed, trial: Trial) -> TrialResult:
             examples=bed.examples,
             rows=rows,
             n_steps=trial.n_steps,
+            max_seconds=trial.max_seconds,
             refit=bed.refit,
             seed=derive_seed(bed.seed, "trial", trial.repeat),
             where=where,
         )
+        is_cut = done.training.ended_by == "time"
         weights = done.network.state_dict()
         logits = logits_with(
             bed.network, weights, held_out, task=bed.task, examples=bed.examples, where=bed.where
@@ -197,6 +226,7 @@ def run_trial(bed: TrialBed, trial: Trial) -> TrialResult:
         learning_rate=rate,
         seconds=time.perf_counter() - began,
         has_diverged=not np.isfinite(logits).all(),
+        is_cut=is_cut,
     )
 
 

@@ -11,9 +11,18 @@ from graft.methods.lora import LoRA
 from graft.methods.lp_ft import LPFT
 from graft.methods.rates import batch_factor
 from graft.methods.settings import FineTuning
-from graft.selection.learning_rate import FACTORS, chosen_rate, doubts_of, larger_first, rate_contestants, vertex_rate
+from graft.selection.learning_rate import (
+    FACTORS,
+    chosen_rate,
+    doubts_of,
+    larger_first,
+    rate_contestants,
+    rate_of_race,
+    vertex_rate,
+)
 from graft.selection.learning_rate_range import read_curve
-from graft.selection.race import Standing
+from graft.selection.race import Race
+from graft.selection.race_standings import Standing
 from graft.selection.trials import with_rate
 from graft.training.schedules import rate_factor
 
@@ -133,3 +142,16 @@ def test_what_speaks_against_a_rate_is_said() -> None:
     assert "runs of 4 steps are too short" in doubts(1e-3, n_steps=4)
     assert "runs of a single step are too short" in doubts(1e-3, n_steps=1)
     assert doubts(1e-3, gap=0.01, error=0.02).startswith("0.001, of least loss, is tied with 0.0001")
+
+
+def test_without_time_the_prior_stays_unless_it_came_apart() -> None:
+    rate_of = {"0.001": 1e-3, "0.003": 3e-3, "0.01": 1e-2}
+
+    def race(loss: float) -> Race:
+        standings = tuple(standing(rate, x, rung=0) for rate, x in ((1e-3, 1.0), (3e-3, 1.2), (1e-2, loss)))
+        return Race(standings, {}, {}, "time")
+
+    assert rate_of_race(race(1.9), rate_of, centre="0.01", n_lost_from=2.0)[0] == 1e-2
+    rate, _, why = rate_of_race(race(2.0), rate_of, centre="0.01", n_lost_from=2.0)
+    assert rate == 3e-3
+    assert why.startswith("0.01 came apart")

@@ -279,3 +279,45 @@ def test_of_cached_activations_only_mirror_images_race(bed: TrialBed, flip: bool
     own = replace(bed, examples=replace(bed.examples, flip=flip))
     found = race_strategies([method], own, has_rates=False, executor=Told(told))  # of others it knows no result
     assert {standing.name for standing in found.race.standings} == {name for name, _ in told}
+
+
+def made_up(losses: dict[tuple[str, int], float], *, seconds: float = 1.0) -> Any:
+    """Return an executor whose trials end with these losses, all at once, after some seconds of the clock."""
+
+    class MadeUp:
+        def run(self, bed: TrialBed, trials: Sequence[Trial]) -> Iterator[TrialResult]:
+            for trial in trials:
+                loss = losses[trial.name, trial.n_steps]
+                n = np.full(20, loss, np.float32)
+                yield TrialResult(trial.key, np.arange(20), n, n < 1, 1e-3, seconds, has_diverged=loss == DIVERGED_LOSS)
+
+    return MadeUp()
+
+
+def test_a_run_that_came_apart_foretells_nothing(bed: TrialBed) -> None:
+    field = [Contestant("a", with_rate(METHOD, 1e-3)), Contestant("b", with_rate(METHOD, 1e-2))]
+    losses = {("a", 4): 0.6, ("a", 8): 0.5, ("b", 4): DIVERGED_LOSS, ("b", 8): 1.0}
+    race = hold_race(field, bed, (Rung(0.25, n_kept=2), Rung(0.5)), executor=made_up(losses), kept="b")
+    assert race.leader.name == "a"
+    assert {one.name: one.foreseen for one in race.standings}["b"] == pytest.approx(1.0)
+
+
+def test_runs_at_once_are_counted_by_the_clock(bed: TrialBed) -> None:
+    """Each trial says that it took 100 s; all of them together took none."""
+    field = [Contestant(name, with_rate(METHOD, 1e-3)) for name in "abcd"]
+    losses = {(name, n): 1.0 for name in "abcd" for n in (4, 8)}
+    rungs = (Rung(0.25, n_kept=2), Rung(0.5))
+    race = hold_race(field, bed, rungs, executor=made_up(losses, seconds=100.0), seconds_left=lambda: 60.0)
+    assert race.ended_by == "rungs"
+
+
+def test_what_was_left_for_its_size_has_no_part_in_the_correction(bed: TrialBed) -> None:
+    field = [Contestant(name, with_rate(METHOD, 1e-3)) for name in "abc"]
+    losses = {("a", 4): 0.9, ("b", 4): 0.5, ("c", 4): 1.5, ("a", 8): 0.8}
+    race = hold_race(
+        field, bed, (Rung(0.25), Rung(0.5)), executor=made_up(losses), order=lambda one, loss: one.name != "a"
+    )
+    found = race.selection()
+    assert found is not None
+    assert found.n_candidates == 2, "b had less loss and was not left for it; c was"
+    assert found.plain == 1.0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graft.core.errors import ModelError
+from graft.core.errors import Interrupted, ModelError
+from graft.evaluation.intervals import NoInterval
 from graft.selection.ranking import first_rows, rank_candidates
-from graft.selection.ranking_evidence import compare_pairs, tie_sentences
+from graft.selection.ranking_evidence import PairedLoss, compare_pairs, tie_sentences
 from graft.selection.ranking_standing import Candidate, Opened, published_decades
 
 N, CLASSES = 900, 3
@@ -159,3 +160,41 @@ def test_published_accuracy_breaks_a_tie_of_size_and_of_features() -> None:
     made = [Candidate(name, 10**7, lambda: Opened(10**7, same), more) for name, more in published.items()]
     ranked, _, _ = rank_candidates(made, LABELS, n_classes=CLASSES)
     assert [s.name for s in ranked] == ["better", "alone", "worse"]
+
+
+def test_a_round_that_time_cuts_short_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores of 600 examples say nothing beside those of 200: who was not seen in time does not go behind."""
+    now = [0.0]
+    monkeypatch.setattr("graft.selection.ranking.time.monotonic", lambda: now[0])
+
+    class Slow(Known):
+        def __call__(self, rows: np.ndarray) -> np.ndarray:
+            now[0] += 100.0 if len(rows) > 200 else 0.0
+            return super().__call__(rows)
+
+    told: list[str] = []
+    made = [candidate("small", 1_000, Slow(2.0)), candidate("large", 2_000, Slow(0.5))]
+    ranked, pairs, left_out = rank_candidates(made, LABELS, n_classes=CLASSES, seconds=60.0, say=told.append)
+    assert [(s.name, s.round) for s in ranked] == [("large", 1), ("small", 1)]
+    assert all(p.n == 200 for p in pairs)
+    assert not left_out
+    assert "round 2: 1 of 2 got 600 examples; the order stays that of round 1" in told
+
+
+def test_ctrl_c_is_no_reason_to_leave_a_model_out() -> None:
+    def stopped(rows: np.ndarray) -> np.ndarray:
+        raise Interrupted("stopped")
+
+    made = [Candidate("one", 1, lambda: Opened(1, stopped)), candidate("two", 2, Known(1.0))]
+    with pytest.raises(Interrupted):
+        rank_candidates(made, LABELS, n_classes=CLASSES)
+
+
+def test_ties_are_said_of_those_that_tie() -> None:
+    def pair(a: str, b: str, p_holm: float) -> PairedLoss:
+        return PairedLoss(a, b, 300, NoInterval(0.0, 300, "none", 0.95), p_holm, p_holm)
+
+    pairs = [pair("A", "B", 0.155), pair("B", "C", 0.049), pair("A", "C", 0.47)]
+    assert tie_sentences(["A", "B", "C"], pairs) == ["A can't be told from B or C at n=300"]
+    pairs[1] = pair("B", "C", 0.2)
+    assert tie_sentences(["A", "B", "C"], pairs) == ["A, B and C can't be told apart at n=300"]

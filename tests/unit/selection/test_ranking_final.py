@@ -60,3 +60,16 @@ def test_equals_stay_as_they_are(bed: TrialBed) -> None:
 
 def test_without_time_for_the_second_nothing_is_said(bed: TrialBed) -> None:
     assert hold_final(given(bed, METHOD, METHOD), seconds_left=lambda: 0.0) is None
+
+
+def test_without_time_for_what_two_are_expected_to_take_none_is_begun(bed: TrialBed) -> None:
+    def none() -> Iterator[tuple[str, FineTuningMethod, TrialBed]]:
+        raise AssertionError("a model was loaded")
+        yield
+
+    assert hold_final(none(), seconds_left=lambda: 30.0, expected_s=20.0) is None
+
+
+def test_a_run_that_takes_longer_than_there_is_time_for_is_broken_off(bed: TrialBed) -> None:
+    slow = with_rate(LPFT(settings(epochs=0.01, fewest_steps=400_000, learning_rate=1e-4)), 1e-4)
+    assert hold_final(given(bed, slow, slow), seconds_left=lambda: 2.0) is None
