@@ -5,7 +5,8 @@ like the priors were set, and two that had no part in them (digits with Graft's 
 task `+lora` is the same with low-rank updates, whose prior is ten times that of LP-FT and was never fitted to these
 tasks. The truth is a grid of 13 rates from 1e-6 to 1e-2 (of LoRA to 1e-1), each a whole run. The best rate of the grid
 is chosen on one half of the test examples and scored on the other, both ways round; regret is its accuracy less that
-of the rate that was chosen, on the same examples. Beside the search stand the prior alone and what a range test of 100
+of the rate that was chosen, on the same examples; with `--second` also chosen by one run and scored by another, so that
+a lucky run counts for nothing. Beside the search stand the prior alone and what a range test of 100
 steps suggests.
 
 To show what searching is worth where a prior is wrong, the search also starts at ten times the prior and at a tenth of
@@ -29,7 +30,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from measure import ROOT, Bar, finish, options, shared, table, temporary_folder
+from measure import ROOT, finish, options, shared, temporary_folder
 
 sys.path.insert(0, str(ROOT / "src"))
 from graft.core.process import prepare_process
@@ -58,6 +59,7 @@ from graft.selection.learning_rate_range import range_test  # noqa: E402
 from graft.selection.trials import with_rate  # noqa: E402
 from graft.training.divergence import DivergedError  # noqa: E402
 from graft.training.examples import TrainingExamples, predict_logits  # noqa: E402
+from learning_rate_summary import regret, summary  # noqa: E402
 from learning_rate_tasks import draw  # noqa: E402
 from picture_bed import small_checkpoint  # noqa: E402
 
@@ -66,7 +68,6 @@ GRID = [1e-6 * 10 ** (k / 3) for k in range(13)]
 TASKS = ("cifar10", "mnist", "trec", "fsdd", "letters", "sst2")
 NETWORKS = {"cifar10": "resnet18_trunk3", "mnist": "mobilenet_v2_1.0_224"}
 QUIET = Console(quiet=True)
-ARMS = ("search", "prior", "range test")
 OFF = {"x 10": 10.0, "/ 10": 0.1}
 """Starts that a prior off by ten gives; the search is to make them good."""
 
@@ -112,8 +113,11 @@ def ground(name: str, seed: int, folder: Path) -> Bed:
     return Bed(LPFT(SETTINGS), made, tests, list(GRID))
 
 
-def right_at(bed: Bed, rate: float, seed: int) -> tuple[np.ndarray, float]:
-    """Return which test examples a whole run at a rate names rightly (none if it comes apart), and its seconds."""
+def right_at(bed: Bed, rate: float, seed: int, *, repeat: int = 0) -> tuple[np.ndarray, float]:
+    """Return which test examples a whole run at a rate names rightly (none if it comes apart), and its seconds.
+
+    A further repeat sees other batches.
+    """
     ground = bed.ground
     model, task = ground.embedded.model, ground.embedded.task
     began = time.process_time()
@@ -121,7 +125,8 @@ def right_at(bed: Bed, rate: float, seed: int) -> tuple[np.ndarray, float]:
         done = fine_tune(
             with_rate(bed.method, rate), model.network, head=model.head.name,
             start=(ground.head.weights, ground.head.bias), task=task, examples=ground.examples,
-            rows=np.arange(ground.n_train), seed=derive_seed(seed, "truth"), where=Where(device="cpu"),
+            rows=np.arange(ground.n_train), seed=derive_seed(seed, f"truth {repeat}" if repeat else "truth"),
+            where=Where(device="cpu"),
         )  # fmt: skip
     except DivergedError:
         return np.zeros(len(bed.tests), bool), time.process_time() - began
@@ -141,12 +146,22 @@ def truth(bed: Bed, seed: int) -> dict[str, Any]:
     rights, seconds = [], 0.0
     for rate in bed.rates:
         right, spent = right_at(bed, rate, seed)
-        rights.append("".join("01"[int(x)] for x in right))
+        rights.append(_text(right))
         seconds += spent
     model = bed.ground.embedded.model
     model.head.set(torch.from_numpy(bed.ground.head.weights), torch.from_numpy(bed.ground.head.bias))
     probe = float(right_of(bed, model.network).mean())
     return {"rates": bed.rates, "right": rights, "seconds": round(seconds, 2), "probe": probe}
+
+
+def second_runs(task: str, seed: int, folder: Path, known: dict[str, Any]) -> dict[str, Any]:
+    """Return a cell with second runs of the grid's rates and of those that the arms took, with other batches."""
+    bed = ground(task, seed, folder)
+    rates = dict.fromkeys([*known["grid"]["rates"], *(arm["rate"] for arm in known["arms"].values())])
+    rights = {rate: _text(right_at(bed, rate, seed, repeat=1)[0]) for rate in rates}
+    arms = {name: {**arm, "right_again": rights[arm["rate"]]} for name, arm in known["arms"].items()}
+    grid = {**known["grid"], "right_again": [rights[rate] for rate in known["grid"]["rates"]]}
+    return {**known, "grid": grid, "arms": arms}
 
 
 def cell(
@@ -196,57 +211,19 @@ def _trials(found: RateSearch) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def _text(right: np.ndarray) -> str:
+    return "".join("01"[int(x)] for x in right)
+
+
 def _arm(bed: Bed, rate: float, seed: int, seconds: float, n_steps: int) -> dict[str, Any]:
     right, run_s = right_at(bed, rate, seed)
-    text = "".join("01"[int(x)] for x in right)
-    return {"rate": rate, "right": text, "seconds": round(seconds, 2), "n_steps": n_steps, "run_s": round(run_s, 2)}
-
-
-def regret(found: dict[str, Any], arm: str) -> float:
-    """Return points that the grid's best rate is ahead: chosen on one half of test, scored on the other, both ways."""
-    grid = np.array([[c == "1" for c in text] for text in found["grid"]["right"]])
-    own = np.array([c == "1" for c in found["arms"][arm]["right"]])
-    half = np.random.default_rng(found["seed"]).permutation(grid.shape[1]) % 2 == 0
-    gaps = []
-    for chosen_on, scored_on in ((half, ~half), (~half, half)):
-        best = int(grid[:, chosen_on].mean(axis=1).argmax())
-        gaps.append(grid[best, scored_on].mean() - own[scored_on].mean())
-    return 100 * float(np.mean(gaps))
-
-
-def grid_s(found: dict[str, Any]) -> float:
-    """Return the seconds of the grid; where it is of an earlier run of the bench, as many runs as the arms' took."""
-    runs = [arm["run_s"] for arm in found["arms"].values() if "run_s" in arm]
-    return float(np.median(runs)) * len(found["grid"]["rates"]) if runs else float(found["grid"]["seconds"])
-
-
-def summary(cells: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Bar]]:
-    """Return regrets and costs by arm, and the bars."""
-    names = [*ARMS, *(f"{what} {name}" for name in OFF for what in ("prior", "search"))]
-    regrets = {arm: [regret(c, arm) for c in cells if arm in c["arms"]] for arm in names}
-    regrets = {arm: found for arm, found in regrets.items() if found}
-    cost = [c["arms"]["search"]["seconds"] / grid_s(c) for c in cells]
-    steps = [c["arms"]["search"]["n_steps"] / (len(c["grid"]["rates"]) * c["n_steps"]) for c in cells]
-    figures = {
-        arm: {"median": float(np.median(r)), "p90": float(np.quantile(r, 0.9)), "mean": float(np.mean(r)), "all": r}
-        for arm, r in regrets.items()
+    return {
+        "rate": rate,
+        "right": _text(right),
+        "seconds": round(seconds, 2),
+        "n_steps": n_steps,
+        "run_s": round(run_s, 2),
     }
-    away = [
-        Bar(f"mean regret of the prior {name}, points; the search from there {figures[f'search {name}']['mean']:.2f}",
-            figures[f"prior {name}"]["mean"], None)
-        for name in OFF if f"search {name}" in figures
-    ]  # fmt: skip
-    bars = [
-        Bar("median regret of the search, points", figures["search"]["median"], 0.5, False),
-        Bar("90th percentile of its regret, points", figures["search"]["p90"], 2.0, False),
-        Bar("its cost beside the grid's, median share of seconds", float(np.median(cost)), 0.15, False),
-        Bar("mean regret less that of the prior, points", figures["search"]["mean"] - figures["prior"]["mean"], 0.0,
-            False),
-        Bar("mean regret less that of the range test, points",
-            figures["search"]["mean"] - figures["range test"]["mean"], 0.0, False),
-        *away,
-    ]  # fmt: skip
-    return {"arms": figures, "cost_seconds": cost, "cost_steps": steps}, bars
 
 
 def main() -> None:
@@ -255,6 +232,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="2,3,4,5,6")
     parser.add_argument("--cells", type=Path, default=Path(__file__).with_name("results") / "learning_rate.jsonl")
     parser.add_argument("--again", action="store_true", help="search anew in cells whose grid is there")
+    parser.add_argument(
+        "--second", action="store_true", help="second runs, with other batches, of cells that are there"
+    )
     parser.add_argument("--no-off", action="store_true", help="without searches from a prior that is off by ten")
     parser.add_argument("--summary", action="store_true", help="of the cells that are there, without new ones")
     args = parser.parse_args()
@@ -266,11 +246,16 @@ def main() -> None:
     for seed in seeds:
         for task in tasks:
             known = cells.get((task, seed))
-            if args.summary or (known is not None and not args.again):
+            is_second = args.second and known is not None and "right_again" not in known["grid"]
+            if args.summary or (known is not None and not args.again and not is_second):
                 continue
             began = time.perf_counter()
             with temporary_folder() as folder:
-                found = cells[task, seed] = cell(task, seed, folder, known, has_off=not args.no_off)
+                if is_second and known is not None:
+                    found = second_runs(task, seed, folder, known)
+                else:
+                    found = cell(task, seed, folder, known, has_off=not args.no_off)
+            cells[task, seed] = found
             if not args.quick:
                 args.cells.parent.mkdir(exist_ok=True)
                 with open(args.cells, "a", encoding="utf-8") as file:
@@ -281,17 +266,6 @@ def main() -> None:
     if not shown:
         sys.exit("no cells yet")
     figures, bars = summary(shown)
-    rows = []
-    for found in shown:
-        share = found["arms"]["search"]["seconds"] / grid_s(found)
-        accuracy = [text.count("1") / len(text) for text in found["grid"]["right"]]
-        best = int(np.argmax(accuracy))
-        rows.append(
-            [f"{found['task']} {found['seed']}", f"{found['grid']['probe']:.1%}",
-             f"{found['grid']['rates'][best]:.1e}", f"{max(accuracy):.1%}",
-             *(f"{found['arms'][a]['rate']:.1e} {regret(found, a):+.1f}" for a in ARMS), f"{share:.1%}"]
-        )  # fmt: skip
-    table(["task, seed", "probe", "grid's best", "accuracy", *(f"{a}: rate, regret" for a in ARMS), "cost"], rows)
     finish("learning_rate", args, {"cells": len(shown), **figures}, bars)
 
 
