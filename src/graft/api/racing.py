@@ -125,7 +125,7 @@ def race_before_contest(
     if where.processes.is_main:
         journal = Journal(folder, identity=identity_of(embedded, config))
     spare = None if seconds_left is None else lambda: 0.6 * seconds_left()
-    if earlier is not None and earlier["is_held"]:  # a rung that the budget left out then is left out now
+    if earlier is not None and earlier.get("is_held"):  # a rung that the budget left out then is left out now
         spare = lambda: 0.0  # noqa: E731
     found: StrategyRace | RateSearch
     if kind == "all":
