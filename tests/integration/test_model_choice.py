@@ -132,3 +132,20 @@ def test_an_older_sentence_encoder_is_one_model(tmp_path: Path) -> None:
     assert is_choice(str(tmp_path))
     (tmp_path / "modules.json").write_text("[]")
     assert not is_choice(str(tmp_path))
+
+
+def test_a_ranking_before_a_fit_heeds_the_corrections(forty: Path, models: Path, tmp_path: Path) -> None:
+    """Examples that the user dropped have no part in the choice either; the test is the same as without."""
+    wrong = sorted(path.relative_to(forty).as_posix() for path in forty.glob("*/*"))[:6]
+    rows = "".join(f"{name},drop,\n" for name in wrong)
+    (tmp_path / "c.csv").write_text(f"id,action,label\n{rows}", encoding="utf-8")
+    n = []
+    for corrections in (None, str(tmp_path / "c.csv")):
+        config = FitConfig(
+            model=str(models), out=str(tmp_path), device="cpu", workers=0, race="none", corrections=corrections,
+            cache=str(tmp_path / "cache"),
+        )  # fmt: skip
+        run = Run(tmp_path, {}, is_resumed=False)
+        _, ranking = choose_model(str(forty), config, run, Processes(), say=lambda text: None)
+        n.append(ranking["n_examples"])
+    assert n[0] - 6 <= n[1] < n[0]

@@ -21,7 +21,7 @@ from graft.data.joining import join_groups
 from graft.data.splitting import feasible_folds, stratified_split
 from graft.data.traits import Traits
 
-__all__ = ["divide", "hold_out_test"]
+__all__ = ["divide", "groups_by_content", "hold_out_test"]
 
 
 def divide(
@@ -106,23 +106,25 @@ def _divided(traits: Mapping[str, Traits], parts: Mapping[str, NDArray[np.int64]
     return {**traits, **{name: traits["train"].select(rows) for name, rows in parts.items()}}
 
 
-def hold_out_test(splits: Splits, config: FitConfig) -> tuple[Splits, NDArray[np.int64]]:
-    """Return the splits with a test, held out where none is given, and the groups of train.
+def hold_out_test(splits: Splits, config: FitConfig) -> Splits:
+    """Return the splits with a test, held out where none is given.
 
-    Examples of equal content share a group, as those do that the user says belong together. A fit whose model a ranking
-    chose takes the same test: no example of it had a part in the choice.
+    A fit whose model a ranking chose takes the same test: no example of it had a part in the choice.
     """
-    train = splits.train
-    _, groups = np.unique(train.content_hashes(), return_inverse=True)
-    groups = np.asarray(groups, dtype=np.int64)
-    if train.groups is not None:
-        groups = join_groups(groups, train.groups)
     if splits.test is not None:
-        return splits, groups
+        return splits
+    train = splits.train
     shares = {"train": 1 - config.test_fraction, "test": config.test_fraction}
-    rows = stratified_split(train.labels, groups=groups, fractions=shares, seed=config.seed)
+    rows = stratified_split(train.labels, groups=groups_by_content(train), fractions=shares, seed=config.seed)
     note = (
         f"no test split given: {len(rows['test']):,} of {len(train):,} examples are held out before models are ranked"
     )
     parts = {name: train.select(rows[name]) for name in ("train", "test")}
-    return replace(splits, **parts, notes=(*splits.notes, note)), groups[rows["train"]]
+    return replace(splits, **parts, notes=(*splits.notes, note))
+
+
+def groups_by_content(part: LabeledDataset) -> NDArray[np.int64]:
+    """Return groups (n_examples,): equal content shares one, as does what the user says belongs together."""
+    _, groups = np.unique(part.content_hashes(), return_inverse=True)
+    groups = np.asarray(groups, dtype=np.int64)
+    return groups if part.groups is None else join_groups(groups, part.groups)

@@ -178,7 +178,7 @@ def _run(
         splits = read_as_told(data, task_name, config)
         notes = splits.notes
         if ranking is not None:
-            splits, _ = hold_out_test(splits, config)  # what it notes the ranking has said
+            splits = hold_out_test(splits, config)  # what it notes the ranking has said
         deciding.refuse_for_label_sets(splits, config)
         for note in notes:
             say(note)

@@ -195,7 +195,8 @@ def ranked(
     import numpy as np
 
     from graft.api.candidates import candidates_of, wanted_entries
-    from graft.api.dividing import hold_out_test
+    from graft.api.check import corrected
+    from graft.api.dividing import groups_by_content, hold_out_test
     from graft.api.finalists import final_of
     from graft.api.reading import read_as_told
     from graft.evaluation.selection_bias import selection_bias
@@ -209,10 +210,11 @@ def ranked(
     kind = task_class(task_name).kind
     splits = read_as_told(data, task_name, config)
     had_test = splits.test is not None
-    splits, groups = hold_out_test(splits, config)
-    train = splits.train
+    splits = hold_out_test(splits, config)
     if not had_test:
         say(splits.notes[-1])
+    splits, _ = corrected(splits, config, say=lambda text: None)  # in a fit, which says it
+    train, groups = splits.train, groups_by_content(splits.train)
     entries, left_out = wanted_entries(
         kind.modality, models, has_catalog=has_catalog, licences=licences, is_offline=config.offline
     )
