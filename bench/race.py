@@ -131,7 +131,7 @@ def run_cell(data: str, n_each: int, seed: int, folder: Path, *, has_contest: bo
 
     right[DEFAULT], seconds[DEFAULT], kept = taken([standard])
     cell: dict[str, Any] = {"kept": {DEFAULT: kept}, "why": {}, "race_s": {}, "n_steps": {}}
-    bed = trial_bed(replace(arena, where=where.inside("race")), n_splits=2)
+    bed = trial_bed(replace(arena, where=where.inside("race")), n_splits=1)
     for arm, own in ((RACED, standard), (LEAST, None)):
         began = time.process_time()
         race = race_strategies(entries, bed, standard=own, journal=Journal(folder / "trials", identity={}))

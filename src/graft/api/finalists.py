@@ -104,4 +104,4 @@ def _bed(
     )
     embedded = without_unreadable(embedded, {}, say=lambda text: None)
     ground = ground_on(embedded, own, folder, say=lambda text: None, console=console)
-    return ground.bed(n_splits=1)
+    return ground.bed()

@@ -30,7 +30,6 @@ from graft.selection.trials_executors import executor_for
 __all__ = ["Raced", "race_before_contest", "racing_methods"]
 
 _OVERHEAD = 1.3  # of a race's runs: looks at held-out examples, and short runs that start as slowly as long ones
-_N_SPLITS = 2
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def race_before_contest(
     entries = racing_methods(config, embedded, methods)
     has_rate = config.learning_rate is None
     first = methods[0]
-    bed = trial_bed(replace(arena, where=replace(where, folder=folder)), n_splits=_N_SPLITS)
+    bed = trial_bed(replace(arena, where=replace(where, folder=folder)), n_splits=1)
     kind, left_out, decided = config.race, "", folder / "kind.json"
     measured = None
     earlier = where.processes.from_main(read_json(decided) if where.resume and decided.is_file() else None)
@@ -106,6 +105,7 @@ def race_before_contest(
             config,
             bed,
             n_probe_folds=arena.n_folds,
+            has_valid=arena.has_valid,
             n_entries=len(entries),
             n_contenders=len(methods),
             left=seconds_left,
@@ -178,13 +178,14 @@ def _affordable(
     bed: TrialBed,
     *,
     n_probe_folds: int,
+    has_valid: bool,
     n_entries: int,
     n_contenders: int,
     left: Callable[[], float],
 ) -> tuple[str, str, tuple[FineTuningMethod, RunCost]]:
     """Return which race fits beside the whole contest: all, rate or none; why none; and what a run was seen to cost."""
     may_race_all = config.strategy == "auto" and config.race in ("auto", "all")
-    n_valid = 0 if len(bed.splits) > 1 else len(bed.splits[0][1])
+    n_valid = len(bed.splits[0][1]) if has_valid else 0
     method = method_of(config, "lp-ft" if config.strategy == "auto" else config.strategy)
     budget = RunBudget(method, left, n_train=bed.n_train, n_valid=n_valid, soup=config.soup)
     common: dict[str, Any] = {"head": bed.head, "task": bed.task, "examples": bed.examples, "refit": bed.refit}

@@ -54,8 +54,8 @@ class TrialGround:
         """Training examples."""
         return len(self.embedded.splits["train"])
 
-    def bed(self, *, n_splits: int = 2, processes: Processes | None = None) -> TrialBed:
-        """Return the bed for a race."""
+    def bed(self, *, processes: Processes | None = None) -> TrialBed:
+        """Return the bed for a race: all of its runs hold the same examples out."""
         config = self.config
         where = Where(
             device=config.device,
@@ -65,7 +65,7 @@ class TrialGround:
             processes=processes or Processes(),
         )
         arena = arena_of(self.embedded, self.head, self.examples, config, names=self.names, where=where)
-        return trial_bed(arena, n_splits=n_splits)
+        return trial_bed(arena, n_splits=1)
 
 
 def prepare_ground(
