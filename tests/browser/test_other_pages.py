@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from speech_pages import write_comparison_of_speech, write_speech
 from test_report_page import OUTSIDE
 from text_pages import write_comparison, write_generation

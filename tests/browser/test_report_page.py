@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from pages import classes, label_sets, write
 
 OUTSIDE = """() => {

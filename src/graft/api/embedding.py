@@ -33,7 +33,7 @@ from graft.data.traits import Traits
 from graft.tasks.base import Task
 from graft.tasks.registry import task_class
 
-__all__ = ["Embedded", "describe_model", "embed", "extractor_for", "load_task"]
+__all__ = ["Embedded", "describe_model", "embed", "extractor_for", "load_task", "without_unreadable"]
 
 
 @dataclass(frozen=True)
