@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -149,3 +151,17 @@ def test_a_ranking_before_a_fit_heeds_the_corrections(forty: Path, models: Path,
         _, ranking = choose_model(str(forty), config, run, Processes(), say=lambda text: None)
         n.append(ranking["n_examples"])
     assert n[0] - 6 <= n[1] < n[0]
+
+
+def test_a_ranking_numbers_its_groups_as_a_fit_does(forty: Path, tmp_path: Path) -> None:
+    """By their numbers groups are dealt out: numbered in another order, other examples would be the test."""
+    from graft.api.dividing import groups_by_content
+    from graft.data.readers import read_splits
+
+    data = shutil.copytree(forty, tmp_path / "data")
+    files = sorted(data.glob("*/*"))
+    files[20].write_bytes(files[3].read_bytes())
+    groups = groups_by_content(read_splits(data).train)
+    first = [int(np.flatnonzero(groups == number)[0]) for number in range(groups.max() + 1)]
+    assert first == sorted(first)
+    assert len(first) == len(np.unique([path.read_bytes() for path in files]))

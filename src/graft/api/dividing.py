@@ -117,7 +117,8 @@ def hold_out_test(splits: Splits, config: FitConfig) -> Splits:
     shares = {"train": 1 - config.test_fraction, "test": config.test_fraction}
     rows = stratified_split(train.labels, groups=groups_by_content(train), fractions=shares, seed=config.seed)
     note = (
-        f"no test split given: {len(rows['test']):,} of {len(train):,} examples are held out before models are ranked"
+        f"no test split given: {len(rows['test']):,} of {len(train):,} examples are held out before models are ranked;"
+        " graft fit --model auto holds out the same, graft fit with a named model only if no two are nearly alike"
     )
     parts = {name: train.select(rows[name]) for name in ("train", "test")}
     return replace(splits, **parts, notes=(*splits.notes, note))
@@ -125,6 +126,6 @@ def hold_out_test(splits: Splits, config: FitConfig) -> Splits:
 
 def groups_by_content(part: LabeledDataset) -> NDArray[np.int64]:
     """Return groups (n_examples,): equal content shares one, as does what the user says belongs together."""
-    _, groups = np.unique(part.content_hashes(), return_inverse=True)
-    groups = np.asarray(groups, dtype=np.int64)
+    _, first, number = np.unique(part.content_hashes(), return_index=True, return_inverse=True)
+    groups = np.argsort(np.argsort(first))[number].astype(np.int64)  # in order of appearance, as `divide` numbers them
     return groups if part.groups is None else join_groups(groups, part.groups)

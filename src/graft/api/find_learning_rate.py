@@ -81,6 +81,7 @@ def find_learning_rate(
     >>> fit("flowers", model="microsoft/resnet-50", out="run", learning_rate=found.learning_rate)  # doctest: +SKIP
     """
     prepare_process()
+    began = time.monotonic()
     chosen = gather_options(model=model, out=out or "learning-rate", config=config, options=options)
     if chosen.strategy == "head":
         raise UsageError(
@@ -102,7 +103,7 @@ def find_learning_rate(
             found = _searched(str(data), chosen, executor, has_range_test=range_test, say=say, console=console)
     except (Interrupted, KeyboardInterrupt) as error:
         raise Interrupted(
-            f"interrupted; the trials that were done are kept in {folder}",
+            f"the trials that were done are kept in {folder}",
             fix="the same command goes on where it was",
         ) from error
     facts = {"data": str(data), "model": chosen.model, "batch_size": chosen.batch_size, **found.as_dict()}
@@ -111,6 +112,9 @@ def find_learning_rate(
 
     write_rate_page(folder / "report.html", facts)
     print_rates(facts, console=console)
+    limit_s = None if chosen.time_limit is None else seconds_of(chosen.time_limit)
+    if limit_s is not None and (took := time.monotonic() - began) > limit_s + 1:
+        say(f"it took {took:,.0f} s of {limit_s:,.0f} s: the first runs of each rate are not broken off")
     say(f"report: {folder / 'report.html'}; all figures: {folder / 'learning_rate.json'}")
     return FoundRate(found.learning_rate, found.prior, folder, facts)
 

@@ -117,7 +117,7 @@ def fit(
             return _run(str(data), chosen, run, folder, processes, ranking=ranking, say=say, console=talk)
         except KeyboardInterrupt as error:
             raise Interrupted(
-                "interrupted; the features computed so far are kept",
+                "the features computed so far are kept",
                 fix=f"the same command with --resume goes on (Python: fit(..., out='{folder}', resume=True))",
             ) from error
 

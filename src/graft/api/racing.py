@@ -202,7 +202,8 @@ def _affordable(
     if rate_s + n_contenders * contest_s <= seconds:
         return "rate", "", (method, cost)
     why = (
-        "no race for the learning rate: with the contest it would take about"
+        f"no race{' of strategies, distortions and rates, nor' if may_race_all else ''} for the learning rate: with the"
+        " contest that alone would take about"
         f" {rate_s + n_contenders * contest_s:,.0f} s, {max(0.0, seconds):,.0f} s are left; the prior is taken"
     )
     return "none", why, (method, cost)

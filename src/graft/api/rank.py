@@ -128,6 +128,8 @@ def rank(
     chosen = gather_options(
         model=options.pop("model", None) or "auto", out=options.pop("out"), config=config, options=options
     )
+    if json is not None and Path(json).is_dir():
+        raise UsageError(f"--json {json} is a folder", expected="a file", fix=f"--json {Path(json) / 'ranking.json'}")
     console = console or Console()
 
     def say(text: str) -> None:
@@ -148,9 +150,9 @@ def rank(
         say=say,
         say_left_out=lambda text: None,  # the table's last lines say it
     )
+    print_ranking(found.as_dict(), console=console)
     if json is not None:
         write_json(Path(json), found.as_dict())
-    print_ranking(found.as_dict(), console=console)
     if (late := overrun(found, seconds)) is not None:
         say(late)
     return found

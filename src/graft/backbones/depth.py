@@ -156,7 +156,7 @@ def layer_blocks(network: nn.Module, *, head: str) -> tuple[Block, ...]:
     present = {name for name, _ in network.named_modules()} | {name for name, _ in network.named_parameters()}
     start, *middle = [[name for name in names if name in present] for names in _named(network, depth)]
     fixed = set(fixed_modules(network))
-    while len(middle) > 1 and any(name in fixed for name in middle[-1]):  # a pooling layer is no block of its own
+    if len(middle) > 1 and middle[-1] and middle[-1][0] in fixed:  # a pooling layer is no block of its own
         last = middle.pop()
         middle[-1] += last
     before_head = [name for name in depth.head if name in present]

@@ -17,6 +17,7 @@ else:
         FOR_FIND_RATE,
         out="learning-rate",
         told={
+            "model": "Pretrained model: hub id, folder, torchvision:ARCH (with weights), or timm/NAME.",
             "out": "Folder of the search; called again with it, the search goes on.",
             "task": "Auto (found from the data), image-, text- or audio-classification.",
         },

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from graft.backbones.depth import block_numbers, layer_blocks
 from graft.backbones.text_loading import TextModel, load_text_model
 from graft.backbones.text_pooling import LARGE, fixed_modules, pooled_features
 from small_texts import TEXTS, make_text_checkpoint
@@ -123,3 +124,13 @@ def test_modernbert_takes_the_mean_by_its_own_setting(tmp_path: Path) -> None:
     assert model.network.config.classifier_pooling == "mean"
     assert model.blocks == ("own",)
     assert "new" in model.notes[0]
+
+
+@pytest.mark.parametrize("block", ["mean@3", "mean@2", "cls@3"])
+def test_the_pooling_is_no_block_and_the_layers_stay_blocks(model: TextModel, block: str) -> None:
+    """A pooled network has as many blocks as layers that are left: the last ones can be trained alone."""
+    chosen = model.choose(block)
+    blocks = layer_blocks(chosen.network, head=chosen.head.name)
+    n_layers = int(block[-1])
+    assert [one.name for one in blocks] == ["stem", *(f"block {i + 1}" for i in range(n_layers)), "head"]
+    block_numbers(chosen.network, blocks)

@@ -68,7 +68,7 @@ def rate_sentence(strategy: Mapping[str, Any] | None) -> str | None:
         return f"{text} {corrected_sentence(race)}".strip()
     if strategy["settings"]["settings"].get("learning_rate") is not None:
         return None
-    return "The prior of the architecture was taken; a --time-limit with room for it, or --race rate, lets rates race."
+    return "The prior of the architecture was taken; --race rate lets rates race, under a --time-limit if it has room."
 
 
 def corrected_sentence(race: Mapping[str, Any]) -> str:
