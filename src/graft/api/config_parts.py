@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from graft.api.config import FitConfig
 
-__all__ = ["FOR_CHECK", "FOR_FIND_RATE", "FOR_RANK", "part_of"]
+__all__ = ["FOR_CHECK", "FOR_FIND_RATE", "FOR_RANK", "ONE_MODEL", "part_of"]
 
 _EXAMPLES = (
     "valid", "test", "task", "path_column", "text_column", "text_pair_column", "label_column", "multi_label",
@@ -37,6 +37,8 @@ FOR_FIND_RATE = (
     "word_embeddings", "compile", "views", "flip", "folds", *_COMPUTING,
 )  # fmt: skip
 """Options that ``graft find-lr`` reads."""
+ONE_MODEL = "Pretrained model: hub id, folder, torchvision:ARCH (with weights), or timm/NAME."
+"""What is told of the model where none is chosen among several."""
 
 
 def part_of(name: str, keep: Sequence[str], *, told: Mapping[str, str] | None = None, **defaults: Any) -> type[Any]:

@@ -17,6 +17,7 @@ from graft.api.config import FitConfig
 from graft.api.model_choice import refuse_choice
 from graft.backbones.cache import FeatureCache, default_cache_folder
 from graft.backbones.extraction import Extractor, Features
+from graft.backbones.on_disk import refuse_missing_folder
 from graft.backbones.pretrained import PretrainedModel
 from graft.backbones.views import training_views
 from graft.core.devices import choose_device, choose_precision
@@ -112,6 +113,8 @@ def load_task(config: FitConfig, name: str, label_names: tuple[str, ...]) -> Tas
         When they leave the choice open, as only `fit` does.
     """
     refuse_choice(config.model)
+    if not config.model.startswith("timm/"):
+        refuse_missing_folder(config.model)
     found: Task = task_class(name).load(
         config.model,
         label_names=label_names,

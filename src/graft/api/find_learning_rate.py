@@ -114,7 +114,7 @@ def find_learning_rate(
     print_rates(facts, console=console)
     limit_s = None if chosen.time_limit is None else seconds_of(chosen.time_limit)
     if limit_s is not None and (took := time.monotonic() - began) > limit_s + 1:
-        say(f"it took {took:,.0f} s of {limit_s:,.0f} s: the first runs of each rate are not broken off")
+        say(f"it took {took:,.0f} s of {limit_s:,.0f} s: features, head and a step of each rate are not broken off")
     say(f"report: {folder / 'report.html'}; all figures: {folder / 'learning_rate.json'}")
     return FoundRate(found.learning_rate, found.prior, folder, facts)
 
@@ -130,14 +130,15 @@ def _searched(
 ) -> RateSearch:
     from graft.api.contenders import method_of
     from graft.api.learning_rates import search_on
-    from graft.api.trial_ground import identity_of, prepare_ground
+    from graft.api.trial_ground import embedded_for_trials, ground_on, identity_of
     from graft.selection.race_journal import Journal
 
     began, folder = time.monotonic(), Path(config.out)
     method = method_of(config, "lp-ft" if config.strategy == "auto" else config.strategy)
-    ground = prepare_ground(data, config, folder / "trials", say=say, console=console)
-    identity = {**identity_of(ground.embedded, config), "range_test": has_range_test}
-    journal = Journal(folder / "trials", identity=identity)
+    embedded = embedded_for_trials(data, config, folder / "trials", say=say, console=console)
+    identity = {**identity_of(embedded, config), "range_test": has_range_test}
+    journal = Journal(folder / "trials", identity=identity)  # before anything is written beside earlier trials
+    ground = ground_on(embedded, config, folder / "trials", say=say, console=console)
     limit_s = None if config.time_limit is None else seconds_of(config.time_limit)
     return search_on(
         ground,

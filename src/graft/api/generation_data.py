@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
 from graft.backbones.chat_encoding import Encoded
+from graft.backbones.on_disk import refuse_missing_folder
 from graft.core.errors import DataError, ModelError
 from graft.core.text import counted
 from graft.data.conversation_files import ConversationSplits, read_conversations
@@ -82,6 +83,7 @@ def load_language_task(config: FitConfig, *, model: str | None = None) -> TextGe
     ModelError
         When it cannot be loaded.
     """
+    refuse_missing_folder(model or config.model)
     return TextGeneration.load(
         model or config.model,
         answers=config.answers,

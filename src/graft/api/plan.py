@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +24,7 @@ if TYPE_CHECKING:
     from graft.tasks.base import Task
     from graft.training.examples import TrainingExamples
 
-__all__ = ["MethodPlan", "Plan", "PlanConfig", "plan"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanConfig(FitConfig):  # noqa: D101 (its docstring is that of the options it has)
-    __doc__ = FitConfig.__doc__
-
-    out: str = "run"
+__all__ = ["MethodPlan", "Plan", "plan"]
 
 
 def plan(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graft.api.config import FitConfig
+from graft.backbones.on_disk import refuse_missing_folder
 from graft.core.errors import DataError
 from graft.core.files import hash_bytes
 from graft.core.text import counted
@@ -54,6 +55,7 @@ class SpeechData:
 
 def load_recogniser(config: FitConfig, *, texts: Sequence[str]) -> SpeechRecognition:
     """Return the recogniser of the options; `texts` of train give its letters where the checkpoint's do not serve."""
+    refuse_missing_folder(config.model)
     return SpeechRecognition.load(
         config.model,
         texts=texts,

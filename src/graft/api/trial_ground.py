@@ -25,7 +25,7 @@ from graft.selection.trials import TrialBed, trial_bed
 from graft.tasks.finding import find_task, refuse_without_classes
 from graft.training.examples import TrainingExamples
 
-__all__ = ["TrialGround", "ground_on", "identity_of", "prepare_ground"]
+__all__ = ["TrialGround", "embedded_for_trials", "ground_on", "identity_of", "prepare_ground"]
 
 _NOT_TOLD = ("jobs", "ray_address", "time_limit", "out", "workers", "cache", "offline")  # no result depends on them
 
@@ -71,7 +71,15 @@ class TrialGround:
 def prepare_ground(
     data: str, config: FitConfig, folder: Path, *, say: Callable[[str], None], console: Console
 ) -> TrialGround:
-    """Return what the first stations of `fit` give, with examples encoded into `folder`.
+    """Return what the first stations of `fit` give, with examples encoded into `folder`."""
+    embedded = embedded_for_trials(data, config, folder, say=say, console=console)
+    return ground_on(embedded, config, folder, say=say, console=console)
+
+
+def embedded_for_trials(
+    data: str, config: FitConfig, folder: Path, *, say: Callable[[str], None], console: Console
+) -> Embedded:
+    """Return splits and features as the first stations of `fit` give them.
 
     The same options and the same seed hold out the same test split as `fit` does.
     """
@@ -85,8 +93,7 @@ def prepare_ground(
     run = Run(folder, {}, is_resumed=False)  # keeps the seconds; writes nothing
     embedded = embedding.embed(splits, task, config, run, say=say, console=console)
     traits = read_all_traits(embedded.splits, task.kind, config)
-    embedded = dividing.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
-    return ground_on(embedded, config, folder, say=say, console=console)
+    return dividing.divide(replace(embedded, traits=traits, reviewed=reviewed), config, say=say)
 
 
 def identity_of(embedded: Embedded, config: FitConfig) -> dict[str, Any]:

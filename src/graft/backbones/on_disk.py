@@ -6,8 +6,9 @@ import importlib.util
 from pathlib import Path
 
 from graft.backbones.catalog import CatalogEntry
+from graft.core.errors import ModelError, did_you_mean
 
-__all__ = ["cached_revision", "parameters_on_disk", "place_on_disk"]
+__all__ = ["cached_revision", "parameters_on_disk", "place_on_disk", "refuse_missing_folder"]
 
 _BYTES = 4  # of a parameter; one of 16 bits is counted half
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -20,6 +21,26 @@ def place_on_disk(entry: CatalogEntry) -> str | None:
     if entry.package and (folder := _in_package(entry.package)):
         return folder
     return entry.id if cached_revision(entry) is not None else None
+
+
+def refuse_missing_folder(model: str) -> None:
+    """Raise where a model's name can only be a folder's, and there is none: no hub is asked for it.
+
+    Raises
+    ------
+    ModelError
+        When there is none.
+    """
+    place = Path(model).expanduser()
+    is_path = place.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
+    if not is_path or ":" in model.partition("/")[0] or place.exists():
+        return
+    beside = [path.name for path in place.parent.iterdir() if path.is_dir()] if place.parent.is_dir() else []
+    raise ModelError(
+        f"there is no folder {model}.{did_you_mean(place.name, beside)}",
+        expected="a folder that save_pretrained wrote, or a hub id (NAME or OWNER/NAME)",
+        fix="check the path",
+    )
 
 
 def parameters_on_disk(folder: str) -> int:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from graft.api.config_parts import FOR_CHECK, part_of
+from graft.api.config_parts import FOR_CHECK, ONE_MODEL, part_of
 
 if TYPE_CHECKING:
     from graft.api.config import FitConfig as CheckConfig
 else:
     CheckConfig = part_of(
-        "CheckConfig", FOR_CHECK, out="checks", told={"out": "Folder of checks.json and corrections.csv, made by it."}
+        "CheckConfig",
+        FOR_CHECK,
+        out="checks",
+        told={"model": ONE_MODEL, "out": "Folder of checks.json and corrections.csv, made by it."},
     )
 
 __all__ = ["check"]

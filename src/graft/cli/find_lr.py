@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from graft.api.config_parts import FOR_FIND_RATE, part_of
+from graft.api.config_parts import FOR_FIND_RATE, ONE_MODEL, part_of
 
 if TYPE_CHECKING:
     from graft.api.config import FitConfig as FindRateConfig
@@ -17,7 +17,7 @@ else:
         FOR_FIND_RATE,
         out="learning-rate",
         told={
-            "model": "Pretrained model: hub id, folder, torchvision:ARCH (with weights), or timm/NAME.",
+            "model": ONE_MODEL,
             "out": "Folder of the search; called again with it, the search goes on.",
             "task": "Auto (found from the data), image-, text- or audio-classification.",
         },

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from graft.api.plan import PlanConfig
+from graft.api.config import FitConfig
+from graft.api.config_parts import ONE_MODEL, part_of
+
+if TYPE_CHECKING:
+    PlanConfig = FitConfig
+else:
+    PlanConfig = part_of(
+        "PlanConfig",
+        [field.name for field in fields(FitConfig)],
+        out="run",
+        told={"model": ONE_MODEL, "out": "Folder that the run would have; nothing is written there."},
+    )
 
 __all__ = ["plan"]
 

@@ -40,24 +40,28 @@ def write_rate_page(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def print_rates(facts: Mapping[str, Any], *, console: Console) -> None:
-    """Print the rates that were tried, the smallest first, each with a bar for its loss, and what is recommended."""
+    """Print the rates that were tried, the smallest first, a bar for the loss of the longest runs, and the verdict."""
     standings = sorted(facts["standings"], key=lambda row: row["learning_rate"])
-    losses = [min(row["log_loss"], 50.0) for row in standings]
+    longest = max(row["n_steps"] for row in standings)
+    losses = [min(row["log_loss"], 50.0) for row in standings if row["n_steps"] == longest]
     low, high = min(losses), max(losses)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
     for name in ("rate", "steps", "log-loss", "± s.e. of\nthe difference", "accuracy"):
         table.add_column(name, justify="right")
     table.add_column("")
     taken = taken_name(facts)
-    for row, loss in zip(standings, losses, strict=True):
-        length = 1 + round((_BAR - 1) * (loss - low) / max(high - low, 1e-9))
+    for row in standings:
+        told = Text("shorter runs, not to be compared", style="dim")
+        if row["n_steps"] == longest:
+            length = 1 + round((_BAR - 1) * (min(row["log_loss"], 50.0) - low) / max(high - low, 1e-9))
+            told = Text("█" * length, style="bold" if row["name"] == taken else "dim")
         table.add_row(
             f"{row['learning_rate']:.2g}",
             str(row["n_steps"]),
             "came apart" if row["has_diverged"] else w.decimal(row["log_loss"]),
-            w.decimal(row["standard_error"]),
+            w.decimal(row["standard_error"]) if row["standard_error"] else "–",
             w.percent(row["accuracy"]),
-            Text("█" * length, style="bold" if row["name"] == taken else "dim"),
+            told,
         )
     console.print()
     console.print(table)
@@ -67,8 +71,8 @@ def print_rates(facts: Mapping[str, Any], *, console: Console) -> None:
     )
     for doubt in facts.get("doubts", ()):
         console.print(Text(f"But {w.plain(doubt)}."))
-    if told := corrected_sentence(facts):
-        console.print(Text(told))
+    if corrected := corrected_sentence(facts):
+        console.print(Text(corrected))
     console.print(
         Text(
             f"For batches of {facts['batch_size']}; for k times as many examples a batch times the square root of k"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from graft.selection.trials_executors import Executor, InTurn
 __all__ = ["Contestant", "Order", "Race", "Rung", "hold_race", "n_planned_runs"]
 
 _FEWEST_STEPS = 4
+_LEAST_SHARE_S = 0.1  # of the time, for a trial: a step is done in any case
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def hold_race(
     known : further results that are not run again, of an earlier race on the same bed.
     kept : name of a contestant that runs to the end whatever its losses, so that the leader can be compared with it.
     order : what those who go on from a rung are the least by, of a contestant and its mean loss on that rung.
-    seconds_left : of the budget; a rung that would take longer, by what earlier trials took, is not begun. The first
-        always is. None: no bound.
+    seconds_left : of the budget; a rung that would take longer, by what earlier trials took, is not begun. Of the first
+        each trial has its share, and one that does not end by then ends the race; it is not kept. None: no bound.
 
     Notes
     -----
@@ -185,12 +186,20 @@ def hold_race(
             say(f"the race ends after {number} of {len(rungs)} rungs: the next would take about {needed:,.0f} s")
             ended_by = "time"
             break
-        began = time.monotonic()
+        if not number and seconds_left is not None and todo:
+            share = max(_LEAST_SHARE_S, processes.from_main(seconds_left()) / len(todo))
+            todo = [replace(trial, max_seconds=share) for trial in todo]
+        began, is_cut = time.monotonic(), False
         for result in executor.run(bed, todo):
             have[result.key] = result
-            if journal is not None and processes.is_main:
+            is_cut = is_cut or result.is_cut
+            if journal is not None and processes.is_main and not result.is_cut:
                 journal.keep(result)
         found |= {trial.key: have[trial.key] for trial in trials}
+        if is_cut:
+            say("the race ends within its first rung: the time was too short even for its runs")
+            ended_by = "time"
+            break
         own_s = time.monotonic() - began if todo else sum(have[trial.key].seconds for trial in trials)
         step_s = processes.from_main(own_s / sum(trial.n_steps for trial in todo or trials))
         by_loss = {
@@ -201,7 +210,7 @@ def hold_race(
             running = [one for one in running if one in first[: rung.n_kept]]
     planned = {one.name: one.method.settings.n_steps(bed.n_train) for one in contestants}
     race = Race(standings_of(names, found, planned), found, planned, ended_by)
-    if journal is not None and processes.is_main:
+    if journal is not None and processes.is_main and not any(result.is_cut for result in found.values()):
         journal.close(race.standings)
     return race
 

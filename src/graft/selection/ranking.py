@@ -22,6 +22,7 @@ __all__ = ["FIRST_A_CLASS", "FIRST_EXAMPLES", "first_rows", "rank_candidates", "
 FIRST_EXAMPLES: Final = 200
 FIRST_A_CLASS: Final = 10
 _GROWTH: Final = 3
+_NAMED: Final = 5  # of those left out, in an error
 _POOLING_EXAMPLES: Final = 2_000  # beyond which the pooling of the round before stays
 
 
@@ -134,7 +135,9 @@ def rank_candidates(
         alive = [candidate for candidate in alive if candidate.name in kept]
         n_now = n_next
     if not standings and first_error is not None:
-        raise first_error if isinstance(first_error, GraftError) else _as_model_error(left_out[0]) from first_error
+        if len(left_out) == 1 and isinstance(first_error, GraftError):
+            raise first_error
+        raise _as_model_error(left_out) from first_error
     ranked = sorted(standings.values(), key=lambda s: (-s.round, s.score))
     tied = tied_with(ranked[0].name, pairs) if ranked else set()
     return tuple(replace(s, is_tied=s.name in tied) for s in ranked), tuple(pairs), tuple(left_out)
@@ -210,10 +213,11 @@ def _without_name(reason: str, name: str) -> str:
     return reason.removeprefix(f"{name} is ").removeprefix(f"{name} ").replace(f"the folder {name} ", "the folder ")
 
 
-def _as_model_error(left_out: tuple[str, str]) -> ModelError:
-    name, why = left_out
+def _as_model_error(left_out: Sequence[tuple[str, str]]) -> ModelError:
+    told = "; ".join(f"{name} could not be ranked: {why}" for name, why in left_out[:_NAMED])
+    more = len(left_out) - _NAMED
     return ModelError(
-        f"{name} could not be ranked: {why}",
+        told + (f"; and {more} more" if more > 0 else ""),
         expected="a pretrained model that gives features of these examples",
         fix="name others: graft rank --models FOLDER_OR_ID ... (Python: models=[...])",
     )

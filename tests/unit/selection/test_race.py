@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -134,9 +135,9 @@ def test_a_run_that_comes_apart_is_last_and_no_error(bed: TrialBed) -> None:
 
 def test_a_race_without_time_ends_after_its_first_rung(bed: TrialBed) -> None:
     told: list[str] = []
-    race = hold_race(
-        rate_contestants(METHOD, 1e-3, factors=(1.0, 3.0)), bed, RUNGS, seconds_left=lambda: 0.0, say=told.append
-    )
+    left = iter([600.0, 0.0])  # before the first rung, before the second
+    field = rate_contestants(METHOD, 1e-3, factors=(1.0, 3.0))
+    race = hold_race(field, bed, RUNGS, seconds_left=lambda: next(left), say=told.append)
     assert race.ended_by == "time"
     assert {one.rung for one in race.standings} == {0}
     assert "ends after 1 of 2 rungs" in told[0]
@@ -321,3 +322,16 @@ def test_what_was_left_for_its_size_has_no_part_in_the_correction(bed: TrialBed)
     assert found is not None
     assert found.n_candidates == 2, "b had less loss and was not left for it; c was"
     assert found.plain == 1.0
+
+
+def test_the_first_runs_heed_the_time_too_and_cut_ones_are_not_kept(bed: TrialBed, tmp_path: Path) -> None:
+    slow = LPFT(settings(epochs=0.01, fewest_steps=400_000, learning_rate=1e-4))
+    field = [Contestant("a", slow), Contestant("b", with_rate(slow, 1e-5))]
+    told: list[str] = []
+    journal = Journal(tmp_path, identity={"x": 1})
+    began = time.monotonic()
+    race = hold_race(field, bed, RUNGS, journal=journal, seconds_left=lambda: 2.0, say=told.append)
+    assert time.monotonic() - began < 20
+    assert race.ended_by == "time"
+    assert "within its first rung" in told[-1]
+    assert journal.results() == {}

@@ -198,3 +198,15 @@ def test_ties_are_said_of_those_that_tie() -> None:
     assert tie_sentences(["A", "B", "C"], pairs) == ["A can't be told from B or C at n=300"]
     pairs[1] = pair("B", "C", 0.2)
     assert tie_sentences(["A", "B", "C"], pairs) == ["A, B and C can't be told apart at n=300"]
+
+
+def test_where_no_model_can_be_ranked_all_reasons_are_told() -> None:
+    def absent() -> Opened:
+        raise ModelError("nothing there")
+
+    def foreign() -> Opened:
+        raise ModelError("a language model")
+
+    made = [Candidate("one", 1, absent), Candidate("two", 2, foreign)]
+    with pytest.raises(ModelError, match="one could not be ranked: nothing there; two could not be ranked: a language"):
+        rank_candidates(made, LABELS, n_classes=CLASSES)

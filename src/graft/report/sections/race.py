@@ -27,7 +27,7 @@ def race_facts(race: Mapping[str, Any] | None) -> dict[str, Any] | None:
             "rate": f"{row['learning_rate']:.2g}",
             "n_steps": w.count(row["n_steps"]),
             "log_loss": "came apart" if row["has_diverged"] else w.decimal(row["log_loss"]),
-            "standard_error": w.decimal(row["standard_error"]),
+            "standard_error": w.decimal(row["standard_error"]) if row["standard_error"] else "–",
             "accuracy": w.percent(row["accuracy"]),
             "is_chosen": row["name"] == taken,
             "numbers": [
