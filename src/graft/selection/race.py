@@ -197,7 +197,7 @@ def hold_race(
                 journal.keep(result)
         found |= {trial.key: have[trial.key] for trial in trials}
         if is_cut:
-            say("the race ends within its first rung: the time was too short even for its runs")
+            say("the race ends within its first rung: not all of its runs had time for all of their steps")
             ended_by = "time"
             break
         own_s = time.monotonic() - began if todo else sum(have[trial.key].seconds for trial in trials)
